@@ -1,0 +1,43 @@
+"""earmark: speech archives to training-ready manifests and encoder features. This file is the table of contents.
+
+archive --extract--> raw tree --scan--> shard lists --standardize--> 16 kHz mono --manifest--> JSONL
+                                                          `---------features---> Zarr packs
+
+doit                          what there is, what is current, what would run and why
+doit features:demo            everything that the features of one dataset need
+doit features                 every dataset on this disk, most urgent first
+doit list --status [--all]    one line a stage and dataset; with --all, the shards
+doit why features:demo        what differs, in words
+doit verify [DATASET ...]     read everything again and compare
+"""
+
+from pathlib import Path
+
+from tasks import dev, pipeline
+
+PROJECT = pipeline.open_here(Path(__file__).parent)
+DOIT_CONFIG = pipeline.doit_config(PROJECT)
+
+
+def task_extract():
+    """unpack a dataset's archives; every member is hashed, written, read back and sealed"""
+    yield from pipeline.extract_tasks(PROJECT)
+
+
+def task_scan():
+    """read a dataset's labels and group its recordings in stable shards"""
+    yield from pipeline.scan_tasks(PROJECT)
+
+
+# standardize:<dataset>[:<shard>], manifest:<dataset>, features:<dataset>[:<shard>]: known once a dataset is scanned
+globals().update(pipeline.creators(PROJECT))
+
+
+def task_groups():
+    """one group a stage, over every dataset on this disk"""
+    yield from pipeline.group_tasks(PROJECT)
+
+
+def task_check():
+    """lint, types and tests: what must pass before a commit"""
+    yield from dev.check_tasks()

@@ -1,0 +1,1 @@
+"""From downloaded speech archives to training-ready manifests and encoder features."""

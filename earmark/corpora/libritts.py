@@ -1,0 +1,121 @@
+"""LibriTTS and LibriTTS-R: read audiobooks cut into sentences, with case and punctuation.
+
+    speakers.tsv                          READER GENDER SUBSET NAME, tabs not dependable, the name may be missing
+    <split>/<speaker>/<chapter>/<speaker>_<chapter>_<paragraph>_<sentence>.wav
+    <split>/<speaker>/<chapter>/<speaker>_<chapter>.trans.tsv        <id> TAB <original> TAB <normalized>
+    <split>/<speaker>/<chapter>/<id>.{original,normalized}.txt       the same texts, read where the table lacks the id
+
+`text` is the normalized text, `text_original` the original. Other files, `*.book.tsv` among them, are not read.
+Option `bad_samples`: a folder, relative to the root, of the publisher's `<split>_bad_sample_list.txt` files, one path
+below the root a line; those recordings become findings.
+Source: OpenSLR 60 and 141. Holds the speakers, all ids, one split's bad samples and one chapter in memory.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from earmark.corpora import WITHDRAWN, Finding, ReaderOptions, Recording, check_options
+from earmark.corpora._labels import Row, bad_line, collect, gender, join, lines, once, present
+from earmark.corpora._tree import is_audio, split_folders, walk
+from earmark.errors import CatalogError, CorpusError
+
+VERSION = 1
+
+NORMALIZED = ".normalized.txt"
+ORIGINAL = ".original.txt"
+
+Texts = tuple[str | None, str]  # original, normalized
+
+
+def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
+    """Yield the recordings in the order of their paths; `split` from the folder, `subset` is the folder's name."""
+    check_options("libritts", options, ("bad_samples",))
+    lists = options.options.get("bad_samples")
+    if lists is not None and (not isinstance(lists, str) or not lists):
+        raise CatalogError(
+            f'corpus "libritts": wrong option: expected bad_samples = "<folder>", got {lists!r}.'
+            " Correct the dataset's options in the catalog."
+        )
+    return once(_recordings(root, options.language, root / lists if lists else None))
+
+
+def _recordings(root: Path, language: str | None, lists: Path | None) -> Iterator[Recording | Finding]:
+    splits = split_folders(root)
+    genders = dict(_speakers(root / "speakers.tsv"))
+    for subset, split in splits:
+        withdrawn = _bad_samples(lists / f"{subset}_bad_sample_list.txt") if lists else {}
+        for folder, files in walk(root, subset):
+            texts, repeated = collect(_table(root, folder, files))
+            texts |= collect(_single(root, folder, files, texts))[0]
+            yield from repeated
+            for item in join((f"{folder}/{name}" for name in files if is_audio(name)), texts):
+                if isinstance(item, Finding):
+                    yield item
+                    continue
+                name, path, (original, normalized) = item
+                if path in withdrawn:
+                    yield Finding(WITHDRAWN, path, f"{name}: listed in {withdrawn[path]}")
+                    continue
+                speaker, chapter = name.split("_")[:2]
+                labels = {"text": normalized, "text_original": original, "speaker_id": speaker, "chapter_id": chapter}
+                labels |= {"gender": genders.get(speaker), "language": language, "subset": subset}
+                yield Recording(name, path, split, present(labels))
+
+
+def _table(root: Path, folder: str, files: list[str]) -> Iterator[Row[Texts]]:
+    """Yield the rows of a chapter's tables."""
+    for name in files:
+        if name.endswith(".trans.tsv"):
+            path = root / folder / name
+            for number, line in lines(path):
+                fields = line.split("\t")
+                if len(fields) != 3 or fields[0].count("_") != 3:
+                    raise bad_line(path, number, "id, original and normalized text with tabs between", line)
+                yield fields[0], f"{folder}/{name}:{number}", (fields[1], fields[2])
+
+
+def _single(root: Path, folder: str, files: list[str], known: Mapping[str, Any]) -> Iterator[Row[Texts]]:
+    """Yield the texts that stand in a file each, of ids that the tables lack."""
+    for name in files:
+        key = name.removesuffix(NORMALIZED)
+        if key != name and key not in known and key.count("_") == 3:
+            original = f"{key}{ORIGINAL}"
+            text = _only_line(root / folder / original) if original in files else None
+            yield key, f"{folder}/{name}", (text, _only_line(root / folder / name))
+
+
+def _only_line(path: Path) -> str:
+    found = ""
+    for number, line in lines(path):
+        if found:
+            raise bad_line(path, number, "a single line of text", line)
+        found = line
+    return found
+
+
+def _speakers(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (speaker, gender); a LibriTTS-R split that was extracted alone has no such file."""
+    if path.is_file():
+        for number, line in lines(path):
+            fields = line.split(None, 3)
+            if len(fields) < 2:
+                raise bad_line(path, number, "reader, gender, subset, name", line)
+            if fields[0].upper() != "READER":
+                yield fields[0], gender(fields[1])
+
+
+def _bad_samples(path: Path) -> dict[str, str]:
+    """Return {path below the root: "<list>:<line>"} of one split."""
+    if not path.is_file():
+        raise CorpusError(
+            f"{path}: no list of bad samples: expected a file for each split folder on disk, got none. Put it there"
+            " (an empty one if the publisher names no sample), or drop the option bad_samples in the catalog."
+        )
+    found: dict[str, str] = {}
+    for number, line in lines(path):
+        sample = line.strip().removeprefix("./")
+        if not is_audio(sample) or "/" not in sample:
+            raise bad_line(path, number, "./<split>/<speaker>/<chapter>/<id>.wav", line)
+        found[sample] = f"{path.name}:{number}"
+    return found

@@ -1,0 +1,52 @@
+"""What the world does wrong, each said in one line: thing: what is wrong: expected, got. What to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class EarmarkError(Exception):
+    """An expected failure; its text is the one line that the user reads, without a traceback."""
+
+
+class CatalogError(EarmarkError):
+    """The catalog is missing, broken, or names something that does not exist."""
+
+
+class ArchiveError(EarmarkError):
+    """An archive is missing, damaged, hostile, or does not match the tree on disk."""
+
+
+class CorpusError(EarmarkError):
+    """A corpus on disk does not have the layout or the labels that its reader expects."""
+
+
+class BadAudioError(EarmarkError):
+    """One recording that cannot be used; it goes to quarantine and the rest of the shard goes on."""
+
+    def __init__(self, kind: str, detail: str, decoder: str) -> None:
+        super().__init__(f"{kind}: {detail} ({decoder})")
+        self.kind = kind
+        self.detail = detail
+        self.decoder = decoder
+
+
+class ModelError(EarmarkError):
+    """An encoder's folder, weights, configuration or engine cannot be used."""
+
+
+class DiskFullError(EarmarkError):
+    """A write did not fit on the disk."""
+
+
+class AbsentError(EarmarkError):
+    """A folder that held work is not there: probably a volume that is not mounted."""
+
+
+class WorkerError(EarmarkError):
+    """A worker process died under a unit of work."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return ' (did you mean "x"?)' for the nearest known name, or an empty string."""
+    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f' (did you mean "{match[0]}"?)' if match else ""

@@ -1,0 +1,156 @@
+"""Files that are either whole or not there: written under a scratch folder, flushed, renamed, folder flushed.
+
+Guaranteed: a reader never sees half a file under its final name, whenever the process dies. After a power cut the
+content is as durable as the disk's own promise about fsync.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from earmark.errors import DiskFullError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Where unfinished files lie: `cache/tmp`, or `.earmark-tmp` on a volume of its own.
+
+    A rename is atomic within one file system only, so each target gets a scratch folder on its own.
+    """
+
+    tmp: Path
+
+    def folder(self, near: Path) -> Path:
+        """Return (and make) the scratch folder on the file system that holds `near`."""
+        make_folder(self.tmp)
+        home = near
+        while not home.exists():
+            home = home.parent
+        if home.stat().st_dev == self.tmp.stat().st_dev:
+            return self.tmp
+        if not home.is_dir():
+            home = home.parent
+        while home.parent.stat().st_dev == home.stat().st_dev and os.access(home.parent, os.W_OK):
+            home = home.parent
+        return make_folder(home / ".earmark-tmp")
+
+    def new(self, target: Path) -> Path:
+        """Return a fresh path to write before it is renamed to `target`."""
+        return self.folder(target.parent) / f"{uuid.uuid4().hex[:12]}-{target.name[-80:]}"
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder and those above it; a plain line instead of a traceback when that fails."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(error, path) from error
+    return path
+
+
+def publish(path: Path, data: bytes, scratch: Scratch) -> None:
+    """Write `data` to `path`, whole or not at all, and make it survive a power cut."""
+    with publishing(path, scratch, needed=len(data)) as temporary, temporary.open("wb") as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def publishing(path: Path, scratch: Scratch, needed: int = 0) -> Iterator[Path]:
+    """Yield a scratch path; when the block ends well, flush it and rename it to `path`, else delete it.
+
+    `needed` is the number of bytes that the block will write, for the message when they do not fit.
+    Works for a file and for a folder.
+    """
+    temporary = scratch.new(path)
+    try:
+        yield temporary
+        flush(temporary)
+        make_folder(path.parent)
+        temporary.replace(path)
+        flush_folder(path.parent)
+    except OSError as error:
+        raise disk_error(error, path, needed) from error
+    finally:
+        remove(temporary)
+
+
+def flush(path: Path) -> None:
+    """Flush a file, or every file and folder below a folder, to the disk."""
+    if path.is_dir():
+        for entry in path.iterdir():
+            flush(entry)
+        flush_folder(path)
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_folder(path: Path) -> None:
+    """Flush a folder's own entries (its names) to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:  # some network file systems refuse to fsync a folder; nothing better exists there
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sweep(tmp: Path, keep: tuple[str, ...]) -> None:
+    """Empty a scratch folder of what a killed run left, except entries whose name starts with one of `keep`."""
+    if tmp.is_dir():
+        for entry in tmp.iterdir():
+            if not entry.name.startswith(keep):
+                remove(entry)
+
+
+def disk_error(error: OSError, path: Path, needed: int = 0) -> Exception:
+    """Turn an operating system's refusal to write into one clear line; anything else is returned as it is."""
+    if error.errno in FULL:
+        folder = path
+        while not folder.exists():
+            folder = folder.parent
+        free = shutil.disk_usage(folder).free
+        wanted = f"{needed:,} bytes needed, " if needed else ""
+        return DiskFullError(
+            f"{path}: disk full or file size limit reached: {wanted}{free:,} bytes free ({error.strerror})."
+            " Free some space and run the same command again; finished work is kept."
+        )
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:
+        return DiskFullError(f"{path}: cannot be written: {error.strerror}. Make the folder writable and run again.")
+    return error
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Refuse work up front whose output will not fit: `needed` bytes below `folder`.
+
+    Raises DiskFullError with both numbers.
+    """
+    home = folder
+    while not home.exists():
+        home = home.parent
+    free = shutil.disk_usage(home).free
+    if needed > free:
+        raise DiskFullError(
+            f"{what}: disk full: {needed:,} bytes needed below {folder}, {free:,} bytes free. Free some space and run"
+            " the same command again; finished work is kept."
+        )

@@ -1,0 +1,138 @@
+"""XXH3-128 of files, samples and typed values, with a memo so that an unchanged file is read once.
+
+XXH3 is fast and finds every accident; it does not resist an adversary who wants two contents to collide.
+"""
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+import xxhash
+
+BLOCK_BYTES = 1 << 20  # bytes read at a time; larger blocks were not faster
+
+
+class Hasher(Protocol):
+    """What hashlib and xxhash objects share."""
+
+    def update(self, data: Any, /) -> None:
+        """Feed bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the digest so far, lower-case hex."""
+
+
+def new_hasher(algorithm: str) -> Hasher:
+    """Return an empty hasher for `md5`, `sha256` or `xxh3` (XXH3-128)."""
+    if algorithm == "xxh3":
+        return xxhash.xxh3_128()
+    return hashlib.new(algorithm, usedforsecurity=False)
+
+
+def hash_bytes(data: Any) -> str:
+    """Return the XXH3-128 of a bytes-like object as 32 lower-case hex digits."""
+    return xxhash.xxh3_128_hexdigest(data)
+
+
+def hash_file(path: Path, algorithm: str = "xxh3") -> str:
+    """Return the hash of a file's bytes, read once in blocks."""
+    hasher = new_hasher(algorithm)
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(BLOCK_BYTES):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def digest(tag: str, value: Any) -> str:
+    """Return the XXH3-128 of a type tag and a JSON value; the tag keeps two kinds from ever colliding."""
+    return hash_bytes(tag.encode() + b"\0" + orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+
+
+StatKey = tuple[int, int, int, int, int]
+
+
+def stat_key(status: os.stat_result) -> StatKey:
+    """Return (device, inode, size, mtime_ns, ctime_ns): equal keys mean that nothing wrote to the file.
+
+    ctime cannot be set by a program, so an edit with its old mtime put back still shows.
+    """
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+class HashMemo:
+    """Hashes of files remembered by their stat, in one SQLite file shared by all tasks.
+
+    Losing it costs time, never correctness; so a memo that cannot be opened or written is done without.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._database: sqlite3.Connection | None = None
+
+    def _open(self, *, create: bool) -> sqlite3.Connection | None:
+        if self._database is None and (create or self._path.exists()):
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+                self._database.execute("pragma journal_mode = wal")
+                self._database.execute("pragma synchronous = normal")
+                self._database.execute("pragma busy_timeout = 5000")
+                self._database.execute(
+                    "create table if not exists memo (what text, dev int, ino int, size int, mtime int, ctime int,"
+                    " hash text, primary key (what, dev, ino, size, mtime, ctime)) without rowid"
+                )
+            except (sqlite3.Error, OSError):  # a memo is a convenience: work goes on without it
+                self._database = None
+        return self._database
+
+    def get(self, key: StatKey, what: str = "xxh3") -> str | None:
+        """Return the remembered hash for a stat key, or None."""
+        database = self._open(create=False)
+        if database is None:
+            return None
+        with contextlib.suppress(sqlite3.Error):
+            row = database.execute(
+                "select hash from memo where what=? and dev=? and ino=? and size=? and mtime=? and ctime=?",
+                (what, *map(_signed, key)),
+            ).fetchone()
+            return str(row[0]) if row else None
+        return None
+
+    def put(self, entries: Iterable[tuple[StatKey, str]], what: str = "xxh3") -> None:
+        """Remember hashes of files whose stat was taken before they were read."""
+        database = self._open(create=True)
+        if database is None:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            database.execute("begin")
+            database.executemany(
+                "insert or replace into memo values (?,?,?,?,?,?,?)",
+                ((what, *map(_signed, key), value) for key, value in entries),
+            )
+            database.execute("commit")
+
+    def hash_file(self, path: Path) -> str:
+        """Return the XXH3-128 of a file, reading it only if its stat was not seen before."""
+        key = stat_key(path.stat())
+        known = self.get(key)
+        if known is None:
+            known = hash_file(path)
+            if stat_key(path.stat()) == key:  # not written to meanwhile
+                self.put([(key, known)])
+        return known
+
+    def close(self) -> None:
+        """Close the database file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+
+def _signed(value: int) -> int:
+    """Fold an unsigned 64-bit stat field into SQLite's signed range."""
+    return value - (1 << 64) if value >= 1 << 63 else value

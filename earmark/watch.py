@@ -1,0 +1,109 @@
+"""What a tree looked like when it was scanned, so that an edit is noticed by stat alone.
+
+Mode "files": size, mtime, ctime and inode of every file. Mode "folders": mtime of every folder, which notices files
+that come and go, and is instant over millions of files; edits in place are then found by a full scan or verify.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import orjson
+
+FILES_LIMIT = 100_000  # files; with watch = "auto", a larger tree is watched by its folders
+IGNORED = {".earmark-tmp", ".DS_Store"}
+
+Mode = Literal["files", "folders"]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Stat of every watched entry: path -> [size, mtime_ns, ctime_ns, inode], or [mtime_ns] of a folder."""
+
+    mode: Mode
+    entries: dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Paths that came, changed or went."""
+
+    new: list[str]
+    changed: list[str]
+    gone: list[str]
+
+    def words(self, what: str) -> str:
+        """Say the changes in words with counts, or return an empty string."""
+        parts = []
+        for verb, paths in (("new", self.new), ("changed", self.changed), ("gone", self.gone)):
+            if paths:
+                parts.append(f"{len(paths):,} {verb} (such as {paths[0]})")
+        return f"{what}: {', '.join(parts)}" if parts else ""
+
+
+def walk(root: Path, ignored: Iterable[str] = ()) -> Iterator[os.DirEntry[str]]:
+    """Yield every file and folder below `root`, folders before what they hold; unsorted."""
+    skip = IGNORED | set(ignored)
+    pending = [str(root)]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.name in skip:
+                    continue
+                yield entry
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+
+
+def take(root: Path, watch: str, ignored: Iterable[str] = ()) -> Snapshot:
+    """Stat a tree. `watch` is "files", "folders" or "auto" (files up to 100,000)."""
+    files: dict[str, list[int]] = {}
+    folders = {".": [root.stat().st_mtime_ns]}
+    start = len(str(root)) + 1
+    for entry in walk(root, ignored):
+        status = entry.stat(follow_symlinks=False)
+        if entry.is_dir(follow_symlinks=False):
+            folders[entry.path[start:]] = [status.st_mtime_ns]
+        elif watch != "folders":
+            files[entry.path[start:]] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+            if watch == "auto" and len(files) > FILES_LIMIT:
+                watch = "folders"
+                files.clear()
+    return Snapshot("folders", folders) if watch == "folders" else Snapshot("files", files)
+
+
+def compare(root: Path, old: Snapshot, ignored: Iterable[str] = ()) -> Changes:
+    """Stat the tree again and return what differs from the snapshot."""
+    new = _stat_folders(root, old) if old.mode == "folders" else take(root, "files", ignored).entries
+    return Changes(
+        sorted(path for path in new if path not in old.entries),
+        sorted(path for path, stat in new.items() if path in old.entries and old.entries[path] != stat),
+        sorted(path for path in old.entries if path not in new),
+    )
+
+
+def _stat_folders(root: Path, old: Snapshot) -> dict[str, list[int]]:
+    """Stat the folders that are known; a new one shows in the mtime of the folder that holds it."""
+    found = {}
+    for path in old.entries:
+        try:
+            found[path] = [(root / path).stat().st_mtime_ns]
+        except OSError:  # gone: compare() says so
+            continue
+    return found
+
+
+def dump(snapshot: Snapshot) -> bytes:
+    """Return a snapshot as JSON."""
+    return orjson.dumps({"mode": snapshot.mode, "entries": snapshot.entries})
+
+
+def load(path: Path) -> Snapshot | None:
+    """Read a snapshot; None when there is none or it is damaged."""
+    try:
+        raw = orjson.loads(path.read_bytes())
+        return Snapshot(raw["mode"], raw["entries"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,203 @@
+"""doit COMMANDs of our own: run (locked, interruptible), list --status, why, verify."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from doit.cmd_base import DoitCmdBase
+from doit.cmd_list import List as DoitList
+from doit.cmd_run import Run as DoitRun
+from doit.exceptions import InvalidCommand
+
+from earmark.errors import CatalogError, EarmarkError, near
+from earmark.files import sweep
+from earmark.project import Project
+from tasks import status
+from tasks.lock import run_lock
+from tasks.pipeline import PER_DATASET, STAGES, opened
+from tasks.report import LOG
+from tasks.workers import stop_workers
+
+KEPT = ("extract-", "journal-")  # unfinished work in cache/tmp that the next run goes on with
+
+
+class Interrupted(BaseException):
+    """SIGTERM, as an exception: what is unfinished is cleaned up on the way out."""
+
+
+class Run(DoitRun):  # type: ignore[misc]  # doit has no types
+    """doit run, one at a time on a cache; without a task it shows the status and starts nothing."""
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Run tasks; every expected failure is one line on standard error and an exit code."""
+        with _plain_failures() as failed:
+            return int(super().execute(params, args))
+        return failed.code
+
+    sel_tasks: list[str]
+
+    def _execute(self, *args: Any, **kwargs: Any) -> int:
+        project = opened()
+        if not self.sel_tasks:
+            _print_status(self, project, [], all_shards=False)
+            print("\nName a task to run it, such as `doit features:demo`; `doit help` says more.")
+            return 0
+        LOG.force = bool(kwargs.get("always"))
+        self.sel_tasks = _in_order(self, project, self.sel_tasks)
+        if all(name.partition(":")[0] == "check" for name in self.sel_tasks):
+            return int(super()._execute(*args, **kwargs))
+        with run_lock(project), _terminating():
+            sweep(project.cache / "tmp", KEPT)
+            try:
+                return int(super()._execute(*args, **kwargs))
+            finally:
+                stop_workers()
+                project.memo.close()
+
+
+class List(DoitList):  # type: ignore[misc]  # doit has no types
+    """doit list; --status is told from receipts and stats, one line a stage and dataset."""
+
+    doc_purpose = "list tasks; with --status what is current, with --all the shards"
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """List tasks; every expected failure is one line on standard error and an exit code."""
+        with _plain_failures() as failed:
+            return int(super().execute(params, args))
+        return failed.code
+
+    def _execute(self, **kwargs: Any) -> int:
+        if not kwargs.get("status"):
+            return int(super()._execute(**kwargs))
+        _print_status(self, opened(), list(kwargs.get("pos_args") or ()), all_shards=bool(kwargs.get("subtasks")))
+        return 0
+
+
+class Why(DoitCmdBase):  # type: ignore[misc]  # doit has no types
+    """doit why: what differs for a task, in words."""
+
+    name = "why"
+    doc_purpose = "say in words why a task would run"
+    doc_usage = "TASK [TASK ...]"
+    doc_description = None
+    cmd_options = ()
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Explain tasks; exit code 0 when all are current, 1 when one would run."""
+        with _plain_failures() as failed:
+            return int(super().execute(params, args))
+        return failed.code
+
+    def _execute(self, pos_args: list[str]) -> int:
+        if not pos_args:
+            raise CatalogError("why: name a task, such as `doit why features:demo`.")
+        worst = 0
+        for name in pos_args:
+            for line in status.why(opened(), name, _ignored(self)):
+                print(line)
+                worst = max(worst, int("current: nothing" not in line))
+        return worst
+
+
+class Verify(DoitCmdBase):  # type: ignore[misc]  # doit has no types
+    """doit verify: read everything again and compare it with what was sealed."""
+
+    name = "verify"
+    doc_purpose = "read all outputs again, compare with their hashes, set damaged ones aside"
+    doc_usage = "[DATASET ...]"
+    doc_description = None
+    cmd_options = ()
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Verify datasets; exit code 1 when something is damaged."""
+        with _plain_failures() as failed:
+            return int(super().execute(params, args))
+        return failed.code
+
+    def _execute(self, pos_args: list[str]) -> int:
+        from tasks.verify import verify
+
+        project = opened()
+        names = [name.removeprefix("verify:") for name in pos_args] or project.catalog.by_priority()
+        for name in names:
+            project.dataset(name)
+        with run_lock(project), _terminating():
+            return 1 if verify(project, names) else 0
+
+
+class _Failed:
+    """The exit code of a command that ended in an expected failure."""
+
+    code = 3
+
+
+@contextlib.contextmanager
+def _plain_failures() -> Iterator[_Failed]:
+    """Turn expected failures and interruptions into one line and an exit code."""
+    failed = _Failed()
+    try:
+        yield failed
+    except EarmarkError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        stop_workers()
+        failed.code = 128 + signal.SIGINT
+        print("\ninterrupted: what is finished is kept; the same command goes on from here.", file=sys.stderr)
+    except Interrupted:
+        stop_workers()
+        failed.code = 128 + signal.SIGTERM
+        print("terminated: what is finished is kept; the same command goes on from here.", file=sys.stderr)
+    except sqlite3.Error as error:
+        print(f"ERROR: cache: a database there cannot be used: {error}. Free space, or delete it.", file=sys.stderr)
+    except BrokenPipeError:  # `doit list --status | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _terminating() -> Iterator[None]:
+    """Let SIGTERM unwind the run as Ctrl-C does."""
+
+    def unwind(_number: int, _frame: Any) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _in_order(command: Any, project: Project, selected: list[str]) -> list[str]:
+    """Check the names of tasks, and put a stage's datasets in order of priority instead of the bare stage."""
+    known = {task.name: task for task in command.task_list}
+    found = []
+    for name in selected:
+        if name in STAGES:
+            members = known[name].task_dep
+            if not members:
+                raise CatalogError(
+                    f"{name}: no dataset of {project.path.name} is on this disk. `doit why extract:<dataset>`."
+                )
+            found += members
+        elif name in known or name.startswith("-") or "*" in name:
+            found.append(name)
+        else:
+            stage, _, dataset = name.partition(":")
+            hint = near(name, known)
+            if stage in (*STAGES, *PER_DATASET) and dataset:
+                project.dataset(dataset.split(":")[0])
+            raise InvalidCommand(f'no task "{name}"{hint}. `doit list` names them all.')
+    return found
+
+
+def _ignored(command: Any) -> Callable[[str], bool]:
+    return lambda name: bool(command.dep_manager.backend.get(name, "ignore:"))
+
+
+def _print_status(command: Any, project: Project, names: list[str], *, all_shards: bool) -> None:
+    for line in status.table(project, _ignored(command), names, all_shards=all_shards):
+        print(line)

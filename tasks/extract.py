@@ -1,0 +1,227 @@
+"""extract: unpack a dataset's archives, every member written, read back and sealed; or adopt a tree that is there."""
+
+import contextlib
+import fnmatch
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from earmark import archives, watch
+from earmark.catalog import ArchiveTable
+from earmark.errors import AbsentError, ArchiveError, CorpusError
+from earmark.files import make_folder, publishing
+from earmark.hashing import stat_key
+from earmark.project import Project
+from earmark.receipts import Receipt, make_key, publish_receipt, read_receipt
+from tasks.report import LOG
+from tasks.stage import Built, Stage, Unit, broken, seal
+
+NAME, VERSION = "extract", 1
+TREE = "tree"  # the part under which a tree without its archives is adopted
+
+
+def part_name(archive: ArchiveTable) -> str:
+    """Return an archive's name as part of a receipt's path."""
+    return archive.file.replace("/", "__")
+
+
+def require_present(project: Project, dataset: str) -> None:
+    """Tell a volume that is not mounted from work that was never done.
+
+    Raises AbsentError when receipts say that there were files and there are none.
+    """
+    table, root = project.dataset(dataset), project.root(dataset)
+    worked = project.receipt("scan", dataset).exists() or project.receipt(NAME, dataset).exists()
+    if worked and not _holds_files(root):
+        raise AbsentError(
+            f"{project.relative(root)}: the root of {dataset} is missing or empty, yet it was there before: not mounted?"
+            " Mount it, or take the dataset out of the catalog. Nothing of it is rebuilt or forgotten."
+        )
+    if not worked and not table.archives and not root.is_dir():
+        raise CorpusError(f"{project.relative(root)}: no such folder: expected the files of {dataset} there.")
+
+
+def on_disk(project: Project, dataset: str) -> bool:
+    """Say whether there is anything of a dataset to work on: an archive, a tree, receipts, or a generator."""
+    table = project.dataset(dataset)
+    if any(archive.generator or (project.folder(dataset) / archive.file).exists() for archive in table.archives):
+        return True
+    return project.receipt(NAME, dataset).exists() or _holds_files(project.root(dataset))
+
+
+def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
+    require_present(project, unit.dataset)
+    table = project.dataset(unit.dataset)
+    for archive in table.archives:
+        if read_receipt(project.receipt(NAME, unit.dataset, part_name(archive))) is None and not archive.generator:
+            _require_archive(project, unit.dataset, archive)
+    return {
+        "archives": {archive.file: _archive_inputs(archive) for archive in table.archives},
+        "root": table.root,
+        "expect": {"folders": list(table.expect.folders), "files": dict(table.expect.files)},
+    }
+
+
+def _archive_inputs(archive: ArchiveTable) -> dict[str, Any]:
+    return {"size": archive.size, "sums": archive.sums, "nested": list(archive.nested), "skip": list(archive.skip)}
+
+
+def _require_archive(project: Project, dataset: str, archive: ArchiveTable) -> None:
+    path, table = project.folder(dataset) / archive.file, project.dataset(dataset)
+    if path.exists() or _holds_files(project.root(dataset)):
+        return
+    source = f" from {table.home}" if table.home else ""
+    size = f" ({archive.size:,} bytes)" if archive.size else ""
+    raise ArchiveError(
+        f"{project.relative(path)}: no such archive{size}. Download it{source} and put it there, or name another"
+        f" paths.data or folder in {project.path.name}."
+    )
+
+
+def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
+    problems = broken(project, receipt.outputs["members"].values())
+    for archive in project.dataset(unit.dataset).archives:
+        part = read_receipt(project.receipt(NAME, unit.dataset, part_name(archive)))
+        path = project.folder(unit.dataset) / archive.file
+        if part is not None and path.exists() and _stat(path) != part.outputs["archive_stat"]:
+            if project.memo.get(stat_key(path.stat())) != part.outputs["archive_xxh3"]:
+                problems.append(f"{archive.file} was replaced or touched: it must be read again")
+    return problems
+
+
+def _prepare(project: Project, unit: Unit) -> None:
+    for archive in project.dataset(unit.dataset).archives:
+        path = project.folder(unit.dataset) / archive.file
+        known = project.receipt(NAME, unit.dataset, part_name(archive)).exists()
+        if archive.generator and not path.exists() and not known:
+            from earmark import demo
+
+            LOG.note(f"{project.relative(path)}: synthesised here (a demonstration corpus, nothing is downloaded)")
+            demo.write_corpus(path, project.scratch)
+
+
+def _build(project: Project, unit: Unit) -> Built:
+    dataset, table = unit.dataset, project.dataset(unit.dataset)
+    members: dict[str, Any] = {}
+    written, gone = 0, []
+    for archive in table.archives:
+        if (project.folder(dataset) / archive.file).exists():
+            part, wrote = _extract(project, dataset, archive)
+            written += wrote
+        else:
+            known = read_receipt(project.receipt(NAME, dataset, part_name(archive)))
+            if known is None:
+                gone.append(archive.file)
+                continue
+            part = known
+        members[archive.file] = part.outputs["members"]
+    if gone:
+        members[TREE] = _adopt(project, dataset, gone).outputs["members"]
+    files = _check_expectations(project, dataset)
+    return Built({"members": members}, {"archives": len(members), "files": files}, written)
+
+
+def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Receipt, int]:
+    """Extract one archive, or find that its receipt still holds; return the receipt and the bytes written."""
+    path, part = project.folder(dataset) / archive.file, part_name(archive)
+    where, inputs = project.receipt(NAME, dataset, part), _archive_inputs(archive)
+    key, known = make_key(f"{NAME}/archive", VERSION, inputs), read_receipt(where)
+    if known is not None and known.key == key and not broken(project, [known.outputs["members"]]) and not LOG.force:
+        same_stat = known.outputs["archive_stat"] == _stat(path)
+        if same_stat or project.memo.hash_file(path) == known.outputs["archive_xxh3"]:
+            return known, 0
+    source = archives.Source(path, archive.size, archive.sums, tuple(archive.nested), tuple(archive.skip))
+    status, target = _stat(path), project.members(dataset, part)
+    label = f"{NAME}:{dataset} {archive.file}"
+    with publishing(target, project.scratch) as temporary, LOG.progress(label, path.stat().st_size) as bar:
+        made = archives.extract(
+            source,
+            make_folder(project.folder(dataset)),
+            temporary,
+            scratch=project.scratch,
+            staging_name=f"{dataset}-{part}",
+            on_bytes=bar.advance,
+            memo=project.memo,
+        )
+    project.memo.put([(stat_key(path.stat()), made.archive_xxh3)])
+    outputs = {"archive_stat": status, "archive_xxh3": made.archive_xxh3, "members": seal(project, target)}
+    counts = {
+        "members": made.n_members,
+        "files": made.n_files,
+        "written": made.n_written,
+        "matched": made.n_matched,
+        "completed": made.n_completed,
+        "skipped": made.n_skipped,
+        "member_bytes": made.member_bytes,
+    }
+    if made.n_matched and not made.n_written:
+        LOG.note(f"{archive.file}: already extracted: {made.n_matched:,} files on disk match it, none was written")
+    receipt = Receipt(f"{NAME}/archive", VERSION, key, inputs, outputs, counts, 0.0)
+    publish_receipt(where, receipt, project.scratch)
+    return receipt, made.written_bytes
+
+
+def _adopt(project: Project, dataset: str, gone: list[str]) -> Receipt:
+    """Seal a tree whose archives are gone from its files alone."""
+    folder, where = project.folder(dataset), project.receipt(NAME, dataset, TREE)
+    LOG.note(
+        f"{dataset}: {len(gone)} archive(s) gone ({', '.join(gone[:3])}{'…' if len(gone) > 3 else ''}): the tree is taken"
+        " as it is, from the files alone; that it is complete cannot be proved"
+    )
+    target = project.members(dataset, TREE)
+    present = {archive.file.split("/")[0] for archive in project.dataset(dataset).archives}
+    with publishing(target, project.scratch) as temporary, LOG.progress(f"{NAME}:{dataset} adopting", 0) as bar:
+        made = archives.adopt_tree(folder, temporary, ignored=present, on_bytes=bar.advance, memo=project.memo)
+    inputs = {"adopted": sorted(gone)}
+    counts = {"members": made.n_members, "files": made.n_files, "member_bytes": made.member_bytes}
+    key = make_key(f"{NAME}/{TREE}", VERSION, inputs)
+    receipt = Receipt(f"{NAME}/{TREE}", VERSION, key, inputs, {"members": seal(project, target)}, counts, 0.0)
+    publish_receipt(where, receipt, project.scratch)
+    return receipt
+
+
+def _check_expectations(project: Project, dataset: str) -> int:
+    """Compare the tree with what the catalog expects of it; return the number of files below the root."""
+    root, expect = project.root(dataset), project.dataset(dataset).expect
+    where = f"{project.path.name}: [datasets.{dataset}.expect]"
+    if not root.is_dir():
+        raise CorpusError(
+            f"{project.relative(root)}: no such folder after extraction: the archive holds another layout, or root is"
+            f" wrong in [datasets.{dataset}]. It holds: {', '.join(_some_names(project.folder(dataset))) or 'nothing'}."
+        )
+    for name in expect.folders:
+        if not (root / name).is_dir():
+            raise CorpusError(f"{where}: folder {name} is not below {project.relative(root)}: incomplete extraction?")
+    found: Counter[str] = Counter()
+    files = 0
+    for entry in watch.walk(root):
+        if not entry.is_dir(follow_symlinks=False) and not entry.name.startswith("._"):
+            files += 1
+            found.update(pattern for pattern in expect.files if fnmatch.fnmatchcase(entry.name, pattern))
+    for pattern, count in expect.files.items():
+        if found[pattern] != count:
+            raise CorpusError(
+                f"{where}: {project.relative(root)}: expected {count:,} files {pattern}, got {found[pattern]:,}."
+                " An archive is missing or incomplete, or the expectation is of another release."
+            )
+    return files
+
+
+def _holds_files(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return any(not name.startswith(".") for name in _some_names(folder))
+    return False
+
+
+def _some_names(folder: Path) -> list[str]:
+    with contextlib.suppress(OSError):
+        return sorted(entry.name for entry in folder.iterdir())[:6]
+    return []
+
+
+def _stat(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+STAGE = Stage(NAME, VERSION, _inputs, _intact, _build, _prepare)

@@ -1,0 +1,161 @@
+"""scan: what the corpus's reader finds on disk, hashed and grouped in stable shards."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from earmark import corpora, watch
+from earmark.corpora import Finding, Recording
+from earmark.errors import AbsentError, CorpusError
+from earmark.files import publish, publishing
+from earmark.hashing import StatKey, hash_file, stat_key
+from earmark.pool import threaded_prefetch
+from earmark.project import Project
+from earmark.receipts import Receipt
+from earmark.shards import Row, ShardWriter
+from tasks import extract
+from tasks.report import LOG
+from tasks.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
+
+NAME, VERSION = "scan", 1
+READERS = 4  # threads that hash files: hashing is faster than one disk
+LOOKAHEAD = 64  # recordings read ahead
+MEMO_BATCH = 1_000  # hashes remembered at a time
+EXAMPLES = 3  # names given in an error
+MISSING = (corpora.LABEL_WITHOUT_AUDIO, corpora.AUDIO_WITHOUT_LABEL)  # the findings that max_missing bounds
+
+
+def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
+    table = project.dataset(unit.dataset)
+    tree = receipt_of(project, Unit("extract", unit.dataset))
+    if tree is None:
+        raise UpstreamError(f"extract:{unit.dataset} has not run")
+    return {
+        "tree": {name: members["xxh3"] for name, members in tree.outputs["members"].items()},
+        "root": table.root,
+        "reader": {"corpus": table.corpus, "version": corpora.version(table.corpus), "options": table.options},
+        "language": table.language,
+        "shards": {"files": table.shard_files, "hours": table.shard_hours},
+        "max_missing": table.max_missing,
+    }
+
+
+def ignored(project: Project, dataset: str) -> set[str]:
+    """Return names below a root that are not the corpus: its archives."""
+    return {archive.file.rsplit("/", 1)[-1] for archive in project.dataset(dataset).archives}
+
+
+def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
+    problems = broken(project, receipt.outputs["lists"].values())
+    snapshot = watch.load(project.watch_list(unit.dataset))
+    if snapshot is None:
+        return [*problems, "what it saw of the tree is not known"]
+    extract.require_present(project, unit.dataset)
+    changes = watch.compare(project.root(unit.dataset), snapshot, ignored(project, unit.dataset))
+    words = changes.words(f"{snapshot.mode} under {project.relative(project.root(unit.dataset))}")
+    return [*problems, words] if words else problems
+
+
+def _build(project: Project, unit: Unit) -> Built:
+    dataset, table = unit.dataset, project.dataset(unit.dataset)
+    extract.require_present(project, dataset)
+    root = project.root(dataset)
+    snapshot = watch.take(root, table.watch, ignored(project, dataset))
+    expected = len(snapshot.entries) if snapshot.mode == "files" else 0
+    writer = ShardWriter(project.shard_list(dataset, "0").parent, project.scratch, table.shard_files, table.shard_hours)
+    counts: Counter[str] = Counter()
+    examples: dict[str, list[str]] = {}
+    findings = project.findings(dataset)
+    with contextlib.closing(writer), LOG.progress(str(unit), expected) as bar:
+        with publishing(findings, project.scratch) as temporary, temporary.open("wb") as file:
+            for item in _hashed(project, dataset):
+                if isinstance(item, Row):
+                    writer.add(item)
+                    counts["recordings"] += 1
+                    bar.advance(1)
+                    continue
+                counts[item.kind] += 1
+                examples.setdefault(item.kind, []).append(item.path) if counts[item.kind] <= EXAMPLES else None
+                line = {"kind": item.kind, "path": item.path, "detail": item.detail}
+                file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        _check_counts(project, dataset, counts, examples)
+        shards = writer.publish()
+    publish(project.watch_list(dataset), watch.dump(snapshot), project.scratch)
+    for kind in counts.keys() - {"recordings"}:
+        LOG.note(
+            f"{unit}: {counts[kind]:,} x {kind} (such as {examples[kind][0]}); all in {project.relative(findings)}"
+        )
+    lists = {shard: seal(project, project.shard_list(dataset, shard)) for shard in shards}
+    written = sum(entry["size"] for entry in lists.values())
+    return Built({"shards": shards, "lists": lists}, dict(counts) | {"shards": len(shards)}, written)
+
+
+def _hashed(project: Project, dataset: str) -> Iterator[Row | Finding]:
+    """Yield what the reader finds, recordings with stat and source hash; files seen before are not read again."""
+    table, root = project.dataset(dataset), project.root(dataset)
+    options = corpora.ReaderOptions(language=table.language, options=table.options)
+    fresh: list[tuple[StatKey, str]] = []
+
+    def load(item: Recording | Finding) -> tuple[Recording | Finding, StatKey | None, str]:
+        if isinstance(item, Finding):
+            return item, None, ""
+        path = root / item.path
+        try:
+            key = stat_key(path.stat())
+            return item, key, project.memo.get(key) or hash_file(path)
+        except FileNotFoundError:
+            if not root.is_dir():
+                raise AbsentError(f"{project.relative(root)}: the root of {dataset} vanished: not mounted?") from None
+            return Finding(corpora.LABEL_WITHOUT_AUDIO, item.path, f"no such file (recording {item.id})"), None, ""
+        except OSError as error:
+            raise CorpusError(f"{project.relative(path)}: cannot be read: {error.strerror}.") from error
+
+    items = corpora.read(table.corpus, root, options)
+    for item, key, source_hash in threaded_prefetch(load, items, READERS, LOOKAHEAD):
+        if key is None or isinstance(item, Finding):
+            assert isinstance(item, Finding)
+            yield item
+            continue
+        fresh.append((key, source_hash))
+        if len(fresh) >= MEMO_BATCH:
+            project.memo.put(fresh)
+            fresh.clear()
+        _, inode, size, mtime_ns, ctime_ns = key
+        yield Row(item.id, item.path, size, mtime_ns, ctime_ns, inode, source_hash, dict(item.labels), item.split)
+    project.memo.put(fresh)
+
+
+def _check_counts(project: Project, dataset: str, counts: Counter[str], examples: dict[str, list[str]]) -> None:
+    """Refuse an empty corpus, and one in which more is missing than the catalog allows."""
+    if not counts["recordings"]:
+        raise CorpusError(
+            f"{dataset}: no recordings under {project.relative(project.root(dataset))}: expected the layout of"
+            f' "{project.dataset(dataset).corpus}". Check root and corpus in {project.path.name}.'
+        )
+    missing = sum(counts[kind] for kind in MISSING)
+    allowed = project.dataset(dataset).max_missing
+    if missing > allowed * (counts["recordings"] + missing):
+        named = "; ".join(f"{counts[kind]:,} x {kind}: {', '.join(examples[kind])}" for kind in MISSING if counts[kind])
+        raise CorpusError(
+            f"{dataset}: {missing:,} of {counts['recordings'] + missing:,} do not fit, max_missing allows {allowed:.2%}"
+            f" ({named}). All are listed in {project.relative(project.findings(dataset))}; mend the tree, or raise"
+            f" max_missing in [datasets.{dataset}]."
+        )
+
+
+def shards_of(project: Project, dataset: str) -> dict[str, dict[str, Any]]:
+    """Return what scan sealed of each shard.
+
+    Raises UpstreamError when it has not run.
+    """
+    receipt = receipt_of(project, Unit(NAME, dataset))
+    if receipt is None:
+        raise UpstreamError(f"scan:{dataset} has not run")
+    shards: dict[str, dict[str, Any]] = receipt.outputs["shards"]
+    return shards
+
+
+STAGE = Stage(NAME, VERSION, _inputs, _intact, _build)

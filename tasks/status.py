@@ -1,0 +1,248 @@
+"""What is current and what is not, rolled up from the shards: `doit list --status`, `doit why`. Runs nothing."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from earmark.errors import EarmarkError
+from earmark.project import Project
+from earmark.shards import read_rows
+from tasks import extract, features, scan
+from tasks.pipeline import STAGES, stage_of
+from tasks.stage import Unit, UpstreamError, Verdict, judge, receipt_of
+from tasks.standardize import read_table
+
+ORDER = "EARIU"  # the worst state of a group names it
+SHARDED = ("standardize", "features")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One stage of one dataset: its state, how many units are current, the reasons of those that are not."""
+
+    unit: Unit
+    verdict: Verdict
+    current: int
+    total: int
+    shards: tuple[tuple[Unit, Verdict], ...] = ()
+
+
+def survey(project: Project, dataset: str, is_ignored: Callable[[str], bool]) -> Iterator[Line]:
+    """Yield a line a stage, in order; what stands after something that would run is not current either."""
+    blocked: Verdict | None = None
+    stale: dict[str, Verdict] = {}  # shards whose standard audio is not current
+    for stage in STAGES:
+        unit = Unit(stage, dataset)
+        line = _line(project, unit, stale if stage == "features" else {})
+        if stage == "standardize":
+            stale = {shard.part: verdict for shard, verdict in line.shards if verdict.state != "U"}
+        verdict = line.verdict
+        if blocked is not None and verdict.state == "U":
+            verdict = blocked
+        if is_ignored(str(unit)):
+            verdict = Verdict("I", ("doit ignore",))  # type: ignore[arg-type]
+        if blocked is None and verdict.state in "REA" and stage != "manifest":
+            state = verdict.state if verdict.state == "A" else "R"
+            words = "its volume is absent" if state == "A" else f"{unit} would run first"
+            blocked = Verdict(state, (words,))
+        yield Line(unit, verdict, line.current, line.total, line.shards)
+
+
+def _line(project: Project, unit: Unit, stale: dict[str, Verdict]) -> Line:
+    shards: list[tuple[Unit, Verdict]] = []
+    if unit.stage in SHARDED:
+        try:
+            names = scan.shards_of(project, unit.dataset)
+        except UpstreamError:
+            names = {}
+        for name in names:
+            shard = Unit(unit.stage, unit.dataset, name)
+            verdict = judge(project, stage_of(shard), shard)
+            if verdict.state == "U" and name in stale:
+                verdict = Verdict("R", (f"standardize:{unit.dataset}:{name} would run first",))
+            shards.append((shard, verdict))
+    whole = judge(project, stage_of(unit), unit)
+    current = sum(verdict.state == "U" for _, verdict in shards)
+    if not shards:
+        return Line(unit, whole, int(whole.state == "U"), 1)
+    worst = min((verdict for _, verdict in shards), key=lambda verdict: ORDER.index(verdict.state))
+    if worst.state == "U":
+        worst = whole
+    return Line(unit, worst, current, len(shards), tuple(shards))
+
+
+def table(project: Project, is_ignored: Callable[[str], bool], wanted: list[str], *, all_shards: bool) -> Iterator[str]:
+    """Yield the lines of `doit list --status`."""
+    datasets, stages = _wanted(project, wanted)
+    away = []
+    for dataset in datasets:
+        if not wanted and not extract.on_disk(project, dataset):
+            away.append(dataset)
+            continue
+        for line in survey(project, dataset, is_ignored):
+            if stages.get(dataset) and line.unit.stage not in stages[dataset]:
+                continue
+            unit = "shards" if line.shards else "unit" if line.unit.stage == "extract" else "list"
+            count = f"{line.current:,} of {line.total:,} {unit}" if line.shards else ""
+            yield f"{line.verdict.state} {line.unit!s:<34} {count:<20} {_reason(line)}".rstrip()
+            for shard, verdict in line.shards if all_shards else ():
+                yield f"  {verdict.state} {shard!s:<32} {'; '.join(verdict.reasons)}".rstrip()
+    if away:
+        names = ", ".join(away)
+        yield f"not on this disk ({len(away)}): {names}. `doit why extract:<dataset>` says where archives belong."
+
+
+def _wanted(project: Project, names: list[str]) -> tuple[list[str], dict[str, set[str]]]:
+    """Return the datasets that are named, and of each the stages: by dataset, stage or task name."""
+    if not names:
+        return project.catalog.by_priority(), {}
+    stages: dict[str, set[str]] = {}
+    for name in names:
+        stage, _, rest = name.partition(":")
+        if name in STAGES:
+            for dataset in project.catalog.by_priority():
+                stages.setdefault(dataset, set()).add(name)
+            continue
+        dataset = rest.split(":")[0] if stage in STAGES and rest else name
+        project.dataset(dataset)
+        stages.setdefault(dataset, set()).update({stage} if stage in STAGES else STAGES)
+    return [dataset for dataset in project.catalog.by_priority() if dataset in stages], stages
+
+
+def _reason(line: Line) -> str:
+    if line.verdict.state == "U":
+        return ""
+    reasons = Counter(verdict.reasons[0] for _, verdict in line.shards if verdict.state != "U" and verdict.reasons)
+    if len(reasons) > 1:
+        return f"{reasons.most_common(1)[0][0]}; and {len(reasons) - 1} other reasons"
+    first = next(iter(reasons), line.verdict.reasons[0] if line.verdict.reasons else "")
+    return first if len(line.verdict.reasons) < 2 else f"{first}; …"
+
+
+def why(project: Project, name: str, is_ignored: Callable[[str], bool]) -> Iterator[str]:
+    """Yield what differs for a task and the stages before it, in words.
+
+    Raises CatalogError for a name that is no task.
+    """
+    unit = parse(project, name)
+    lines = {line.unit.stage: line for line in survey(project, unit.dataset, is_ignored)}
+    if unit.part:
+        yield from _why_shard(project, unit, lines)
+        return
+    last = lines[unit.stage].verdict
+    yield f"{unit}: {_says(last.state)}"
+    if last.state == "U":
+        return
+    for stage in STAGES[: STAGES.index(unit.stage) + 1]:
+        line = lines[stage]
+        if line.verdict.state != "U" and (stage != "manifest" or unit.stage == "manifest"):
+            yield from (f"  {words}" for words in _explain(project, line))
+
+
+def _says(state: str) -> str:
+    return {
+        "U": "current: nothing to do.",
+        "R": "would run:",
+        "E": "cannot run:",
+        "A": "left alone, its volume is absent:",
+        "I": "ignored (doit forget brings it back).",
+    }[state]
+
+
+def _explain(project: Project, line: Line) -> Iterator[str]:
+    """Yield a stage's reasons with counts."""
+    late = [shard for shard, verdict in line.shards if verdict.state != "U"]
+    if not late:
+        yield f"{line.unit}: {'; '.join(line.verdict.reasons)}"
+        return
+    head = f"{line.unit}: {len(late):,} of {len(line.shards):,} shards"
+    reasons = Counter(
+        reason
+        for shard, verdict in line.shards
+        if shard in late
+        for reason in verdict.reasons
+        if " changed (" not in reason
+    )
+    words = [f"{count:,} x {reason}" if count > 1 else reason for reason, count in reasons.most_common(4)]
+    yield f"{head}: {'; '.join([*_recordings(project, late), *words, *_settings(line, late)])}"
+
+
+def _settings(line: Line, late: list[Unit]) -> list[str]:
+    """Say which settings changed, or that the encoder did not."""
+    changed = Counter(
+        reason
+        for shard, verdict in line.shards
+        if shard in late
+        for reason in verdict.reasons
+        if " changed (" in reason and not reason.startswith("audio ")
+    )
+    if changed:
+        return [reason for reason, _ in changed.most_common(6)]
+    return ["weights and settings unchanged"] if line.unit.stage == "features" else []
+
+
+def _recordings(project: Project, late: list[Unit]) -> list[str]:
+    """Count the recordings that are new, changed or gone in shards that would run."""
+    counts: Counter[str] = Counter()
+    for shard in late:
+        if shard.stage == "standardize":
+            counts.update(_differing(project, shard))
+        elif receipt_of(project, shard) is not None:
+            counts["to encode"] += _to_encode(project, shard)
+    return [", ".join(f"{count:,} recordings {what}" for what, count in counts.items() if count)] if +counts else []
+
+
+def _differing(project: Project, shard: Unit) -> Counter[str]:
+    """Compare a shard's list with what was made of it."""
+    path = project.table(shard.dataset, shard.part)
+    made = {row["path"]: row["source_hash"] for row in read_table(path)} if path.exists() else {}
+    counts: Counter[str] = Counter()
+    for row in read_rows(project.shard_list(shard.dataset, shard.part)):
+        before = made.pop(row.path, None)
+        if before != row.source_hash:
+            counts["new" if before is None else "changed"] += 1
+    counts["gone"] = len(made)
+    return counts
+
+
+def _to_encode(project: Project, shard: Unit) -> int:
+    """Count the audio hashes of a shard that no pack holds."""
+    path = project.table(shard.dataset, shard.part)
+    if not path.exists():
+        return 0
+    hashes = {row["audio_hash"] for row in read_table(path) if "bad" not in row}
+    missing = 0
+    try:
+        for name in project.catalog.encoders_of(shard.dataset):
+            missing += len(hashes - features.held(project, name, hashes))
+    except EarmarkError:  # no model yet: nothing can be held
+        return len(hashes)
+    return missing
+
+
+def _why_shard(project: Project, unit: Unit, lines: dict[str, Line]) -> Iterator[str]:
+    found = dict(lines[unit.stage].shards)
+    if unit not in found:
+        yield f"{unit}: no such shard yet ({len(found)} are listed); `doit scan:{unit.dataset}` lists them."
+        return
+    verdict = found[unit]
+    yield f"{unit}: {_says(verdict.state)}"
+    if verdict.state != "U":
+        line = Line(unit, verdict, 0, 1, ((unit, verdict),))
+        yield from (f"  {words}" for words in _explain(project, line))
+
+
+def parse(project: Project, name: str) -> Unit:
+    """Return the unit that a task name means.
+
+    Raises CatalogError with the nearest name.
+    """
+    stage, _, rest = name.partition(":")
+    if stage not in STAGES or not rest:
+        from earmark.errors import CatalogError, near
+
+        known = [f"{one}:{dataset}" for one in STAGES for dataset in project.catalog.datasets]
+        raise CatalogError(f'no task "{name}"{near(name, known)}: expected <stage>:<dataset>[:<shard>].')
+    dataset, _, part = rest.partition(":")
+    project.dataset(dataset)
+    return Unit(stage, dataset, part)

@@ -1,0 +1,117 @@
+"""verify: read every sealed file again; what is damaged and can be made again is set aside, so that a run remakes it."""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from earmark.errors import EarmarkError
+from earmark.files import make_folder
+from earmark.hashing import hash_file
+from earmark.packs import verify_pack
+from earmark.pool import threaded_prefetch
+from earmark.project import Project
+from earmark.shards import read_rows
+from tasks import features, scan
+from tasks.pipeline import STAGES
+from tasks.report import LOG
+from tasks.stage import Unit, receipt_of
+from tasks.standardize import read_table
+
+READERS = 4  # files hashed at a time
+LOOKAHEAD = 64
+
+
+def verify(project: Project, datasets: list[str]) -> int:
+    """Check datasets and print what is damaged; return how many files are."""
+    damaged = checked = 0
+    for dataset in datasets:
+        files = list(_sealed(project, dataset))
+        with LOG.progress(f"verify:{dataset}", len(files)) as bar:
+            for path, wrong, source in threaded_prefetch(_check, files, READERS, LOOKAHEAD):
+                bar.advance(1)
+                checked += 1
+                if wrong:
+                    damaged += 1
+                    print(f"!! {project.relative(path)}: {wrong}. {_act(project, dataset, path, source)}")
+        for pack in _packs(project, dataset):
+            checked += 1
+            faults = verify_pack(pack) if pack.exists() else ["gone"]
+            if faults:
+                damaged += 1
+                print(f"!! {project.relative(pack)}: {faults[0]}. {_act(project, dataset, pack, source=False)}")
+    print(f"{checked:,} files and packs read, {damaged:,} damaged")
+    return damaged
+
+
+def _sealed(project: Project, dataset: str) -> Iterator[tuple[Path, int, str, bool]]:
+    """Yield path, size, hash of every sealed file, and whether it is a source, which cannot be made again."""
+    for stage in STAGES:
+        receipt = receipt_of(project, Unit(stage, dataset))
+        if receipt is None:
+            continue
+        for value in receipt.outputs.values():
+            for entry in _entries(value):
+                yield project.home / entry["path"], entry["size"], entry["xxh3"], False
+    try:
+        shards = scan.shards_of(project, dataset)
+    except EarmarkError:
+        return
+    root = project.root(dataset)
+    for shard in shards:
+        if project.shard_list(dataset, shard).exists():
+            for row in read_rows(project.shard_list(dataset, shard)):
+                yield root / row.path, row.size, row.source_hash, True
+        receipt = receipt_of(project, Unit("standardize", dataset, shard))
+        if receipt is None:
+            continue
+        entry = receipt.outputs["table"]
+        yield project.home / entry["path"], entry["size"], entry["xxh3"], False
+        if project.table(dataset, shard).exists():
+            for made in read_table(project.table(dataset, shard)):
+                if "file_size" in made:
+                    yield project.home / made["file"], made["file_size"], made["file_xxh3"], False
+
+
+def _entries(value: Any) -> list[dict[str, Any]]:
+    """Return the sealed files in an output of a receipt: one, or several by name."""
+    if not isinstance(value, dict):
+        return []
+    found = [value] if "xxh3" in value else list(value.values())
+    return [entry for entry in found if isinstance(entry, dict) and {"path", "size", "xxh3"} <= entry.keys()]
+
+
+def _packs(project: Project, dataset: str) -> Iterator[Path]:
+    seen = set()
+    try:
+        for shard in scan.shards_of(project, dataset):
+            receipt = receipt_of(project, Unit("features", dataset, shard))
+            for name, packs in (receipt.outputs["packs"] if receipt else {}).items():
+                seen |= {features.encoder_folder(project, name) / "packs" / pack for pack in packs}
+    except EarmarkError:
+        return
+    yield from sorted(seen)
+
+
+def _check(item: tuple[Path, int, str, bool]) -> tuple[Path, str, bool]:
+    """Read one file again and say what is wrong with it, if anything."""
+    path, size, expected, source = item
+    try:
+        found = path.stat().st_size
+        if found != size:
+            return path, f"{found:,} bytes instead of {size:,}", source
+        return path, "" if hash_file(path) == expected else "same size, other content", source
+    except OSError as error:
+        return path, f"cannot be read ({error.strerror})", source
+
+
+def _act(project: Project, dataset: str, path: Path, source: bool) -> str:
+    """Set a damaged product aside, and say what to do."""
+    if source:
+        return "It is a source: extract it again from its archive, or, if you edited it, run the dataset again."
+    if not path.exists():
+        return f"`doit features:{dataset}` makes it again."
+    aside = make_folder(project.cache / "damaged") / f"{uuid.uuid4().hex[:6]}-{path.name}"
+    shutil.move(str(path), str(aside))
+    return f"Set aside as {project.relative(aside)}; `doit features:{dataset}` makes it again."

@@ -6,8 +6,10 @@ Formats: tar (v7, ustar, pax, GNU), bare or in gzip (RFC 1952), bzip2 or xz; zip
 import bz2
 import contextlib
 import copy
+import fnmatch
 import itertools
 import lzma
+import posixpath
 import queue
 import stat
 import tarfile
@@ -16,12 +18,17 @@ import time
 import zipfile
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+import orjson
 
 from earmark.errors import AbsentError, ArchiveError
-from earmark.hashing import BLOCK_BYTES, Hasher, new_hasher
+from earmark.extraction import Extraction, Kind, Member, Staging, safe_path
+from earmark.extraction import adopt_tree as adopt_tree
+from earmark.files import Scratch, disk_error, remove
+from earmark.hashing import BLOCK_BYTES, Hasher, HashMemo, new_hasher
 
 TAR_BLOCK_BYTES = tarfile.BLOCKSIZE
 TAR_MARK, TAR_MARK_AT = b"ustar", 257  # POSIX.1-1988 and GNU alike
@@ -34,10 +41,9 @@ MAGIC = {
     "xz": (b"\xfd7zXZ\0",),
     "zip": (b"PK\3\4", b"PK\5\6"),
 }
+MAX_NESTING = 5  # archives inside each other
 LINK_BYTES = 4096  # longest link target that systems take
 ZIP_ENCRYPTED, ZIP_UTF8 = 0x1, 0x800  # bits of a member's flags
-
-Kind = Literal["file", "folder", "symlink", "hardlink", "special"]
 
 
 class DamageError(ArchiveError):
@@ -57,22 +63,6 @@ class Source:
     sums: Mapping[str, str] = field(default_factory=dict)
     nested: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Member:
-    """One member, its name as the archive spells it; `blocks` must be used before the next member is asked for.
-
-    `blocks` yields exactly `size` bytes or raises DamageError.
-    """
-
-    name: str
-    kind: Kind
-    size: int = 0
-    mtime: float = 0.0
-    executable: bool = False
-    target: str = ""
-    blocks: Iterator[bytes] = field(default_factory=lambda: iter(()))
 
 
 class Raw:
@@ -98,6 +88,107 @@ class Raw:
             ) from error
 
 
+def extract(
+    source: Source,
+    folder: Path,
+    members: Path,
+    *,
+    scratch: Scratch,
+    staging_name: str,
+    on_bytes: Callable[[int], None] = lambda n_bytes: None,
+    memo: HashMemo | None = None,
+) -> Extraction:
+    """Extract an archive into a folder: every member checked, written, read back, then all of them moved in.
+
+    Writes the members file (see earmark.extraction) to `members`. What lies in the folder already must be equal, or cut
+    short; it is not written again. After an interruption or a full disk the staged files are kept for the next run.
+    `on_bytes` hears of raw archive bytes as they are read.
+    Raises ArchiveError, with the folder as it was, for an archive that is missing, damaged, hostile or another version;
+    DiskFullError; AbsentError.
+    """
+    _require_whole_size(source)
+    home = scratch.folder(folder)
+    staging = Staging(home / f"extract-{staging_name}", folder, memo)
+    try:
+        raw, n_skipped = _stage_members(source, staging, members, home / f"nested-{staging_name}", on_bytes)
+        sums = {name: hasher.hexdigest() for name, hasher in raw.hashers.items()}
+        for name, published in source.sums.items():
+            if sums[name] != published.lower():
+                raise ArchiveError(f"wrong content: expected {name} {published}, got {sums[name]}. Download it again.")
+        staging.publish(members)
+    except ArchiveError as error:
+        remove(staging.path)
+        raise ArchiveError(f"{source.path}: {error}") from error
+    return Extraction(
+        archive_xxh3=sums["xxh3"], archive_size=raw.position, sums=sums, n_skipped=n_skipped, **staging.count
+    )
+
+
+def _require_whole_size(source: Source) -> None:
+    if not source.path.is_file():
+        raise ArchiveError(f"{source.path}: no such archive. Download it and put it there.")
+    size = source.path.stat().st_size
+    if source.size is not None and size != source.size:
+        what = "partial download" if size < source.size else "wrong size"
+        raise ArchiveError(
+            f"{source.path}: {what}: expected {source.size:,} bytes, got {size:,}. Finish the download and run again."
+        )
+
+
+def _stage_members(
+    source: Source, staging: Staging, members: Path, spool: Path, on_bytes: Callable[[int], None]
+) -> tuple[Raw, int]:
+    """Read the archive once, stage its members and list them; return what read it and how many were skipped."""
+    raw, n_skipped, n_done, where = Raw(source), 0, 0, ""
+    try:
+        with (
+            members.open("wb") as lines,
+            closing(_unfolded(read_archive(source, raw, on_bytes, spool), source, spool)) as found,
+        ):
+            for member, wanted in found:
+                where = f"damaged at member {member.name!r} (after {n_done:,} members): "
+                if not wanted:
+                    n_skipped += 1
+                elif row := staging.place(member):
+                    lines.write(orjson.dumps(row) + b"\n")
+                    n_done += 1
+                where = f"damaged after member {member.name!r} ({n_done:,} members): "
+    except DamageError as error:
+        raise ArchiveError(f"{where}{error}. Download it again; nothing was extracted.") from error
+    except OSError as error:
+        raise disk_error(error, members) from error
+    if not n_done and not n_skipped:
+        raise ArchiveError("it holds no members. Download it again.")
+    return raw, n_skipped
+
+
+def _unfolded(
+    members: Iterator[Member], source: Source, spool: Path, depth: int = 0
+) -> Generator[tuple[Member, bool], None, None]:
+    """Yield each member, those of nested archives in the place of these, and whether it is wanted."""
+    for member in members:
+        plain = member.name.strip("/").removeprefix("./")
+        if any(fnmatch.fnmatchcase(plain, pattern) for pattern in source.skip):
+            yield member, False
+            continue
+        path = safe_path(member.name)
+        name = posixpath.basename(path)
+        if member.kind != "file" or not any(fnmatch.fnmatchcase(name, pattern) for pattern in source.nested):
+            yield member, True
+            continue
+        if depth == MAX_NESTING:
+            raise ArchiveError(f"member {member.name!r}: more than {MAX_NESTING} archives inside each other")
+        home = posixpath.dirname(path)
+        inner = read_nested(member.blocks, bool(source.size or source.sums), spool.with_name(f"{spool.name}-{depth}"))
+        yield from _unfolded(_below(inner, home), source, spool, depth + 1)
+
+
+def _below(members: Iterator[Member], home: str) -> Iterator[Member]:
+    for member in members:
+        target = posixpath.join(home, member.target) if member.kind == "hardlink" else member.target
+        yield replace(member, name=posixpath.join(home, safe_path(member.name)), target=target)
+
+
 def read_archive(source: Source, raw: Raw, on_bytes: Callable[[int], None], spool: Path) -> Iterator[Member]:
     """Yield the members of an archive file; once they are used up, `raw` has seen the whole file.
 
@@ -115,13 +206,13 @@ def read_archive(source: Source, raw: Raw, on_bytes: Callable[[int], None], spoo
         yield from _tar_members(_told(feed, raw, on_bytes), ends_known=bool(source.size or source.sums))
 
 
-def read_nested(blocks: Iterator[bytes], spool: Path) -> Iterator[Member]:
+def read_nested(blocks: Iterator[bytes], ends_known: bool, spool: Path) -> Iterator[Member]:
     """Yield the members of an archive that is itself a member. Raises DamageError."""
     head = next(blocks, b"")
     kind = _format(head[:TAR_BLOCK_BYTES])
     whole = itertools.chain([head], blocks)
     if kind != "zip":
-        yield from _tar_members(_decoded(whole, kind), ends_known=True)
+        yield from _tar_members(_decoded(whole, kind), ends_known=ends_known)
         return
     try:
         with spool.open("wb") as file:

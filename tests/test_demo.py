@@ -14,7 +14,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark import demo
+from earmark import demo, voice
 from earmark.errors import ModelError
 from earmark.files import Scratch
 
@@ -98,7 +98,7 @@ def resonances_hz(samples, order=18):
 
 
 def hold(phone, speaker):
-    return demo.synthesise([phone] * 8, speaker, np.random.Generator(np.random.PCG64(1)))
+    return voice.synthesise([phone] * 8, speaker, np.random.Generator(np.random.PCG64(1)))
 
 
 def test_second_run_in_another_process_writes_the_same_bytes(written, tmp_path):
@@ -233,11 +233,11 @@ def test_sound_has_pauses_voice_and_hiss(sounds):
     assert np.mean(high[loud] < 0.2) > 0.4
 
 
-@pytest.mark.parametrize("phone", demo.VOWELS)
+@pytest.mark.parametrize("phone", voice.VOWELS)
 @pytest.mark.parametrize("speaker", [demo.SPEAKERS[0], demo.SPEAKERS[2]], ids=["woman", "man"])
 def test_vowel_resonates_at_its_own_formants(phone, speaker):
     found = resonances_hz(hold(phone, speaker)[4800:9600])
-    for formant in demo.sounds_of(phone, speaker.sex)[0].formants_hz:
+    for formant in voice.sounds_of(phone, speaker.sex)[0].formants_hz:
         assert np.abs(found / formant - 1).min() < 0.12, (formant, found)
 
 
@@ -254,7 +254,7 @@ def test_vowel_resonates_at_its_own_formants(phone, speaker):
 )
 def test_corner_vowels_are_those_of_the_published_table(phone, sex, formants_hz):
     speaker = next(speaker for speaker in demo.SPEAKERS if speaker.sex == sex)
-    assert demo.sounds_of(phone, sex)[0].formants_hz == formants_hz
+    assert voice.sounds_of(phone, sex)[0].formants_hz == formants_hz
     found = resonances_hz(hold(phone, speaker)[4800:9600])
     assert all(np.abs(found / formant - 1).min() < 0.12 for formant in formants_hz)
 
@@ -281,7 +281,7 @@ def test_hiss_of_s_lies_above_that_of_sh():
 @given(st.lists(st.sampled_from(sorted(demo.PHONES)), max_size=12), st.sampled_from(demo.SPEAKERS))
 def test_any_words_become_finite_sound_of_the_length_of_their_phones(words, speaker):
     phones = demo.phones_of(words)
-    samples = demo.synthesise(phones, speaker, np.random.Generator(np.random.PCG64(2)))
+    samples = voice.synthesise(phones, speaker, np.random.Generator(np.random.PCG64(2)))
     assert samples.shape == (round(demo.duration_s(phones) * RATE_HZ),)
     assert samples.dtype == np.float64
     assert np.all(np.isfinite(samples))

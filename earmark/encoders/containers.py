@@ -73,7 +73,7 @@ def _read_safetensors(path: Path, prefix: str) -> dict[str, Stored]:
 
 def _read_npz(path: Path, prefix: str) -> dict[str, Stored]:
     tensors = {}
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         for name in archive.files:
             if name.startswith(prefix):
                 data = archive[name]

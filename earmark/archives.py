@@ -9,6 +9,7 @@ import copy
 import fnmatch
 import itertools
 import lzma
+import os
 import posixpath
 import queue
 import stat
@@ -208,7 +209,9 @@ def read_archive(source: Source, raw: Raw, on_bytes: Callable[[int], None], spoo
 
 def read_nested(blocks: Iterator[bytes], ends_known: bool, spool: Path) -> Iterator[Member]:
     """Yield the members of an archive that is itself a member. Raises DamageError."""
-    head = next(blocks, b"")
+    head = b""
+    while len(head) < TAR_BLOCK_BYTES and (more := next(blocks, b"")):
+        head += more
     kind = _format(head[:TAR_BLOCK_BYTES])
     whole = itertools.chain([head], blocks)
     if kind != "zip":
@@ -451,8 +454,27 @@ def _zip_members(path: Path) -> Iterator[Member]:
     except Exception as error:  # zipfile meets altered bytes with whatever they lead to
         raise DamageError(f"its zip directory is cut short or altered ({error})") from error
     with archive:
+        expected, modulus, found = *_zip_count(path, len(archive.comment)), len(archive.infolist())
+        if found % modulus != expected:  # one altered length hides the next entry, and zipfile does not count
+            raise DamageError(f"its zip directory is altered: expected {expected:,} members, got {found:,}")
         for info in archive.infolist():
             yield _zip_member(archive, info)
+
+
+def _zip_count(path: Path, comment_bytes: int) -> tuple[int, int]:
+    """Return how many members a zip's end record counts, and modulo what: old writers let 16 bits run over.
+
+    Source: APPNOTE 6.3, sections 4.3.14 to 4.3.16; a zip64 record stands right before its locator.
+    """
+    end_bytes, locator_bytes, end64_bytes = 22, 20, 56
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, end_bytes + locator_bytes + end64_bytes + comment_bytes), os.SEEK_END)
+        tail = file.read()
+    end = len(tail) - end_bytes - comment_bytes
+    at64 = end - locator_bytes - end64_bytes
+    if at64 >= 0 and tail.startswith(b"PK\6\7", end - locator_bytes) and tail.startswith(b"PK\6\6", at64):
+        return int.from_bytes(tail[at64 + 32 : at64 + 40], "little"), 1 << 64
+    return int.from_bytes(tail[end + 10 : end + 12], "little"), 1 << 16
 
 
 def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:

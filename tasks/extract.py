@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from earmark import archives, watch
+from earmark import archives, extraction, watch
 from earmark.catalog import ArchiveTable
 from earmark.errors import AbsentError, ArchiveError, CorpusError
 from earmark.files import make_folder, publishing
@@ -149,12 +149,13 @@ def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Rec
         "members": made.n_members,
         "files": made.n_files,
         "written": made.n_written,
+        "resumed": made.n_resumed,
         "matched": made.n_matched,
         "completed": made.n_completed,
         "skipped": made.n_skipped,
         "member_bytes": made.member_bytes,
     }
-    if made.n_matched and not made.n_written:
+    if made.n_matched and not made.written_bytes:
         LOG.note(f"{archive.file}: already extracted: {made.n_matched:,} files on disk match it, none was written")
     receipt = Receipt(f"{NAME}/archive", VERSION, key, inputs, outputs, counts, 0.0)
     publish_receipt(where, receipt, project.scratch)
@@ -171,7 +172,7 @@ def _adopt(project: Project, dataset: str, gone: list[str]) -> Receipt:
     target = project.members(dataset, TREE)
     present = {archive.file.split("/")[0] for archive in project.dataset(dataset).archives}
     with publishing(target, project.scratch) as temporary, LOG.progress(f"{NAME}:{dataset} adopting", 0) as bar:
-        made = archives.adopt_tree(folder, temporary, ignored=present, on_bytes=bar.advance, memo=project.memo)
+        made = extraction.adopt_tree(folder, temporary, ignored=present, on_bytes=bar.advance, memo=project.memo)
     inputs = {"adopted": sorted(gone)}
     counts = {"members": made.n_members, "files": made.n_files, "member_bytes": made.member_bytes}
     key = make_key(f"{NAME}/{TREE}", VERSION, inputs)

@@ -9,7 +9,7 @@ import orjson
 
 from earmark import encoders
 from earmark.catalog import EncoderTable
-from earmark.encoders import weights
+from earmark.encoders import config, weights
 from earmark.errors import CatalogError, EarmarkError, near
 from earmark.files import publishing
 from earmark.hashing import digest, stat_key
@@ -64,13 +64,13 @@ def identity(project: Project, name: str) -> dict[str, Any]:
     table, folder = encoder_table(project, name), _model(project, name)
     if folder is None:
         raise UpstreamError(f"model {table.model} is not here yet")
-    config = weights.read_config(folder)
-    key = stat_key(weights.weights_file(folder).stat())
+    shape = config.read_config(folder)
+    key = stat_key(config.weights_file(folder).stat())
     known = project.memo.get(key, "encoder-weights")
     if known is None:
         known = weights.weights_hash(folder)
         project.memo.put([(key, known)], "encoder-weights")
-    return encoders.identity(known, config, window=table.window, precision=table.precision, codec=table.codec)
+    return encoders.identity(known, shape, window=table.window, precision=table.precision, codec=table.codec)
 
 
 def encoder_folder(project: Project, name: str) -> Path:
@@ -144,10 +144,12 @@ def _encode(project: Project, unit: Unit, name: str, rows: list[dict[str, Any]])
         Recording(row["audio_hash"], project.home / row["file"], row["n_samples"], standard, channel) for row in new
     ]
     table = encoder_table(project, name)
-    encoder = _opened(_model(project, name), table.engine, table.precision, table.window)
+    model = _model(project, name)
+    assert model is not None, "prepare() fetched it"
+    encoder = _opened(model, table.engine, table.precision, table.window)
     _say_untrained(project, name, table)
     pack = f"{unit.dataset}-{unit.part}-{digest('pack', sorted(row['audio_hash'] for row in new))[:8]}.zarr"
-    attributes = {"encoder": name, "identity": identity(project, name), "source": str(unit)}
+    attributes: dict[str, Any] = {"encoder": name, "identity": identity(project, name), "source": str(unit)}
     with LOG.progress(f"{unit} {name}", len(new)) as bar:
         written, frames = encode_pack(
             recordings,
@@ -189,7 +191,7 @@ def open_index(folder: Path) -> PackIndex:
 
 def _say_untrained(project: Project, name: str, table: EncoderTable) -> None:
     folder = _model(project, name)
-    if folder is not None and weights.is_untrained(folder):
+    if folder is not None and config.read_json(folder).get("untrained"):
         LOG.note(
             f"encoder {name}: these weights are UNTRAINED (seeded, for trying earmark out). For real features set"
             f' model = "mlx-community/whisper-tiny-mlx", or a folder with config.json and weights.safetensors, in'

@@ -183,6 +183,20 @@ def test_audio_over_30_s_gives_50_rows_a_second_in_every_engine(tmp_path, window
     assert relative(results["mlx"], results["openvino"]) < FLOAT32_TOLERANCE
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("first", [1, 2])
+def test_rows_do_not_depend_on_the_clips_before(folder, engine, precision, first):
+    if engine == "openvino" and precision != "float32" and not openvino_computes_in(precision):
+        pytest.skip(f"this CPU does not compute in {precision}")
+    encoder = encoders.open_encoder(folder, engine, precision, "clip")
+    tensors = weights.load(folder).tensors
+    for n_rows in (first, 60, 3, 1, 2, 33, first):
+        mels = mel.log_mel(noise(320 * n_rows, n_rows), 80, "clip")
+        rows = encoder.encode(mels[None])[0]
+        assert relative(rows, forward(tensors, mels, 4)) < HALF_TOLERANCE.get(precision, FLOAT32_TOLERANCE), n_rows
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("shape", [(1, 21, 80), (1, 20, 128), (1, 3_002, 80)])
 def test_mels_of_a_wrong_shape_are_a_bug_of_the_caller(clip_encoders, engine, shape):

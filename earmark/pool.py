@@ -1,0 +1,316 @@
+"""A pool of spawned processes for decoding work, and an ordered prefetch over threads.
+
+A unit of work is an importable function and a plain picklable value. Each worker has a pipe of its own and a thread
+here that waits on it, so a worker that dies ends its own item at once, and nothing else. ProcessPoolExecutor shares one
+result pipe among its workers: a worker killed while it writes a result makes the parent wait for ever (tried).
+"""
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import connection, resource_tracker
+from types import TracebackType
+from typing import Any, TypeVar
+
+from earmark.errors import EarmarkError, WorkerError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+JOIN_S = 5.0  # how long a worker whose pipe has closed may take to be gone before it is killed
+LABEL_CHARACTERS = 80  # of an item's repr in a message
+# The pool already uses every core; a numeric library that starts threads of its own in each worker only slows it.
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One spawned process and this side's end of its pipe."""
+
+    process: multiprocessing.process.BaseProcess
+    pipe: connection.Connection
+
+
+@dataclass
+class Job:
+    """One item on its way: the worker that has it, and whether nobody waits for it any more."""
+
+    call: bytes
+    name: str
+    worker: Worker | None = None
+    dropped: bool = False
+
+
+class Pool:
+    """Spawned worker processes of this machine, started when first needed and kept until `close` or `kill`.
+
+    `workers` = 0 means one a core that this process may use.
+    """
+
+    def __init__(self, workers: int = 0) -> None:
+        self.workers = workers if workers > 0 else core_count()
+        self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="earmark-pool")
+        self._lock = threading.Lock()  # over everything below, and over starting and reaping processes
+        self._idle: list[Worker] = []
+        self._all: list[Worker] = []
+        self._ended = False
+
+    def map(
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        *,
+        lookahead: int | None = None,
+        label: Callable[[T], str] | None = None,
+    ) -> Iterator[R]:
+        """Yield `function(item)` for each item, in order; `lookahead` items are under way beyond the one handed over.
+
+        `lookahead` defaults to twice the workers. `label` names an item in a message (default: its shortened repr).
+        What the function raises is raised here when the item's turn comes. When the iteration ends early, for whatever
+        reason, items not started are dropped and workers busy with the others are killed: no work outlives its map.
+
+        Raises WorkerError when the item's worker died; the next item or `map` gets a fresh worker.
+        """
+        assert not self._ended, "map() on a pool that was closed or killed"
+        assert getattr(function, "__module__", "") != "__main__", "a worker cannot import a function of __main__"
+        ahead = 2 * self.workers if lookahead is None else lookahead
+        return self._results(function, items, ahead, label or _short_repr)
+
+    def _results(
+        self, function: Callable[[T], R], items: Iterable[T], ahead: int, label: Callable[[T], str]
+    ) -> Iterator[R]:
+        pending: deque[tuple[Job, Future[Any]]] = deque()
+        try:
+            for item in items:
+                where = f"{function.__module__}.{getattr(function, '__qualname__', function)}"
+                job = Job(pickle.dumps((function, item), pickle.HIGHEST_PROTOCOL), f"{where}({label(item)})")
+                pending.append((job, self._threads.submit(self._run, job)))
+                if len(pending) > ahead:
+                    yield pending[0][1].result()
+                    pending.popleft()
+            while pending:
+                yield pending[0][1].result()
+                pending.popleft()
+        finally:
+            self._drop(job for job, future in pending if not future.cancel() and not future.done())
+
+    def _run(self, job: Job) -> Any:
+        worker = self._take(job)
+        try:
+            worker.pipe.send_bytes(job.call)
+            answer = worker.pipe.recv_bytes()
+        except (OSError, EOFError):
+            raise WorkerError(self._obituary(job.name, worker)) from None
+        self._give_back(job, worker)
+        good, value = pickle.loads(answer)  # noqa: S301 - from our own worker
+        if good:
+            return value
+        raise _rebuilt(*value) if isinstance(value, tuple) else value
+
+    def _take(self, job: Job) -> Worker:
+        with self._lock:
+            if self._ended or job.dropped:
+                raise WorkerError(f"{job.name}: not run: the pool was stopped. Run the same command again.")
+            if self._idle:
+                worker = self._idle.pop()
+            else:
+                worker = _start_worker()
+                self._all.append(worker)
+            job.worker = worker
+            return worker
+
+    def _give_back(self, job: Job, worker: Worker) -> None:
+        with self._lock:
+            job.worker = None
+            if job.dropped or self._ended:  # the worker has been sent a SIGKILL
+                self._bury(worker)
+            else:
+                self._idle.append(worker)
+
+    def _drop(self, jobs: Iterable[Job]) -> None:
+        with self._lock:
+            for job in jobs:
+                job.dropped = True
+                if job.worker is not None:
+                    job.worker.process.kill()
+
+    def _bury(self, worker: Worker) -> int | None:
+        """Reap a dying worker, under the lock, and return its exit code."""
+        worker.pipe.close()
+        worker.process.join(JOIN_S)
+        if worker.process.exitcode is None:
+            worker.process.kill()
+            worker.process.join(JOIN_S)
+        if worker in self._all:
+            self._all.remove(worker)
+        return worker.process.exitcode
+
+    def _obituary(self, name: str, worker: Worker) -> str:
+        with self._lock:
+            code = self._bury(worker)
+        if code == -signal.SIGKILL:
+            cause = "killed by SIGKILL, probably because memory ran out"
+        elif code is not None and code < 0:
+            cause = f"ended by {signal.Signals(-code).name}, probably a fault in a decoding library"
+        else:
+            cause = f"ended with exit status {code}"
+        return (
+            f"{name}: worker process died: {cause}. Run the same command again; if it happens again, set fewer"
+            f" workers: [run] workers, now {self.workers}."
+        )
+
+    def close(self) -> None:
+        """Let running items finish, drop the others, and end the workers."""
+        self._end(wait=True)
+
+    def kill(self) -> None:
+        """End the workers at once, whatever they are doing, and drop all work."""
+        self._end(wait=False)
+
+    def _end(self, *, wait: bool) -> None:
+        if not wait:
+            with self._lock:
+                self._ended = True
+                for worker in self._all:
+                    worker.process.kill()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            self._ended = True
+            for worker in self._all:
+                worker.pipe.close()  # all first, so that they end side by side
+            for worker in list(self._all):
+                self._bury(worker)
+            self._idle.clear()
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.kill()
+
+
+def core_count() -> int:
+    """Return how many cores this process may use."""
+    if sys.version_info >= (3, 13):
+        return os.process_cpu_count() or 1
+    if sys.platform == "darwin":
+        return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0))
+
+
+def threaded_prefetch(function: Callable[[T], R], items: Iterable[T], workers: int, lookahead: int) -> Iterator[R]:
+    """Yield `function(item)` for each item, in order, computed by threads up to `lookahead` items ahead.
+
+    What the function raises is raised when the item's turn comes. Closing the generator drops what has not begun and
+    waits for what has.
+    """
+    threads = ThreadPoolExecutor(workers, thread_name_prefix="earmark-prefetch")
+    pending: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            pending.append(threads.submit(function, item))
+            if len(pending) > lookahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _short_repr(item: object) -> str:
+    text = repr(item)
+    return text if len(text) <= LABEL_CHARACTERS else text[: LABEL_CHARACTERS - 1] + "…"
+
+
+def _start_worker() -> Worker:
+    """Start a process that serves one pipe; call it under a lock."""
+    context = multiprocessing.get_context("spawn")
+    resource_tracker.ensure_running()  # or the first start would, and would unblock SIGINT while it does
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,), name="earmark-worker", daemon=True)
+    # A worker is born with SIGINT blocked: Ctrl-C in its first instants would print a traceback from the middle of an
+    # import. The mask is this thread's own.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with _main_set_aside():
+            process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()  # the worker alone holds its end, so its death closes the pipe
+    return Worker(process, ours)
+
+
+@contextlib.contextmanager
+def _main_set_aside() -> Iterator[None]:
+    """Keep spawn from importing the parent's main script in the worker.
+
+    Under the `doit` script that would load all of doit in each worker, and under a script without
+    `if __name__ == "__main__"` it would start the whole work again.
+    """
+    main = vars(sys.modules["__main__"])
+    kept: dict[str, Any] = {name: main.pop(name) for name in ("__file__", "__spec__") if name in main}
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.pop("__spec__")
+        main.update(kept)
+
+
+def _serve(pipe: connection.Connection) -> None:
+    """Answer calls until the other end of the pipe closes: what a worker process does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal group; the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # before any numeric library is loaded
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    with contextlib.suppress(OSError, EOFError):  # the parent closed the pipe, or is gone
+        while True:
+            pipe.send_bytes(_answer(pipe.recv_bytes()))
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _answer(call: bytes) -> bytes:
+    """Return a pickled (True, result) or (False, exception)."""
+    try:
+        function, item = pickle.loads(call)  # noqa: S301 - from our own parent
+        return pickle.dumps((True, function(item)), pickle.HIGHEST_PROTOCOL)
+    except BaseException as error:
+        if not isinstance(error, EarmarkError):  # a bug keeps its traceback; an expected failure is one line
+            error.add_note(f"In the worker process:\n{traceback.format_exc()}")
+        return _pickled_error(error)
+
+
+def _pickled_error(error: BaseException) -> bytes:
+    """Pickle an exception so that it can be read back, also one whose __init__ does not take its own `args`."""
+    for value in (error, (type(error), error.args, vars(error))):
+        with contextlib.suppress(Exception):  # whatever pickling raises: the next form is simpler
+            data = pickle.dumps((False, value), pickle.HIGHEST_PROTOCOL)
+            pickle.loads(data)  # noqa: S301 - our own
+            return data
+    return pickle.dumps((False, RuntimeError("".join(traceback.format_exception(error)))), pickle.HIGHEST_PROTOCOL)
+
+
+def _rebuilt(kind: type[BaseException], args: tuple[Any, ...], fields: dict[str, Any]) -> BaseException:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(fields)
+    return error

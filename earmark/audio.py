@@ -136,7 +136,8 @@ def read_canonical(path: Path, start: int = 0, stop: int | None = None) -> Sampl
 def to_int16(values: NDArray[np.floating[Any]]) -> Samples:
     """Round values (n,) of full scale 1.0 half to even to int16, clipped at both ends."""
     scaled = np.rint(values * FULL_SCALE)
-    return np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled).astype(np.int16)
+    whole: Samples = np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled).astype(np.int16)
+    return whole
 
 
 def _require_canonical(rate_hz: int, channels: int, form: str, decoder: str) -> None:
@@ -195,9 +196,8 @@ def _scaled(values: NDArray[Any]) -> NDArray[np.floating[Any]]:
 
 
 def _require_finite(values: NDArray[Any], first: int, source: Source) -> None:
-    fine = np.abs(values) < LIMIT
-    if not fine.all():
-        at = int(np.argmin(fine))
+    if len(values) and not (values.max() < LIMIT and values.min() > -LIMIT):  # a NaN fails both
+        at = int(np.argmin(np.abs(values) < LIMIT))
         detail = f"expected finite samples, got {values[at]} at sample {first + at:,}"
         raise BadAudioError("not finite", detail, source.decoder)
 
@@ -210,8 +210,15 @@ def _measured(source: Source, policy: Policy, writer: Any) -> Audio:
         meter.update(block)
         if writer is not None:
             writer.write(block)
-    facts = (source.rate_hz, source.channels, source.decoder)
-    return Audio(hasher.hexdigest(), meter.n_samples, *facts, **meter.levels())
+    levels: dict[str, Any] = dict(meter.levels())
+    return Audio(
+        audio_hash=hasher.hexdigest(),
+        n_samples=meter.n_samples,
+        source_rate_hz=source.rate_hz,
+        source_channels=source.channels,
+        decoder=source.decoder,
+        **levels,
+    )
 
 
 @dataclass

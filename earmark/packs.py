@@ -1,8 +1,8 @@
 """Encoder features in immutable Zarr v3 packs keyed by audio hash, and an index over the packs of one encoder.
 
 A pack is a group that plain `zarr.open_group` reads: `frames (total_frames, n_state)` float16 or float32, 50 a second;
-`offsets (n+1,) int64`, recording i has the rows offsets[i]:offsets[i+1]; `audio_hash (n, 16) uint8`, the hash's bytes in
-reading order. Nothing is compressed: chunks of 1,500 frames follow each other in shard files, so a reader can map them.
+`offsets (n+1,) int64`: recording i has rows offsets[i]:offsets[i+1]; `audio_hash (n, 16) uint8`: its bytes in reading
+order. Nothing is compressed: chunks of 1,500 frames follow each other in shard files, so a reader can map them.
 `seal.json`, written last, holds the size and XXH3-128 of every other file. A chunk that is not there reads as NaN.
 """
 
@@ -99,15 +99,13 @@ class PackWriter:
         require_space(self.path.parent, self._needed, self.path.name)
         self._folder = self._scratch.new(self.path)
         try:
-            self._frames = self._create()
-        except BaseException as error:
+            with _telling(self.path, self._needed):
+                self._frames = self._create()
+        except BaseException:
             remove(self._folder)
-            raise self._told(error) from error
+            raise
         self._buffer = np.empty((min(self._shard_frames, self._total), self._shape[1]), self._dtype)
         return self
-
-    def _told(self, error: BaseException) -> BaseException:
-        return disk_error(error, self.path, self._needed) if isinstance(error, OSError) else error
 
     def _create(self) -> Any:
         import numpy as np
@@ -168,10 +166,8 @@ class PackWriter:
     def _write(self) -> None:
         """Write the buffer as one whole shard (the last may be short), so that zarr never reads one back."""
         rows = self._buffer[: self._held]
-        try:
+        with _telling(self.path, self._needed):
             self._frames[self._written : self._written + len(rows)] = rows
-        except OSError as error:
-            raise self._told(error) from error
         self._written += len(rows)
         self._held = 0
 
@@ -204,3 +200,301 @@ class PackWriter:
         head = {"version": SEAL_VERSION, "n": len(self._hashes), "total_frames": self._total}
         seal = head | {"n_state": self._shape[1], "dtype": self._dtype, "files": files}
         (self._folder / SEAL).write_text(json.dumps(seal, indent=1) + "\n", encoding="utf-8")
+
+
+def read_seal(pack: Path) -> Seal:
+    """Return what a pack's seal says. Raises PackError with a short phrase, without the pack's name."""
+    try:
+        data = (pack / SEAL).read_bytes()
+    except OSError as error:
+        if not pack.is_dir():
+            raise PackError("is not there") from None
+        if isinstance(error, FileNotFoundError):
+            raise PackError(f"{SEAL} is missing") from None
+        raise PackError(f"{SEAL} cannot be read: {error.strerror}") from None
+    try:
+        seal = json.loads(data)
+        files = {str(name): (int(entry["size"]), str(entry["xxh3"])) for name, entry in seal["files"].items()}
+        return Seal(int(seal["n"]), int(seal["total_frames"]), int(seal["n_state"]), files, hash_bytes(data))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise PackError(f"{SEAL} is damaged") from None
+
+
+def pack_damage(pack: Path) -> str | None:
+    """Say what is wrong with a pack as far as names and sizes of files show, or None; reads the seal alone."""
+    try:
+        return next(_size_faults(pack, read_seal(pack)), None)
+    except PackError as error:
+        return str(error)
+
+
+def verify_pack(pack: Path) -> list[str]:
+    """Read a whole pack again and return all that is wrong with it: sizes, hashes, files not sealed, structure."""
+    try:
+        seal = read_seal(pack)
+    except PackError as error:
+        return [str(error)]
+    faults = list(_size_faults(pack, seal)) or list(_hash_faults(pack, seal, seal.files))
+    for path in sorted(pack.rglob("*")):
+        name = str(path.relative_to(pack))
+        # A file manager's hidden files are no part of the pack.
+        if path.is_file() and name != SEAL and name not in seal.files and not path.name.startswith("."):
+            faults.append(f"{name} is not in the seal")
+    return faults or list(_structure_faults(pack, seal))
+
+
+def _size_faults(pack: Path, seal: Seal) -> Iterator[str]:
+    for name, (size_bytes, _) in seal.files.items():
+        try:
+            found = (pack / name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            yield f"{name} is missing"
+        except OSError as error:
+            yield f"{name} cannot be read: {error.strerror}"
+        else:
+            if found != size_bytes:
+                yield f"{name} is truncated or overwritten: expected {size_bytes:,} bytes, got {found:,}"
+
+
+def _hash_faults(pack: Path, seal: Seal, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        try:
+            found = hash_file(pack / name)
+        except OSError as error:
+            yield f"{name} cannot be read: {error.strerror}"
+        else:
+            if found != seal.files[name][1]:
+                yield f"{name} has other content: expected xxh3 {seal.files[name][1]}, got {found}"
+
+
+def _structure_faults(pack: Path, seal: Seal) -> Iterator[str]:
+    import numpy as np
+    import zarr
+
+    try:
+        group = zarr.open_group(str(pack), mode="r")
+        shape, edges, octets = group["frames"].shape, group["offsets"][:], group["audio_hash"][:]
+    except Exception as error:  # zarr says in many ways that metadata make no sense; each of them is the same to us
+        yield f"is not a feature pack: {error}"
+        return
+    if shape != (seal.total_frames, seal.n_state):
+        yield f"frames: expected {(seal.total_frames, seal.n_state)} as sealed, got {shape}"
+    if octets.shape != (seal.n, HASH_BYTES):
+        yield f"audio_hash: expected {(seal.n, HASH_BYTES)} as sealed, got {octets.shape}"
+    elif len(np.unique(octets, axis=0)) != seal.n:
+        yield "audio_hash: the same hash twice"
+    if edges.shape != (seal.n + 1,):
+        yield f"offsets: expected {(seal.n + 1,)} as sealed, got {edges.shape}"
+    elif edges[0] != 0 or edges[-1] != seal.total_frames or (np.diff(edges) <= 0).any():
+        yield f"offsets: expected to rise from 0 to {seal.total_frames}"
+
+
+def read_features(packs_folder: Path, pack: str, row: int) -> "NDArray[np.floating[Any]]":
+    """Return one recording's features, (n_frames, n_state) in the pack's dtype, 50 frames a second.
+
+    `pack` and `row` are as in a feature manifest. Raises PackError.
+    """
+    import zarr
+
+    damage = pack_damage(packs_folder / pack)
+    if damage:
+        raise PackError(f"{packs_folder / pack}: {damage}. Run doit features again: it encodes what is missing.")
+    group = zarr.open_group(str(packs_folder / pack), mode="r")
+    n = group["offsets"].shape[0] - 1
+    if not 0 <= row < n:
+        raise PackError(f"{pack}: no such row: expected 0 to {n - 1}, got {row}. Run doit features again.")
+    start, stop = (int(edge) for edge in group["offsets"][row : row + 2])
+    frames: NDArray[np.floating[Any]] = group["frames"][start:stop]
+    return frames
+
+
+class PackIndex:
+    """Which pack holds which audio hash: SQLite `folder`/index.db over `folder`/packs, for one encoder.
+
+    Derived from the packs alone, so losing it costs a rescan; a corrupt file is rebuilt. Memory is bounded by SQLite's
+    page cache. Where two packs hold a hash, the first in name order is found. Use it from one thread at a time.
+
+    Raises DiskFullError, and PackError if the file cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._packs = folder / "packs"
+        self._damaged = folder / "damaged"
+        self._path = folder / "index.db"
+        self._database: sqlite3.Connection | None = None
+
+    def sync(self) -> list[str]:
+        """Make the index agree with the packs folder; return a line for each damaged pack, moved to `damaged`.
+
+        Raises AbsentError if the packs folder is a link to nowhere.
+        """
+        return self._rebuilding(lambda: self._sync(set_aside=True))
+
+    def find(self, hashes: Iterable[str]) -> dict[str, tuple[str, int, int]]:
+        """Return (pack, row, n_frames) for those hashes that a pack held at the last `sync` or `add`."""
+        if self._database is None and not self._path.exists():
+            return {}
+        wanted = list(hashes)
+        return self._rebuilding(lambda: self._find(wanted))
+
+    def add(self, pack: Path) -> None:
+        """Take a finished pack into the index. Raises PackError if it is damaged."""
+        try:
+            seal = _indexable(pack)
+        except PackError as error:
+            raise PackError(f"{pack}: {error}. Run doit features again.") from error
+        self._rebuilding(lambda: self._insert(pack, seal))
+
+    def close(self) -> None:
+        """Close the database file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._database is None:
+            make_folder(self._path.parent)
+            self._database = database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            for setting in ("busy_timeout = 5000", "journal_mode = wal", "synchronous = normal"):
+                database.execute(f"pragma {setting}")
+            database.execute(f"pragma cache_size = -{INDEX_CACHE_KIB}")
+            (version,) = database.execute("pragma user_version").fetchone()
+            (tables,) = database.execute("select count(*) from sqlite_master").fetchone()
+            if tables and version != INDEX_VERSION:
+                self._discard()
+                return self._open()
+            if not tables:
+                with _transaction(database):
+                    database.execute("create table packs (pack integer primary key, name text unique, seal text)")
+                    database.execute(
+                        "create table held (hash blob, pack int, row int, n_frames int, primary key (hash, pack))"
+                        " without rowid"
+                    )
+                    database.execute(f"pragma user_version = {INDEX_VERSION}")
+        return self._database
+
+    def _discard(self) -> None:
+        self.close()
+        for ending in ("", "-wal", "-shm"):
+            remove(self._path.with_name(self._path.name + ending))
+
+    def _rebuilding(self, action: Callable[[], T]) -> T:
+        """Do something with the database; if its file turns out corrupt, rebuild it and do it again."""
+        try:
+            try:
+                return action()
+            except sqlite3.DatabaseError as error:
+                if _code(error) not in CORRUPT:
+                    raise
+            self._discard()
+            self._sync(set_aside=False)
+            return action()
+        except sqlite3.Error as error:
+            if _code(error) == sqlite3.SQLITE_FULL:
+                raise disk_error(OSError(errno.ENOSPC, str(error)), self._path) from error
+            raise PackError(
+                f"{self._path}: cannot be used: {error}. Make the folder writable, or delete this file: it is rebuilt."
+            ) from error
+
+    def _sync(self, *, set_aside: bool) -> list[str]:
+        if self._packs.is_symlink() and not self._packs.exists():
+            raise AbsentError(f"{self._packs}: links to a folder that is not there. Mount its volume and run again.")
+        names = {path.name for path in self._packs.glob("[!.]*.zarr")} if self._packs.is_dir() else set()
+        database = self._open()
+        known: dict[str, str] = dict(database.execute("select name, seal from packs"))
+        lines = []
+        for name in sorted(names):
+            try:
+                seal = read_seal(self._packs / name)
+                for fault in _size_faults(self._packs / name, seal):
+                    raise PackError(fault)
+                if known.get(name) != seal.digest:
+                    self._insert(self._packs / name, _indexable(self._packs / name))
+            except PackError as error:
+                lines.append(f"pack {name}: {error}")
+                names.remove(name)
+                if set_aside:
+                    self._set_aside(name)
+        gone = known.keys() - names
+        if gone:
+            with _transaction(database):
+                _forget(database, gone)
+        return lines
+
+    def _insert(self, pack: Path, seal: Seal) -> None:
+        import zarr
+
+        group = zarr.open_group(str(pack), mode="r")
+        edges, octets = group["offsets"][:].tolist(), group["audio_hash"][:]
+        database = self._open()
+        with _transaction(database):
+            _forget(database, {pack.name})
+            place = database.execute("insert into packs (name, seal) values (?, ?)", (pack.name, seal.digest)).lastrowid
+            rows = ((octets[i].tobytes(), place, i, edges[i + 1] - edges[i]) for i in range(seal.n))
+            database.executemany("insert into held values (?, ?, ?, ?)", sorted(rows))
+
+    def _find(self, hashes: list[str]) -> dict[str, tuple[str, int, int]]:
+        database = self._open()
+        found: dict[str, tuple[str, int, int]] = {}
+        for start in range(0, len(hashes), QUERY_HASHES):
+            keys = [bytes.fromhex(audio_hash) for audio_hash in hashes[start : start + QUERY_HASHES]]
+            marks = ",".join("?" * len(keys))
+            query = f"select hash, name, row, n_frames from held join packs using (pack) where hash in ({marks})"  # noqa: S608 - marks
+            for key, *place in database.execute(query, keys):
+                here = (place[0], place[1], place[2])
+                found[key.hex()] = min(found.get(key.hex(), here), here)
+        return found
+
+    def _set_aside(self, name: str) -> None:
+        target = make_folder(self._damaged) / name
+        n = 1
+        while target.exists():
+            n += 1
+            target = self._damaged / f"{name}.{n}"
+        with _telling(target):
+            (self._packs / name).replace(target)
+            flush_folder(self._damaged)
+            flush_folder(self._packs)
+
+
+def _indexable(pack: Path) -> Seal:
+    """Return a pack's seal once everything but its frames is found as sealed. Raises PackError."""
+    seal = read_seal(pack)
+    # Those files are small, and a wrong bit in them would give one recording another's features.
+    small = [name for name in seal.files if not name.startswith("frames/c/")]
+    for faults in (_size_faults(pack, seal), _hash_faults(pack, seal, small), _structure_faults(pack, seal)):
+        for fault in faults:
+            raise PackError(fault)
+    return seal
+
+
+def _forget(database: sqlite3.Connection, names: Iterable[str]) -> None:
+    """Delete packs and what they hold, inside a transaction."""
+    if database.executemany("delete from packs where name = ?", [(name,) for name in names]).rowcount > 0:
+        database.execute("delete from held where pack not in (select pack from packs)")
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return the kind of an SQLite error: the low byte of its code; the rest are details."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+@contextlib.contextmanager
+def _telling(path: Path, needed: int = 0) -> Iterator[None]:
+    """Turn a disk that is full or refuses to be written into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, path, needed) from error
+
+
+@contextlib.contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("begin immediate")
+    try:
+        yield
+        database.execute("commit")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
+            database.execute("rollback")
+        raise

@@ -1,6 +1,7 @@
 """doit COMMANDs of our own: run (locked, interruptible), list --status, why, verify."""
 
 import contextlib
+import functools
 import os
 import signal
 import sqlite3
@@ -40,6 +41,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
 
     sel_tasks: list[str]
 
+    @functools.wraps(DoitRun._execute)  # doit reads the names of options from the signature
     def _execute(self, *args: Any, **kwargs: Any) -> int:
         project = opened()
         if not self.sel_tasks:
@@ -70,6 +72,7 @@ class List(DoitList):  # type: ignore[misc]  # doit has no types
             return int(super().execute(params, args))
         return failed.code
 
+    @functools.wraps(DoitList._execute)
     def _execute(self, **kwargs: Any) -> int:
         if not kwargs.get("status"):
             return int(super()._execute(**kwargs))

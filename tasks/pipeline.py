@@ -76,7 +76,9 @@ def shard_tasks(project: Project, name: str) -> Iterator[dict[str, Any]]:
     for shard in shards:
         yield task(project, standardize.STAGE, Unit("standardize", name, shard), [scanned])
     standard = [project.receipt("standardize", name, shard) for shard in shards]
-    sealed = task(project, standardize.SEAL, Unit("standardize", name), [scanned, *standard])
+    # doit keeps file_dep as a set: naming the tasks too keeps the shards in order
+    in_order = [str(Unit("standardize", name, shard)) for shard in shards]
+    sealed = task(project, standardize.SEAL, Unit("standardize", name), [scanned, *standard], in_order)
     yield sealed | {"doc": f"16 kHz mono audio of {name}"}
     rows = task(project, manifest.STAGE, Unit("manifest", name), [scanned, project.receipt("standardize", name)])
     yield rows | {"doc": f"JSONL manifests of {name}"}
@@ -84,7 +86,8 @@ def shard_tasks(project: Project, name: str) -> Iterator[dict[str, Any]]:
         before = [project.receipt("standardize", name, shard)]
         yield task(project, features.STAGE, Unit("features", name, shard), before)
     packs = [project.receipt("features", name, shard) for shard in shards]
-    last = task(project, features.SEAL, Unit("features", name), [project.receipt("manifest", name), *packs])
+    in_order = [f"manifest:{name}", *(str(Unit("features", name, shard)) for shard in shards)]
+    last = task(project, features.SEAL, Unit("features", name), [project.receipt("manifest", name), *packs], in_order)
     yield last | {"doc": f"encoder features of {name}"}
 
 

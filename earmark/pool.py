@@ -75,10 +75,9 @@ class Pool:
         """Yield `function(item)` for each item, in order; `lookahead` items are under way beyond the one handed over.
 
         `lookahead` defaults to twice the workers. `label` names an item in a message (default: its shortened repr).
-        What the function raises is raised here when the item's turn comes. When the iteration ends early, for whatever
-        reason, items not started are dropped and workers busy with the others are killed: no work outlives its map.
-
-        Raises WorkerError when the item's worker died; the next item or `map` gets a fresh worker.
+        What the function raises is raised here at the item's turn; WorkerError if its worker died, and the next item
+        gets a fresh one. When the iteration ends early, items not started are dropped and workers busy with the others
+        are killed: no work outlives its map.
         """
         assert not self._ended, "map() on a pool that was closed or killed"
         assert getattr(function, "__module__", "") != "__main__", "a worker cannot import a function of __main__"
@@ -120,13 +119,11 @@ class Pool:
         with self._lock:
             if self._ended or job.dropped:
                 raise WorkerError(f"{job.name}: not run: the pool was stopped. Run the same command again.")
-            if self._idle:
-                worker = self._idle.pop()
-            else:
-                worker = _start_worker()
-                self._all.append(worker)
-            job.worker = worker
-            return worker
+            if not self._idle:
+                self._idle.append(_start_worker())
+                self._all.append(self._idle[-1])
+            job.worker = self._idle.pop()
+            return job.worker
 
     def _give_back(self, job: Job, worker: Worker) -> None:
         with self._lock:
@@ -311,6 +308,5 @@ def _pickled_error(error: BaseException) -> bytes:
 
 def _rebuilt(kind: type[BaseException], args: tuple[Any, ...], fields: dict[str, Any]) -> BaseException:
     error = kind.__new__(kind, *args)
-    error.args = args
     vars(error).update(fields)
     return error

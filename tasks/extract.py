@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from earmark import archives, extraction, watch
+from earmark import adoption, archives, watch
 from earmark.catalog import ArchiveTable
 from earmark.errors import AbsentError, ArchiveError, CorpusError
 from earmark.files import make_folder, publishing
@@ -172,7 +172,7 @@ def _adopt(project: Project, dataset: str, gone: list[str]) -> Receipt:
     target = project.members(dataset, TREE)
     present = {archive.file.split("/")[0] for archive in project.dataset(dataset).archives}
     with publishing(target, project.scratch) as temporary, LOG.progress(f"{NAME}:{dataset} adopting", 0) as bar:
-        made = extraction.adopt_tree(folder, temporary, ignored=present, on_bytes=bar.advance, memo=project.memo)
+        made = adoption.adopt_tree(folder, temporary, ignored=present, on_bytes=bar.advance, memo=project.memo)
     inputs = {"adopted": sorted(gone)}
     counts = {"members": made.n_members, "files": made.n_files, "member_bytes": made.member_bytes}
     key = make_key(f"{NAME}/{TREE}", VERSION, inputs)

@@ -6,6 +6,7 @@ from typing import Any
 
 from doit import create_after
 from doit.exceptions import InvalidDodoFile
+from doit.globals import Globals
 
 from earmark.catalog import catalog_path
 from earmark.errors import EarmarkError
@@ -75,20 +76,24 @@ def shard_tasks(project: Project, name: str) -> Iterator[dict[str, Any]]:
     scanned = project.receipt("scan", name)
     for shard in shards:
         yield task(project, standardize.STAGE, Unit("standardize", name, shard), [scanned])
-    standard = [project.receipt("standardize", name, shard) for shard in shards]
-    # doit keeps file_dep as a set: naming the tasks too keeps the shards in order
-    in_order = [str(Unit("standardize", name, shard)) for shard in shards]
-    sealed = task(project, standardize.SEAL, Unit("standardize", name), [scanned, *standard], in_order)
-    yield sealed | {"doc": f"16 kHz mono audio of {name}"}
-    rows = task(project, manifest.STAGE, Unit("manifest", name), [scanned, project.receipt("standardize", name)])
-    yield rows | {"doc": f"JSONL manifests of {name}"}
-    for shard in shards:
-        before = [project.receipt("standardize", name, shard)]
-        yield task(project, features.STAGE, Unit("features", name, shard), before)
-    packs = [project.receipt("features", name, shard) for shard in shards]
-    in_order = [f"manifest:{name}", *(str(Unit("features", name, shard)) for shard in shards)]
-    last = task(project, features.SEAL, Unit("features", name), [project.receipt("manifest", name), *packs], in_order)
-    yield last | {"doc": f"encoder features of {name}"}
+        yield task(
+            project, features.STAGE, Unit("features", name, shard), [project.receipt("standardize", name, shard)]
+        )
+    yield _gathered(project, "standardize", name, [scanned], shards) | {"doc": f"16 kHz mono audio of {name}"}
+    before = [scanned, project.receipt("standardize", name)]
+    yield task(project, manifest.STAGE, Unit("manifest", name), before, doc=f"JSONL manifests of {name}")
+    before = [project.receipt("manifest", name)]
+    yield _gathered(project, "features", name, before, shards) | {"doc": f"encoder features of {name}"}
+
+
+def _gathered(project: Project, stage: str, name: str, before: list[Path], shards: list[str]) -> dict[str, Any]:
+    """Return the task that gathers a stage's shards; one that the user ignores asks for none of them."""
+    unit = Unit(stage, name)
+    if Globals.dep_manager is not None and Globals.dep_manager.backend.get(str(unit), "ignore:"):
+        return task(project, stage_of(unit), unit)
+    receipts = [project.receipt(stage, name, shard) for shard in shards]
+    in_order = [str(Unit(stage, name, shard)) for shard in shards]  # doit keeps file_dep as a set, which has no order
+    return task(project, stage_of(unit), unit, [*before, *receipts], in_order)
 
 
 def creators(project: Project) -> dict[str, Callable[[], Iterator[dict[str, Any]]]]:

@@ -16,7 +16,7 @@ from earmark.shards import read_rows
 from tasks import features, scan
 from tasks.pipeline import STAGES
 from tasks.report import LOG
-from tasks.stage import Unit, receipt_of
+from tasks.stage import Unit, broken, receipt_of
 from tasks.standardize import read_table
 
 READERS = 4  # files hashed at a time
@@ -58,20 +58,27 @@ def _sealed(project: Project, dataset: str) -> Iterator[tuple[Path, int, str, bo
         shards = scan.shards_of(project, dataset)
     except EarmarkError:
         return
-    root = project.root(dataset)
+    lists = scan_receipt.outputs["lists"] if (scan_receipt := receipt_of(project, Unit("scan", dataset))) else {}
     for shard in shards:
-        if project.shard_list(dataset, shard).exists():
-            for row in read_rows(project.shard_list(dataset, shard)):
-                yield root / row.path, row.size, row.source_hash, True
+        if not broken(project, [lists[shard]]):
+            yield from _sources(project, dataset, shard)
         receipt = receipt_of(project, Unit("standardize", dataset, shard))
         if receipt is None:
             continue
         entry = receipt.outputs["table"]
         yield project.home / entry["path"], entry["size"], entry["xxh3"], False
-        if project.table(dataset, shard).exists():
+        if not broken(project, [entry]):  # what a damaged table says is not to be acted on
             for made in read_table(project.table(dataset, shard)):
                 if "file_size" in made:
                     yield project.home / made["file"], made["file_size"], made["file_xxh3"], False
+
+
+def _sources(project: Project, dataset: str, shard: str) -> Iterator[tuple[Path, int, str, bool]]:
+    """Yield the raw files of a shard, unless their volume is absent."""
+    root = project.root(dataset)
+    if root.is_dir():
+        for row in read_rows(project.shard_list(dataset, shard)):
+            yield root / row.path, row.size, row.source_hash, True
 
 
 def _entries(value: Any) -> list[dict[str, Any]]:

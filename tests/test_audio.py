@@ -1,5 +1,6 @@
 """Canonical audio: what comes out, that it is whole, and what is said of recordings that cannot be used."""
 
+import errno
 import hashlib
 import os
 import struct
@@ -544,6 +545,21 @@ def test_full_disk_is_said_in_one_line_and_leaves_no_file(tmp_path, case):
     assert "out/b: disk full or file size limit reached" in out
     assert err == ""
     assert (os.listdir(tmp_path / "out"), os.listdir(tmp_path / "scratch")) == ([], [])
+
+
+def test_a_write_that_failed_once_is_not_forgotten_when_later_ones_succeed(tmp_path, scratch, monkeypatch):
+    source, calls, write_on = write(tmp_path / "a.wav", int16(voice())), [], audio._Sink._try
+
+    def fail_once(sink, action, *args):
+        calls.append(action)
+        if len(calls) == 1:
+            sink.error = OSError(errno.ENOSPC, "No space left on device")
+        return write_on(sink, action, *args)
+
+    monkeypatch.setattr(audio._Sink, "_try", fail_once)
+    with pytest.raises(DiskFullError, match="disk full"):
+        standardize(source, tmp_path / "out" / "a.flac", Policy(), scratch)
+    assert (os.listdir(tmp_path / "out"), leftovers(scratch)) == ([], [])
 
 
 def test_folder_that_cannot_be_made_is_said_in_one_line(tmp_path, scratch):

@@ -1,0 +1,121 @@
+"""Names of members: which may be written below a tree, and which cannot lie side by side on every file system."""
+
+import os
+import re
+import unicodedata
+from array import array
+from pathlib import Path
+
+import orjson
+import xxhash
+
+from earmark.errors import ArchiveError
+
+MAX_DEPTH = 100  # folders inside each other
+SCRATCH_NAME = ".earmark-tmp"  # files.Scratch's own folder on a volume
+
+
+def safe_path(name: str) -> str:
+    """Return a member's name as a plain relative path, "" for the tree itself. Raises ArchiveError if it is none."""
+    parts = [part for part in name.split("/") if part not in {"", "."}]
+    problems = {
+        "its name is empty": not name,
+        "its name holds a NUL": "\0" in name,
+        "its path is absolute": name.startswith("/"),
+        "its path is a Windows one": "\\" in name or re.match("[A-Za-z]:", parts[0] if parts else "") is not None,
+        "its path leaves the tree": ".." in parts,
+        f"it lies more than {MAX_DEPTH} folders deep": len(parts) > MAX_DEPTH,
+        f"its path goes into {SCRATCH_NAME}": SCRATCH_NAME in parts[:1],
+        "its name is not Unicode": not is_unicode(name),
+    }
+    for problem, found in problems.items():
+        if found:
+            raise refused(name, problem)
+    return "/".join(parts)
+
+
+def is_unicode(name: str) -> bool:
+    """Say whether a name can be written as UTF-8: bytes that are none arrive as surrogates."""
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def refused(name: str, problem: str) -> ArchiveError:
+    """Return the error for a member that must not reach the tree."""
+    return ArchiveError(
+        f"member {name!r} refused: {problem}. Nothing was extracted; `skip` in the catalog leaves it out."
+    )
+
+
+class Names:
+    """The paths of one archive as 64-bit hashes of their folded form, 8 bytes a file: finds names that collide."""
+
+    def __init__(self) -> None:
+        self.files = array("Q")
+        self.linked = array("Q")
+        self.folders = array("Q")  # pairs: folded, exact
+
+    def add_folder(self, path: str) -> None:
+        """Note a folder, listed or implied, perhaps again."""
+        self.folders.extend((hash_path(fold(path)), hash_path(path)))
+
+    def check(self, members: Path) -> None:
+        """Raise ArchiveError, with both names, if two members cannot lie side by side on every file system."""
+        import numpy as np
+
+        files = np.asarray(self.files)
+        files.sort()  # in place: a copy would double the memory
+        folders = np.unique(np.asarray(self.folders).reshape(-1, 2), axis=0)[:, 0]
+        suspects = set(np.intersect1d(files, folders).tolist())
+        for hashes in (files, folders):
+            suspects.update(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+        if suspects:
+            _name_collisions(members, suspects)
+        if not np.isin(np.asarray(self.linked), files).all():
+            raise ArchiveError("a hard link in it points to a file that is no member of it. Nothing was extracted.")
+
+    def remove_strays(self, staging: Path) -> None:
+        """Delete from staging what an interrupted run of another archive left; needs `check` before."""
+        import numpy as np
+
+        files, folders = np.asarray(self.files), np.unique(np.asarray(self.folders))
+        for root, below, names in os.walk(staging, topdown=False):
+            for name in below + names:
+                path = Path(root) / name
+                is_folder = name in below and not path.is_symlink()
+                known, key = (folders if is_folder else files), hash_path(fold(path.relative_to(staging).as_posix()))
+                at = int(np.searchsorted(known, np.uint64(key)))
+                if at == len(known) or int(known[at]) != key:
+                    path.rmdir() if is_folder else path.unlink()
+
+
+def _name_collisions(members: Path, suspects: set[int]) -> None:
+    """Look at the members a second time, now for the few names whose hashes are equal."""
+    seen: dict[str, tuple[str, bool]] = {}
+    with members.open("rb") as lines:
+        for line in lines:
+            row = orjson.loads(line)
+            path, is_folder = row["path"], "dir" in row
+            for end in [*(match.start() for match in re.finditer("/", path)), len(path)]:
+                one, folder = path[:end], is_folder or end < len(path)
+                if hash_path(folded := fold(one)) not in suspects:
+                    continue
+                other, other_folder = seen.get(folded, ("", False))
+                if other and other != one:
+                    raise refused(one, f"on file systems that ignore case or Unicode form it is one with {other!r}")
+                if other and folder != other_folder:
+                    raise refused(one, "it is a file and also a folder that other members lie in")
+                if other and not folder:
+                    raise refused(one, "it occurs twice")
+                seen[folded] = (one, folder)
+
+
+def fold(path: str) -> str:
+    """Return one spelling for all that a file system without case or with one Unicode form takes for the same."""
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
+
+
+def hash_path(path: str) -> int:
+    """Return the XXH3-64 of a path."""
+    return xxhash.xxh3_64_intdigest(path.encode())

@@ -144,33 +144,37 @@ def _stage_members(
 
 
 def _unfolded(
-    members: Iterator[Member], source: Source, spool: Path, depth: int = 0
+    members: Generator[Member, None, None], source: Source, spool: Path, depth: int = 0, home: str = ""
 ) -> Generator[tuple[Member, bool], None, None]:
-    """Yield each member, those of nested archives in the place of these, and whether it is wanted."""
-    for member in members:
-        plain = member.name.strip("/").removeprefix("./")
-        if any(fnmatch.fnmatchcase(plain, pattern) for pattern in source.skip):
-            yield member, False
-            continue
-        path = safe_path(member.name)
-        name = posixpath.basename(path)
-        if member.kind != "file" or not any(fnmatch.fnmatchcase(name, pattern) for pattern in source.nested):
-            yield member, True
-            continue
-        if depth == MAX_NESTING:
-            raise ArchiveError(f"member {member.name!r}: more than {MAX_NESTING} archives inside each other")
-        home = posixpath.dirname(path)
-        inner = read_nested(member.blocks, spool.with_name(f"{spool.name}-{depth}"), ends_known=source.is_known)
-        yield from _unfolded(_below(inner, home), source, spool, depth + 1)
+    """Yield each member, those of nested archives in the place of these, and whether it is wanted.
+
+    `members` is closed at the end, and with it the reader's thread and spool, whoever still holds an error's traceback.
+    """
+    with closing(members):
+        for found in members:
+            member = _below(found, home) if depth else found
+            plain = member.name.strip("/").removeprefix("./")
+            if any(fnmatch.fnmatchcase(plain, pattern) for pattern in source.skip):
+                yield member, False
+                continue
+            folder, _, name = safe_path(member.name).rpartition("/")
+            if member.kind != "file" or not any(fnmatch.fnmatchcase(name, pattern) for pattern in source.nested):
+                yield member, True
+                continue
+            if depth == MAX_NESTING:
+                raise ArchiveError(f"member {member.name!r}: more than {MAX_NESTING} archives inside each other")
+            inner_spool = spool.with_name(f"{spool.name}-{depth}")
+            inner = read_nested(member.blocks, inner_spool, ends_known=source.is_known)
+            yield from _unfolded(inner, source, spool, depth + 1, folder)
 
 
-def _below(members: Iterator[Member], home: str) -> Iterator[Member]:
-    for member in members:
-        target = posixpath.join(home, member.target) if member.kind == "hardlink" else member.target
-        yield replace(member, name=posixpath.join(home, safe_path(member.name)), target=target)
+def _below(member: Member, home: str) -> Member:
+    """Return a nested archive's member as one of the outer archive, in the folder of the nested one."""
+    target = posixpath.join(home, member.target) if member.kind == "hardlink" else member.target
+    return replace(member, name=posixpath.join(home, safe_path(member.name)), target=target)
 
 
-def read_archive(source: Source, raw: Raw, on_bytes: Callable[[int], None]) -> Iterator[Member]:
+def read_archive(source: Source, raw: Raw, on_bytes: Callable[[int], None]) -> Generator[Member, None, None]:
     """Yield the members of an archive file; once they are used up, `raw` has seen the whole file.
 
     `on_bytes` hears how many raw bytes were read since the last call, each byte once. Raises DamageError.

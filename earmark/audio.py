@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from earmark.decoding import Block, Source, open_source
 from earmark.errors import BadAudioError
-from earmark.files import Scratch, disk_error, make_folder, remove
+from earmark.files import Scratch, disk_error, make_folder, remove, size_on_disk
 from earmark.levels import FULL_SCALE, LevelMeter
 
 RATE_HZ = 16_000  # canonical sample rate
@@ -100,7 +100,7 @@ def standardize(source: Path, target: Path | None, policy: Policy, scratch: Scra
         size = temporary.stat().st_size
         temporary.replace(target)
     except OSError as error:
-        raise disk_error(error, target) from error
+        raise disk_error(error, target, written=size_on_disk(temporary)) from error
     finally:
         remove(temporary)
     return audio, size

@@ -29,6 +29,10 @@ class BadAudioError(EarmarkError):
         self.detail = detail
         self.decoder = decoder
 
+    def __reduce__(self) -> tuple[type["BadAudioError"], tuple[str, str, str]]:
+        """Travel between processes with its fields."""
+        return (type(self), (self.kind, self.detail, self.decoder))
+
 
 class ModelError(EarmarkError):
     """An encoder's folder, weights, configuration or engine cannot be used."""

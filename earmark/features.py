@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from earmark import audio
 from earmark.encoders import Encoder, mel
 from earmark.errors import CorpusError
-from earmark.files import Scratch, remove, require_space
+from earmark.files import Scratch, remove, require_space, size_on_disk
 from earmark.packs import PackWriter
-from earmark.pool import threaded_prefetch
+from earmark.prefetch import threaded_prefetch
 
 LOADERS = 2  # threads that decode; more than the encoder can follow would only hold memory
 LOOKAHEAD = 8  # chunks decoded ahead
@@ -98,7 +98,7 @@ def encode_pack(
             encoded = encoder.encode(np.stack([mels for mels, _ in batch]))
             for frames, (_, rows) in zip(encoded, batch, strict=True):
                 append(frames[:rows])
-    return sum(path.stat().st_size for path in (folder / pack).rglob("*") if path.is_file()), sum(n_frames)
+    return size_on_disk(folder / pack), sum(n_frames)
 
 
 @contextlib.contextmanager

@@ -76,9 +76,18 @@ def publishing(path: Path, scratch: Scratch, needed: int = 0) -> Iterator[Path]:
         temporary.replace(path)
         flush_folder(path.parent)
     except OSError as error:
-        raise disk_error(error, path, needed) from error
+        raise disk_error(error, path, needed, size_on_disk(temporary)) from error
     finally:
         remove(temporary)
+
+
+@contextlib.contextmanager
+def telling(path: Path, needed: int = 0) -> Iterator[None]:
+    """Turn a disk that is full or refuses to be written into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, path, needed) from error
 
 
 def flush(path: Path) -> None:
@@ -123,16 +132,26 @@ def sweep(tmp: Path, keep: tuple[str, ...]) -> None:
                 remove(entry)
 
 
-def disk_error(error: OSError, path: Path, needed: int = 0) -> Exception:
-    """Turn an operating system's refusal to write into one clear line; anything else is returned as it is."""
+def size_on_disk(path: Path) -> int:
+    """Return the bytes of a file, or of all files below a folder; 0 where there is none."""
+    if path.is_dir():
+        return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
+    return path.stat().st_size if path.exists() else 0
+
+
+def disk_error(error: OSError, path: Path, needed: int = 0, written: int = 0) -> Exception:
+    """Turn an operating system's refusal to write into one clear line; anything else is returned as it is.
+
+    `needed` is the size of what did not fit; where it is not known, `written` is what had been written by then.
+    """
     if error.errno in FULL:
         folder = path
         while not folder.exists():
             folder = folder.parent
         free = shutil.disk_usage(folder).free
-        wanted = f"{needed:,} bytes needed, " if needed else ""
+        wanted = f"{needed:,}" if needed else f"more than {written:,}"
         return DiskFullError(
-            f"{path}: disk full or file size limit reached: {wanted}{free:,} bytes free ({error.strerror})."
+            f"{path}: disk full or file size limit reached: {wanted} bytes needed, {free:,} bytes free ({error.strerror})."
             " Free some space and run the same command again; finished work is kept."
         )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:

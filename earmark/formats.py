@@ -42,7 +42,7 @@ def find_format(head: bytes) -> str:
     raise DamageError(f"not an archive: expected tar, gzip, bzip2, xz or zip, got bytes {head[:8].hex(' ')}")
 
 
-def read_nested(blocks: Iterator[bytes], spool: Path, *, ends_known: bool) -> Iterator[Member]:
+def read_nested(blocks: Iterator[bytes], spool: Path, *, ends_known: bool) -> Generator[Member, None, None]:
     """Yield the members of an archive that is itself a member; a zip is written to `spool` meanwhile.
 
     Raises DamageError.

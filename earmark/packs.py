@@ -1,4 +1,4 @@
-"""Encoder features in immutable Zarr v3 packs keyed by audio hash, and an index over the packs of one encoder.
+"""Encoder features in immutable Zarr v3 packs keyed by audio hash.
 
 A pack is a group that plain `zarr.open_group` reads: `frames (total_frames, n_state)` float16 or float32, 50 a second;
 `offsets (n+1,) int64`: recording i has rows offsets[i]:offsets[i+1]; `audio_hash (n, 16) uint8`: its bytes in reading
@@ -6,20 +6,17 @@ order. Nothing is compressed: chunks of 1,500 frames follow each other in shard 
 `seal.json`, written last, holds the size and XXH3-128 of every other file. A chunk that is not there reads as NaN.
 """
 
-import contextlib
-import errno
 import json
-import sqlite3
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from earmark.errors import AbsentError, EarmarkError, ModelError
-from earmark.files import Scratch, disk_error, flush_folder, make_folder, publishing, remove, require_space
+from earmark.errors import EarmarkError, ModelError
+from earmark.files import Scratch, publishing, remove, require_space, telling
 from earmark.hashing import hash_bytes, hash_file
 
 if TYPE_CHECKING:  # numpy and zarr are loaded where they are used: doit's start-up asks pack_damage only
@@ -34,11 +31,6 @@ ITEM_BYTES = {"float16": 2, "float32": 4}
 HASH_BYTES = 16
 SEAL = "seal.json"
 SEAL_VERSION = 1
-INDEX_VERSION = 1
-INDEX_CACHE_KIB = 64 << 10  # SQLite's page cache; the index of 10 million recordings is several times that
-QUERY_HASHES = 500  # hashes in one query
-INSERT_ROWS = 200_000  # rows that one transaction of a rescan sorts and inserts; pack by pack takes three times as long
-CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class PackError(EarmarkError):
@@ -100,7 +92,7 @@ class PackWriter:
         require_space(self.path.parent, self._needed, self.path.name)
         self._folder = self._scratch.new(self.path)
         try:
-            with _telling(self.path, self._needed):
+            with telling(self.path, self._needed):
                 self._frames = self._create()
         except BaseException:
             remove(self._folder)
@@ -166,7 +158,7 @@ class PackWriter:
     def _write(self) -> None:
         """Write the buffer as one whole shard (the last may be short), so that zarr never reads one back."""
         rows = self._buffer[: self._held]
-        with _telling(self.path, self._needed):
+        with telling(self.path, self._needed):
             self._frames[self._written : self._written + len(rows)] = rows
         self._written += len(rows)
         self._held = 0
@@ -223,7 +215,7 @@ def read_seal(pack: Path) -> Seal:
 def pack_damage(pack: Path) -> str | None:
     """Say what is wrong with a pack as far as names and sizes of files show, or None; reads the seal alone."""
     try:
-        return next(_size_faults(pack, read_seal(pack)), None)
+        return next(size_faults(pack, read_seal(pack)), None)
     except PackError as error:
         return str(error)
 
@@ -234,16 +226,17 @@ def verify_pack(pack: Path) -> list[str]:
         seal = read_seal(pack)
     except PackError as error:
         return [str(error)]
-    faults = list(_size_faults(pack, seal)) or list(_hash_faults(pack, seal, seal.files))
+    faults = list(size_faults(pack, seal)) or list(hash_faults(pack, seal, seal.files))
     for path in sorted(pack.rglob("*")):
         name = str(path.relative_to(pack))
         # A file manager's hidden files are no part of the pack.
         if path.is_file() and name != SEAL and name not in seal.files and not path.name.startswith("."):
             faults.append(f"{name} is not in the seal")
-    return faults or list(_structure_faults(pack, seal))
+    return faults or list(structure_faults(pack, seal))
 
 
-def _size_faults(pack: Path, seal: Seal) -> Iterator[str]:
+def size_faults(pack: Path, seal: Seal) -> Iterator[str]:
+    """Yield what a stat of every file shows to be wrong."""
     for name, (size_bytes, _) in seal.files.items():
         try:
             found = (pack / name).stat().st_size
@@ -256,7 +249,8 @@ def _size_faults(pack: Path, seal: Seal) -> Iterator[str]:
                 yield f"{name} is truncated or overwritten: expected {size_bytes:,} bytes, got {found:,}"
 
 
-def _hash_faults(pack: Path, seal: Seal, names: Iterable[str]) -> Iterator[str]:
+def hash_faults(pack: Path, seal: Seal, names: Iterable[str]) -> Iterator[str]:
+    """Yield which of some files hold something else than was sealed."""
     for name in names:
         try:
             found = hash_file(pack / name)
@@ -267,7 +261,8 @@ def _hash_faults(pack: Path, seal: Seal, names: Iterable[str]) -> Iterator[str]:
                 yield f"{name} has other content: expected xxh3 {seal.files[name][1]}, got {found}"
 
 
-def _structure_faults(pack: Path, seal: Seal) -> Iterator[str]:
+def structure_faults(pack: Path, seal: Seal) -> Iterator[str]:
+    """Yield where arrays and seal contradict each other."""
     import numpy as np
     import zarr
 
@@ -306,204 +301,3 @@ def read_features(packs_folder: Path, pack: str, row: int) -> "NDArray[np.floati
     start, stop = (int(edge) for edge in group["offsets"][row : row + 2])
     frames: NDArray[np.floating[Any]] = group["frames"][start:stop]
     return frames
-
-
-class PackIndex:
-    """Which pack holds which audio hash: SQLite `folder`/index.db over `folder`/packs, for one encoder.
-
-    Derived from the packs alone, so losing it costs a rescan; a corrupt file is rebuilt. Memory is bounded by SQLite's
-    page cache. Where two packs hold a hash, the first in name order is found. Use it from one thread at a time.
-
-    Raises DiskFullError, and PackError if the file cannot be used.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._packs = folder / "packs"
-        self._damaged = folder / "damaged"
-        self._path = folder / "index.db"
-        self._database: sqlite3.Connection | None = None
-
-    def sync(self) -> list[str]:
-        """Make the index agree with the packs folder; return a line for each damaged pack, moved to `damaged`.
-
-        Raises AbsentError if the packs folder is a link to nowhere.
-        """
-        return self._rebuilding(lambda: self._sync(set_aside=True))
-
-    def find(self, hashes: Iterable[str]) -> dict[str, tuple[str, int, int]]:
-        """Return (pack, row, n_frames) for those hashes that a pack held at the last `sync` or `add`."""
-        if self._database is None and not self._path.exists():
-            return {}
-        wanted = list(hashes)
-        return self._rebuilding(lambda: self._find(wanted))
-
-    def add(self, pack: Path) -> None:
-        """Take a finished pack into the index. Raises PackError if it is damaged."""
-        try:
-            seal = _indexable(pack)
-        except PackError as error:
-            raise PackError(f"{pack}: {error}. Run doit features again.") from error
-        self._rebuilding(lambda: self._insert({pack.name: seal}))
-
-    def close(self) -> None:
-        """Close the database file."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
-
-    def _open(self) -> sqlite3.Connection:
-        if self._database is None:
-            make_folder(self._path.parent)
-            self._database = database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            for setting in ("busy_timeout = 5000", "journal_mode = wal", "synchronous = normal"):
-                database.execute(f"pragma {setting}")
-            database.execute(f"pragma cache_size = -{INDEX_CACHE_KIB}")
-            (version,) = database.execute("pragma user_version").fetchone()
-            (tables,) = database.execute("select count(*) from sqlite_master").fetchone()
-            if tables and version != INDEX_VERSION:
-                self._discard()
-                return self._open()
-            if not tables:
-                with _transaction(database):
-                    database.execute("create table packs (pack integer primary key, name text unique, seal text)")
-                    database.execute(
-                        "create table held (hash blob, pack int, row int, n_frames int, primary key (hash, pack))"
-                        " without rowid"
-                    )
-                    database.execute(f"pragma user_version = {INDEX_VERSION}")
-        return self._database
-
-    def _discard(self) -> None:
-        self.close()
-        for ending in ("", "-wal", "-shm"):
-            remove(self._path.with_name(self._path.name + ending))
-
-    def _rebuilding(self, action: Callable[[], T]) -> T:
-        """Do something with the database; if its file turns out corrupt, rebuild it and do it again."""
-        try:
-            try:
-                return action()
-            except sqlite3.DatabaseError as error:
-                if _code(error) not in CORRUPT:
-                    raise
-            self._discard()
-            self._sync(set_aside=False)
-            return action()
-        except sqlite3.Error as error:
-            if _code(error) == sqlite3.SQLITE_FULL:
-                raise disk_error(OSError(errno.ENOSPC, str(error)), self._path) from error
-            raise PackError(
-                f"{self._path}: cannot be used: {error}. Make the folder writable, or delete this file: it is rebuilt."
-            ) from error
-
-    def _sync(self, *, set_aside: bool) -> list[str]:
-        if self._packs.is_symlink() and not self._packs.exists():
-            raise AbsentError(f"{self._packs}: links to a folder that is not there. Mount its volume and run again.")
-        names = {path.name for path in self._packs.glob("[!.]*.zarr")} if self._packs.is_dir() else set()
-        database = self._open()
-        known: dict[str, str] = dict(database.execute("select name, seal from packs"))
-        lines = []
-        new: dict[str, Seal] = {}
-        for name in sorted(names):
-            try:
-                seal = read_seal(self._packs / name)
-                for fault in _size_faults(self._packs / name, seal):
-                    raise PackError(fault)
-                if known.get(name) != seal.digest:
-                    new[name] = _indexable(self._packs / name)
-            except PackError as error:
-                lines.append(f"pack {name}: {error}")
-                names.remove(name)
-                if set_aside:
-                    self._set_aside(name)
-            if sum(seal.n for seal in new.values()) >= INSERT_ROWS:
-                self._insert(new)
-                new = {}
-        self._insert(new)
-        gone = known.keys() - names
-        if gone:
-            with _transaction(database):
-                _forget(database, gone)
-        return lines
-
-    def _insert(self, packs: dict[str, Seal]) -> None:
-        import zarr
-
-        if not packs:
-            return
-        database = self._open()
-        rows: list[tuple[bytes, int | None, int, int]] = []
-        with _transaction(database):
-            _forget(database, packs)
-            for name, seal in packs.items():
-                group = zarr.open_group(str(self._packs / name), mode="r")
-                edges, octets = group["offsets"][:].tolist(), group["audio_hash"][:]
-                place = database.execute("insert into packs (name, seal) values (?, ?)", (name, seal.digest)).lastrowid
-                rows += ((octets[i].tobytes(), place, i, edges[i + 1] - edges[i]) for i in range(seal.n))
-            database.executemany("insert into held values (?, ?, ?, ?)", sorted(rows))
-
-    def _find(self, hashes: list[str]) -> dict[str, tuple[str, int, int]]:
-        database = self._open()
-        found: dict[str, tuple[str, int, int]] = {}
-        for start in range(0, len(hashes), QUERY_HASHES):
-            keys = [bytes.fromhex(audio_hash) for audio_hash in hashes[start : start + QUERY_HASHES]]
-            marks = ",".join("?" * len(keys))
-            query = f"select hash, name, row, n_frames from held join packs using (pack) where hash in ({marks})"  # noqa: S608 - marks
-            for key, *place in database.execute(query, keys):
-                here = (place[0], place[1], place[2])
-                found[key.hex()] = min(found.get(key.hex(), here), here)
-        return found
-
-    def _set_aside(self, name: str) -> None:
-        target = make_folder(self._damaged) / name
-        n = 1
-        while target.exists():
-            n += 1
-            target = self._damaged / f"{name}.{n}"
-        with _telling(target):
-            (self._packs / name).replace(target)
-            flush_folder(self._damaged)
-            flush_folder(self._packs)
-
-
-def _indexable(pack: Path) -> Seal:
-    """Return a pack's seal once everything but its frames is found as sealed. Raises PackError."""
-    seal = read_seal(pack)
-    # Those files are small, and a wrong bit in them would give one recording another's features.
-    small = [name for name in seal.files if not name.startswith("frames/c/")]
-    for faults in (_size_faults(pack, seal), _hash_faults(pack, seal, small), _structure_faults(pack, seal)):
-        for fault in faults:
-            raise PackError(fault)
-    return seal
-
-
-def _forget(database: sqlite3.Connection, names: Iterable[str]) -> None:
-    """Delete packs and what they hold, inside a transaction."""
-    if database.executemany("delete from packs where name = ?", [(name,) for name in names]).rowcount > 0:
-        database.execute("delete from held where pack not in (select pack from packs)")
-
-
-def _code(error: sqlite3.Error) -> int:
-    """Return the kind of an SQLite error: the low byte of its code; the rest are details."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-@contextlib.contextmanager
-def _telling(path: Path, needed: int = 0) -> Iterator[None]:
-    """Turn a disk that is full or refuses to be written into one clear line."""
-    try:
-        yield
-    except OSError as error:
-        raise disk_error(error, path, needed) from error
-
-
-@contextlib.contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[None]:
-    database.execute("begin immediate")
-    try:
-        yield
-        database.execute("commit")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
-            database.execute("rollback")
-        raise

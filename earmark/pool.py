@@ -1,4 +1,4 @@
-"""A pool of spawned processes for decoding work, and an ordered prefetch over threads.
+"""A pool of spawned processes for decoding work.
 
 A unit of work is an importable function and a plain picklable value. Each worker has a pipe of its own and a thread
 here that waits on it, so a worker that dies ends its own item at once, and nothing else. ProcessPoolExecutor shares one
@@ -205,25 +205,6 @@ def core_count() -> int:
     if sys.platform == "darwin":
         return os.cpu_count() or 1
     return len(os.sched_getaffinity(0))
-
-
-def threaded_prefetch(function: Callable[[T], R], items: Iterable[T], workers: int, lookahead: int) -> Iterator[R]:
-    """Yield `function(item)` for each item, in order, computed by threads up to `lookahead` items ahead.
-
-    What the function raises is raised when the item's turn comes. Closing the generator drops what has not begun and
-    waits for what has.
-    """
-    threads = ThreadPoolExecutor(workers, thread_name_prefix="earmark-prefetch")
-    pending: deque[Future[R]] = deque()
-    try:
-        for item in items:
-            pending.append(threads.submit(function, item))
-            if len(pending) > lookahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        threads.shutdown(wait=True, cancel_futures=True)
 
 
 def _short_repr(item: object) -> str:

@@ -13,7 +13,7 @@ import orjson
 import xxhash
 
 from earmark.errors import CorpusError
-from earmark.files import Scratch, make_folder, publishing, remove
+from earmark.files import Scratch, make_folder, publishing, remove, telling
 from earmark.hashing import hash_file
 
 # Bytes a second of typical corpora: enough to cut shards of about the wished length without opening a file.
@@ -142,7 +142,8 @@ class ShardWriter:
 
     def _flush(self) -> None:
         for shard, lines in self._rows.items():
-            with (self._work / f"{shard}.jsonl").open("ab") as file:
+            path = self._work / f"{shard}.jsonl"
+            with telling(self._folder / path.name, sum(map(len, lines))), path.open("ab") as file:
                 file.writelines(lines)
         self._rows.clear()
         self._held = 0

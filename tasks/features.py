@@ -13,7 +13,8 @@ from earmark.encoders import config, weights
 from earmark.errors import CatalogError, EarmarkError, near
 from earmark.files import publishing
 from earmark.hashing import digest, stat_key
-from earmark.packs import PackIndex, pack_damage
+from earmark.pack_index import PackIndex
+from earmark.packs import pack_damage
 from earmark.project import Project
 from earmark.receipts import Receipt
 from tasks import scan
@@ -241,8 +242,8 @@ def _lines(project: Project, dataset: str, index: PackIndex) -> Iterator[bytes]:
         for row in rows:
             if row["audio_hash"] not in found:
                 raise EarmarkError(
-                    f"features:{dataset}: {row['path']}: no pack holds it, although its shard is done: a pack was deleted"
-                    f" during the run? Run `doit features:{dataset}` again."
+                    f"features:{dataset}: {row['path']}: no pack holds it, although its shard is done: was a pack"
+                    f" deleted during the run? Run `doit features:{dataset}` again."
                 )
             pack, at, n_frames = found[row["audio_hash"]]
             line = {"audio_hash": row["audio_hash"], "audio_path": row["file"], "pack": pack, "row": at}

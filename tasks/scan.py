@@ -12,7 +12,7 @@ from earmark.corpora import Finding, Recording
 from earmark.errors import AbsentError, CorpusError
 from earmark.files import publish, publishing
 from earmark.hashing import StatKey, hash_file, stat_key
-from earmark.pool import threaded_prefetch
+from earmark.prefetch import threaded_prefetch
 from earmark.project import Project
 from earmark.receipts import Receipt
 from earmark.shards import Row, ShardWriter

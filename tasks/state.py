@@ -4,6 +4,7 @@ Stock doit forgets a whole run when it is killed and calls a file with an old mt
 disposable: without it every task asks its receipt, which costs milliseconds.
 """
 
+import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,14 @@ class Backend:
         self._database: sqlite3.Connection | None = None
 
     def _open(self, *, create: bool) -> sqlite3.Connection | None:
-        """Open the file; a damaged one is begun anew, a missing one made only to be written to."""
+        """Open the file; a damaged one is begun anew, a missing one made only to be written to, a full disk endured."""
         if self._database is None and (create or Path(self.name).exists()):
-            Path(self.name).parent.mkdir(parents=True, exist_ok=True)
             try:
+                Path(self.name).parent.mkdir(parents=True, exist_ok=True)
                 self._database = self._connect()
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):  # locked or full, not damaged
-                    raise
+            except (sqlite3.OperationalError, OSError):  # locked or full: receipts are asked instead
+                return None
+            except sqlite3.DatabaseError:
                 for suffix in ("", "-wal", "-shm"):
                     Path(self.name + suffix).unlink(missing_ok=True)
                 self._database = self._connect()
@@ -52,7 +53,9 @@ class Backend:
     def _row(self, task_id: str) -> dict[str, Any]:
         if task_id not in self._rows:
             database = self._open(create=False)
-            found = database and database.execute("select data from task where name=?", (task_id,)).fetchone()
+            found = None
+            with contextlib.suppress(sqlite3.Error):  # what cannot be read is not known
+                found = database and database.execute("select data from task where name=?", (task_id,)).fetchone()
             self._rows[task_id] = self._codec.decode(found[0]) if found else {}
         return self._rows[task_id]
 
@@ -68,11 +71,12 @@ class Backend:
             self._commit(task_id)
 
     def _commit(self, task_id: str) -> None:
-        database = self._open(create=True)
-        assert database is not None
-        row = self._codec.encode(self._rows[task_id])
-        database.execute("insert or replace into task values (?, ?)", (task_id, row))
         self._dirty.discard(task_id)
+        database = self._open(create=True)
+        if database is not None:
+            row = self._codec.encode(self._rows[task_id])
+            with contextlib.suppress(sqlite3.Error):  # a full disk is met where it matters: at receipts and outputs
+                database.execute("insert or replace into task values (?, ?)", (task_id, row))
 
     def in_(self, task_id: str) -> bool:
         """Say whether anything is known of a task."""
@@ -84,7 +88,8 @@ class Backend:
         self._dirty.discard(task_id)
         database = self._open(create=False)
         if database is not None:
-            database.execute("delete from task where name=?", (task_id,))
+            with contextlib.suppress(sqlite3.Error):  # then the task's receipt is asked, as ever
+                database.execute("delete from task where name=?", (task_id,))
 
     def remove_all(self) -> None:
         """Forget all tasks."""

@@ -10,7 +10,7 @@ from earmark.errors import EarmarkError
 from earmark.files import make_folder
 from earmark.hashing import hash_file
 from earmark.packs import verify_pack
-from earmark.pool import threaded_prefetch
+from earmark.prefetch import threaded_prefetch
 from earmark.project import Project
 from earmark.shards import read_rows
 from tasks import features, scan

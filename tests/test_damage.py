@@ -23,7 +23,9 @@ OUTPUTS = {
 
 def contents(home):
     """Return what a user has: manifests byte for byte, decoded standard audio, decoded features."""
-    audio = {path: soundfile.read(path, dtype="int16")[0].tobytes() for path in (home / "data/standard").rglob("*.flac")}
+    audio = {
+        path: soundfile.read(path, dtype="int16")[0].tobytes() for path in (home / "data/standard").rglob("*.flac")
+    }
     manifests = {path: path.read_bytes() for path in home.glob("manifests/*.jsonl")}
     features = {audio_hash: frames.tobytes() for audio_hash, frames in decoded_features(home)}
     return audio, manifests, features
@@ -40,7 +42,9 @@ def test_a_truncated_output_is_noticed_at_once_and_rebuilt(two_shards: Collectio
     assert set(two_shards.states().values()) == {"U"}
 
 
-@pytest.mark.parametrize("what", ["standard audio", "pack frames", "pack hashes", "manifest", "audio table", "shard list"])
+@pytest.mark.parametrize(
+    "what", ["standard audio", "pack frames", "pack hashes", "manifest", "audio table", "shard list"]
+)
 def test_a_flipped_bit_is_found_by_verify_and_rebuilt_alone(two_shards: Collection, what):
     before = contents(two_shards.home)
     path = next(two_shards.home.glob(OUTPUTS[what]))
@@ -115,7 +119,17 @@ def _bad(kind, path):
         path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n", "utf-8")
 
 
-KINDS = ("empty", "truncated", "no samples", "not finite", "not audio", "undecodable", "wrong header", "corrupt", "git-lfs pointer")
+KINDS = (
+    "empty",
+    "truncated",
+    "no samples",
+    "not finite",
+    "not audio",
+    "undecodable",
+    "wrong header",
+    "corrupt",
+    "git-lfs pointer",
+)
 
 
 def test_bad_audio_of_every_kind_goes_to_quarantine_with_its_reason_and_the_rest_finishes(collection: Collection):
@@ -141,7 +155,10 @@ def test_more_bad_audio_than_allowed_fails_the_dataset_with_examples(collection:
     (root / "train-clean-100/1/10/1-10-0000.flac").write_bytes(b"")
     failed = collection.doit("features:books", check=False)
     assert failed.returncode != 0
-    assert "1 of 2 recordings are bad, max_bad allows 0.10% (such as train-clean-100/1/10/1-10-0000.flac: empty)" in failed.stdout
+    assert (
+        "1 of 2 recordings are bad, max_bad allows 0.10% (such as train-clean-100/1/10/1-10-0000.flac: empty)"
+        in failed.stdout
+    )
     assert not (collection.home / "manifests" / "books_train.jsonl").exists()
 
 

@@ -16,7 +16,8 @@ from earmark import packs
 from earmark.errors import AbsentError, DiskFullError, ModelError
 from earmark.files import Scratch
 from earmark.hashing import hash_bytes
-from earmark.packs import PackError, PackIndex, PackWriter, pack_damage, read_features, verify_pack
+from earmark.pack_index import PackIndex
+from earmark.packs import PackError, PackWriter, pack_damage, read_features, verify_pack
 
 N_STATE = 8
 

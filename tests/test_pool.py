@@ -11,7 +11,8 @@ import pool_jobs
 import pytest
 
 from earmark.errors import BadAudioError, WorkerError
-from earmark.pool import Pool, core_count, threaded_prefetch
+from earmark.pool import Pool, core_count
+from earmark.prefetch import threaded_prefetch
 
 TESTS = str(Path(__file__).parent)
 LIMIT_S = 20.0

@@ -184,8 +184,9 @@ def _windows(loaded: Iterable[_Loaded], on_done: Callable[[int, float], None]) -
 def _require_hash(recording: Recording, found: str) -> None:
     if found != recording.audio_hash:
         raise CorpusError(
-            f"{recording.path}: no longer decodes to the samples of its audio hash: expected {recording.audio_hash}, got"
-            f" {found}: damaged or edited since it was standardized. `doit verify` sets such files aside; then run again."
+            f"{recording.path}: no longer decodes to the samples of its audio hash: expected {recording.audio_hash},"
+            f" got {found}: damaged or edited since it was standardized. `doit verify` sets such files aside; then run"
+            " again."
         )
 
 

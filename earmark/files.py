@@ -151,8 +151,8 @@ def disk_error(error: OSError, path: Path, needed: int = 0, written: int = 0) ->
         free = shutil.disk_usage(folder).free
         wanted = f"{needed:,}" if needed else f"more than {written:,}"
         return DiskFullError(
-            f"{path}: disk full or file size limit reached: {wanted} bytes needed, {free:,} bytes free ({error.strerror})."
-            " Free some space and run the same command again; finished work is kept."
+            f"{path}: disk full or file size limit reached: {wanted} bytes needed, {free:,} bytes free"
+            f" ({error.strerror}). Free some space and run the same command again; finished work is kept."
         )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:
         return DiskFullError(f"{path}: cannot be written: {error.strerror}. Make the folder writable and run again.")

@@ -36,7 +36,8 @@ def standard_name(path: str, form: str) -> str:
 def standardize_batch(batch: tuple[list[Work], dict[str, Any], Scratch]) -> list[dict[str, Any]]:
     """Standardize some recordings; a bad one becomes a row that says why.
 
-    Row: {path, source_hash, file} and {audio_hash, n_samples, levels..., file_size, file_xxh3} or {bad, detail, decoder}.
+    Row: {path, source_hash, file} and either {audio_hash, n_samples, levels..., file_size, file_xxh3} or
+    {bad, detail, decoder}.
     """
     from earmark.audio import Policy
 

@@ -34,8 +34,8 @@ def require_present(project: Project, dataset: str) -> None:
     worked = project.receipt("scan", dataset).exists() or project.receipt(NAME, dataset).exists()
     if worked and not _holds_files(root):
         raise AbsentError(
-            f"{project.relative(root)}: the root of {dataset} is missing or empty, yet it was there before: not mounted?"
-            " Mount it, or take the dataset out of the catalog. Nothing of it is rebuilt or forgotten."
+            f"{project.relative(root)}: the root of {dataset} is missing or empty, yet it was there before: not"
+            " mounted? Mount it, or take the dataset out of the catalog. Nothing of it is rebuilt or forgotten."
         )
     if not worked and not table.archives and not root.is_dir():
         raise CorpusError(f"{project.relative(root)}: no such folder: expected the files of {dataset} there.")
@@ -83,9 +83,10 @@ def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
     for archive in project.dataset(unit.dataset).archives:
         part = read_receipt(project.receipt(NAME, unit.dataset, part_name(archive)))
         path = project.folder(unit.dataset) / archive.file
-        if part is not None and path.exists() and _stat(path) != part.outputs["archive_stat"]:
-            if project.memo.get(stat_key(path.stat())) != part.outputs["archive_xxh3"]:
-                problems.append(f"{archive.file} was replaced or touched: it must be read again")
+        if part is None or not path.exists() or _stat(path) == part.outputs["archive_stat"]:
+            continue
+        if project.memo.get(stat_key(path.stat())) != part.outputs["archive_xxh3"]:
+            problems.append(f"{archive.file} was replaced or touched: it must be read again")
     return problems
 
 
@@ -166,8 +167,8 @@ def _adopt(project: Project, dataset: str, gone: list[str]) -> Receipt:
     """Seal a tree whose archives are gone from its files alone."""
     folder, where = project.folder(dataset), project.receipt(NAME, dataset, TREE)
     LOG.note(
-        f"{dataset}: {len(gone)} archive(s) gone ({', '.join(gone[:3])}{'…' if len(gone) > 3 else ''}): the tree is taken"
-        " as it is, from the files alone; that it is complete cannot be proved"
+        f"{dataset}: {len(gone)} archive(s) gone ({', '.join(gone[:3])}{'…' if len(gone) > 3 else ''}): the tree is"
+        " taken as it is, from the files alone; that it is complete cannot be proved"
     )
     target = project.members(dataset, TREE)
     present = {archive.file.split("/")[0] for archive in project.dataset(dataset).archives}

@@ -9,6 +9,7 @@ from doit.loader import generate_tasks
 from doit.task import Task
 
 PER_SHARD = ("standardize", "features")
+PARTS_OF_A_SHARD = 2  # colons in <stage>:<dataset>:<shard>
 
 
 class Loader(DodoTaskLoader):  # type: ignore[misc]  # doit has no types
@@ -39,6 +40,8 @@ def _expanded(tasks: dict[str, Any]) -> list[Any]:
         elif task.loader.creator not in asked:
             asked.add(task.loader.creator)
             for made in generate_tasks(task.name, task.loader.creator()):
+                if made.name.count(":") == PARTS_OF_A_SHARD:
+                    made.subtask_of = made.name.rpartition(":")[0]  # listed with --all only
                 found[made.name] = made
     return list(found.values())
 

@@ -139,6 +139,7 @@ class Reporter:
     def __init__(self, outstream: TextIO, options: dict[str, Any]) -> None:
         self._out = outstream
         self._errors: list[str] = []
+        self._unmet: list[str] = []
 
     def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
         """Begin a run."""
@@ -157,15 +158,13 @@ class Reporter:
 
     def add_failure(self, task: Any, fail: Any) -> None:
         """Say in one line why a unit failed; a bug keeps its traceback."""
-        name = type(fail).__name__
-        if name == "UnmetDependency":
-            line = f"not run, because {fail.message.strip()} failed"
-        elif getattr(fail, "traceback", None):
-            line = "".join(fail.traceback).strip()
-        else:
-            line = fail.message.strip()
+        if type(fail).__name__ == "UnmetDependency":
+            self._unmet.append(task.name)
+            return
+        line = "".join(getattr(fail, "traceback", None) or fail.message).strip()
+        if all(line != known for _, known in LOG.failures):  # what fails a thousand shards alike is said once
+            self._write(f"!! {task.name}: {line}")
         LOG.failures.append((task.name, line))
-        self._write(f"!! {task.name}: {line}")
 
     def skip_uptodate(self, task: Any) -> None:
         """Count a unit that is current."""
@@ -191,6 +190,12 @@ class Reporter:
         """End with the summary."""
         for message in self._errors:
             self._write(f"!! {message}")
+        alike = len(LOG.failures) - len({line for _, line in LOG.failures})
+        if alike:
+            self._write(f"!! and {alike:,} more failed in the same way, such as {LOG.failures[-1][0]}")
+        if self._unmet:
+            more = f" and {len(self._unmet) - 1:,} more" if len(self._unmet) > 1 else ""
+            self._write(f"not run, because what they need failed: {self._unmet[0]}{more}")
         self._write(LOG.summary())
 
     def _write(self, line: str) -> None:

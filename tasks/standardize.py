@@ -1,4 +1,4 @@
-"""standardize: a shard's recordings as canonical audio (16 kHz, mono, int16), hashed and measured; bad ones quarantined."""
+"""standardize: a shard as canonical audio (16 kHz, mono, int16), hashed and measured; bad recordings quarantined."""
 
 import contextlib
 from collections.abc import Iterator

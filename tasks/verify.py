@@ -1,4 +1,4 @@
-"""verify: read every sealed file again; what is damaged and can be made again is set aside, so that a run remakes it."""
+"""verify: read every sealed file again; damaged files that can be made again are set aside, so that a run does."""
 
 import shutil
 import uuid

@@ -53,9 +53,9 @@ def test_a_folder_is_published_whole(tmp_path, scratch):
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_one_line_with_the_bytes_needed(tmp_path, scratch, code):
-    with pytest.raises(DiskFullError, match=r"x: disk full .*12,345 bytes needed, [\d,]+ bytes free"):
-        with publishing(tmp_path / "x", scratch, needed=12_345):
-            raise OSError(code, os.strerror(code))
+    expected = r"x: disk full .*12,345 bytes needed, [\d,]+ bytes free"
+    with pytest.raises(DiskFullError, match=expected), publishing(tmp_path / "x", scratch, needed=12_345):
+        raise OSError(code, os.strerror(code))
 
 
 def test_work_that_cannot_fit_is_refused_before_it_starts(tmp_path):

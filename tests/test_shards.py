@@ -73,7 +73,7 @@ def test_a_new_label_changes_the_labels_digest_and_not_the_audio_digest(tmp_path
 
 
 def test_an_id_that_occurs_twice_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match="id-1.* occurs twice"):
+    with pytest.raises(CorpusError, match=r"id-1.* occurs twice"):
         write(tmp_path, [row("1"), row("1")])
     assert list(Scratch(tmp_path / "tmp").tmp.iterdir()) == []
 

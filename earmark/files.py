@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.errors import DiskFullError
+from earmark.hashing import hash_bytes
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -22,10 +23,12 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class Scratch:
     """Where unfinished files lie: `cache/tmp`, or `.earmark-tmp` on a volume of its own.
 
-    A rename is atomic within one file system only, so each target gets a scratch folder on its own.
+    A rename is atomic within one file system only, so each target gets a scratch folder on its own. `roots` are the
+    folders below which that one is made.
     """
 
     tmp: Path
+    roots: tuple[Path, ...] = ()
 
     def folder(self, near: Path) -> Path:
         """Return (and make) the scratch folder on the file system that holds `near`."""
@@ -37,13 +40,25 @@ class Scratch:
             return self.tmp
         if not home.is_dir():
             home = home.parent
-        while home.parent.stat().st_dev == home.stat().st_dev and os.access(home.parent, os.W_OK):
-            home = home.parent
-        return make_folder(home / ".earmark-tmp")
+        for root in self.roots:
+            if root.is_dir() and home.is_relative_to(root) and root.stat().st_dev == home.stat().st_dev:
+                home = root
+        return make_folder(self._below(home))
+
+    def _below(self, home: Path) -> Path:
+        # two collections may share a volume: neither sweeps what the other is writing
+        return home / ".earmark-tmp" / hash_bytes(str(self.tmp).encode())[:8]
+
+    def sweep(self, keep: tuple[str, ...]) -> None:
+        """Empty the scratch folders of what a killed run left, except entries whose name starts with one of `keep`."""
+        for folder in (self.tmp, *map(self._below, self.roots)):
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                if not entry.name.startswith(keep):
+                    remove(entry)
 
     def new(self, target: Path) -> Path:
         """Return a fresh path to write before it is renamed to `target`."""
-        return self.folder(target.parent) / f"{uuid.uuid4().hex[:12]}-{target.name[-80:]}"
+        return self.folder(target.parent) / f"{uuid.uuid4().hex[:12]}{target.suffix[:16]}"
 
 
 def make_folder(path: Path) -> Path:
@@ -122,14 +137,6 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def sweep(tmp: Path, keep: tuple[str, ...]) -> None:
-    """Empty a scratch folder of what a killed run left, except entries whose name starts with one of `keep`."""
-    if tmp.is_dir():
-        for entry in tmp.iterdir():
-            if not entry.name.startswith(keep):
-                remove(entry)
 
 
 def size_on_disk(path: Path) -> int:

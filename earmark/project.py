@@ -47,7 +47,7 @@ class Project:
     @cached_property
     def scratch(self) -> Scratch:
         """Where unfinished files lie."""
-        return Scratch(self.cache / "tmp")
+        return Scratch(self.cache / "tmp", (self.data, self.standard, self.manifests))
 
     @cached_property
     def memo(self) -> HashMemo:

@@ -6,6 +6,7 @@ the stage before, so that an unchanged result stops the rebuild; names of fields
 in words which of them differ.
 """
 
+import functools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import orjson
 
 from earmark.files import Scratch, publish
-from earmark.hashing import digest
+from earmark.hashing import StatKey, digest, stat_key
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,15 @@ def make_key(stage: str, version: int, inputs: dict[str, Any]) -> str:
 def read_receipt(path: Path) -> Receipt | None:
     """Return the receipt at `path`; None when there is none or it is damaged (then the work is done again)."""
     try:
-        return Receipt(**orjson.loads(path.read_bytes()))
+        return _parsed(path, stat_key(path.stat()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(path: Path, _stat: StatKey) -> Receipt:
+    """Parse a receipt once for as long as its file is not written to: thousands of shards ask for that of scan."""
+    return Receipt(**orjson.loads(path.read_bytes()))
 
 
 def publish_receipt(path: Path, receipt: Receipt, scratch: Scratch) -> None:

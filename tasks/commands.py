@@ -15,7 +15,6 @@ from doit.cmd_run import Run as DoitRun
 from doit.exceptions import InvalidCommand
 
 from earmark.errors import CatalogError, EarmarkError, near
-from earmark.files import sweep
 from earmark.project import Project
 from tasks import status
 from tasks.lock import run_lock
@@ -49,11 +48,12 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
             print("\nName a task to run it, such as `doit features:demo`; `doit help` says more.")
             return 0
         LOG.force = bool(kwargs.get("always"))
+        kwargs["num_process"] = 0  # shards run on earmark's own pool; doit's hangs when a worker is killed
         self.sel_tasks = _in_order(self, project, self.sel_tasks)
         if all(name.partition(":")[0] == "check" for name in self.sel_tasks):
             return int(super()._execute(*args, **kwargs))
         with run_lock(project), _terminating():
-            sweep(project.cache / "tmp", KEPT)
+            project.scratch.sweep(KEPT)
             try:
                 return int(super()._execute(*args, **kwargs))
             finally:

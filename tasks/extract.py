@@ -42,9 +42,9 @@ def require_present(project: Project, dataset: str) -> None:
 
 
 def on_disk(project: Project, dataset: str) -> bool:
-    """Say whether there is anything of a dataset to work on: an archive, a tree, receipts, or a generator."""
-    table = project.dataset(dataset)
-    if any(archive.generator or (project.folder(dataset) / archive.file).exists() for archive in table.archives):
+    """Say whether there is anything of a dataset to work on: an archive, a tree, or receipts."""
+    folder = project.folder(dataset)
+    if any((folder / archive.file).exists() for archive in project.dataset(dataset).archives):
         return True
     return project.receipt(NAME, dataset).exists() or _holds_files(project.root(dataset))
 

@@ -76,7 +76,8 @@ def table(project: Project, is_ignored: Callable[[str], bool], wanted: list[str]
     datasets, stages = _wanted(project, wanted)
     away = []
     for dataset in datasets:
-        if not wanted and not extract.on_disk(project, dataset):
+        made_here = any(archive.generator for archive in project.dataset(dataset).archives)
+        if not wanted and not made_here and not extract.on_disk(project, dataset):
             away.append(dataset)
             continue
         for line in survey(project, dataset, is_ignored):

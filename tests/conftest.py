@@ -1,9 +1,10 @@
 """Shared fixtures: small projects on disk, and doit run on them as a user runs it."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,14 +132,26 @@ def collection(tmp_path: Path) -> Collection:
     return made
 
 
-@pytest.fixture
-def two_shards(collection: Collection) -> Collection:
-    """A collection with one dataset, `books`: eight recordings in two shards, all stages done."""
-    root = collection.add_dataset("books", shard_files=4)
-    write_chapter(root, "1-10", dict.fromkeys(range(4), 0) | {number: number for number in range(4)})
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """A collection with one dataset, `books`: eight recordings in two shards, all stages done. Copy it."""
+    made = Collection(tmp_path_factory.mktemp("finished") / "collection")
+    root = made.add_dataset("books", shard_files=4)
+    write_model(made.home / "model", n_state=32, n_head=2, n_layer=1)
+    write_chapter(root, "1-10", {number: number for number in range(4)})
     write_chapter(root, "2-20", {number: 10 + number for number in range(4)}, split="dev-clean")
-    collection.doit("features:books")
-    return collection
+    made.doit("features:books")
+    return made
+
+
+@pytest.fixture
+def two_shards(finished: Collection, tmp_path: Path) -> Collection:
+    """A copy of `finished`, scanned again because inodes and ctimes differ; everything is current."""
+    home = tmp_path / "collection"
+    shutil.copytree(finished.home, home)
+    made = Collection(home, {name: dict(table) for name, table in finished.datasets.items()})
+    made.doit("features:books")
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -164,6 +177,3 @@ def decoded_features(home: Path, encoder: str = "small") -> Iterator[tuple[str, 
             start, stop = (int(edge) for edge in group["offsets"][row["row"] : row["row"] + 2])
             assert stop - start == row["n_frames"]
             yield row["audio_hash"], group["frames"][start:stop]
-
-
-Waiter = Callable[[Callable[[], bool], float], None]

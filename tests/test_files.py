@@ -5,7 +5,7 @@ import pytest
 
 from earmark import files
 from earmark.errors import DiskFullError
-from earmark.files import Scratch, publish, publishing, require_space, sweep
+from earmark.files import Scratch, publish, publishing, require_space
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_work_that_cannot_fit_is_refused_before_it_starts(tmp_path):
 def test_sweeping_keeps_what_the_next_run_goes_on_with(tmp_path):
     for name in ("extract-books", "journal-books-0001", "0a1b-x"):
         (tmp_path / name).write_bytes(b"")
-    sweep(tmp_path, ("extract-", "journal-"))
+    Scratch(tmp_path).sweep(("extract-", "journal-"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["extract-books", "journal-books-0001"]
 
 

@@ -1,0 +1,126 @@
+"""earmark beside what a user would pick instead, on synthesised input: one command, one Markdown report.
+
+    uv run --no-sync python benchmarks/side_by_side.py [extract standardize rerun added features]
+
+A peer that is not installed is named as skipped; `peers.py` says how they are installed.
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import bulk
+import graphs
+from peers import HERE, Peers, program_version
+from rounds import Comparison, Row
+
+STAGES: dict[str, tuple[Callable[[Path, Peers, int, int], Comparison], int]] = {
+    "extract": (bulk.extract, 3_000),  # files
+    "standardize": (bulk.standardize, 60),  # files of each kind
+    "rerun": (graphs.rerun, 2_000),  # recordings
+    "added": (graphs.added, 2_000),  # recordings
+    "features": (bulk.features, 40),  # utterances
+}
+OURS = ("doit", "openvino", "mlx", "mlx-whisper", "soundfile", "soxr", "av", "zarr", "numpy")
+
+
+def main() -> None:
+    """Run the comparisons named, print the report and write it."""
+    options = parse_options()
+    peers = Peers(options.peers)
+    started, load = time.monotonic(), os.getloadavg()
+    parts = []
+    for name in options.stages or STAGES:
+        compare, size = STAGES[name]
+        print(f"{name} ...", flush=True)
+        begun = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="earmark-benchmark-", dir=options.work) as folder:
+            comparison = compare(Path(folder), peers, options.rounds, getattr(options, name) or size)
+        parts.append(section(comparison))
+        print(f"   {time.monotonic() - begun:.0f} s in all", flush=True)
+    took_s = time.monotonic() - started
+    report = "\n".join([header(peers, options.rounds, load, took_s), *parts])
+    print(f"\n{report}")
+    options.out.write_text(report, "utf-8")
+
+
+def parse_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stages", nargs="*", choices=[*STAGES, []], metavar="stage", help=", ".join(STAGES))
+    for name, (_, size) in STAGES.items():
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"size of {name} ({size:,})")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of every side (3)")
+    parser.add_argument("--peers", type=Path, default=Path(tempfile.gettempdir()) / "earmark-peers")
+    parser.add_argument("--work", type=Path, help="where the temporary folder is made")
+    parser.add_argument("--out", type=Path, default=HERE / "results.md", help="the report (benchmarks/results.md)")
+    return parser.parse_args()
+
+
+def header(peers: Peers, rounds: int, load: tuple[float, float, float], took_s: float) -> str:
+    """Say what was measured where, with which versions."""
+    theirs = [
+        f"{name} {peers.version(name)}" for name in ("snakemake", "dvc", "lhotse", "torch") if peers.version(name)
+    ]
+    stock = peers.version("doit")
+    theirs += [f"stock doit {stock}"] if stock else []
+    theirs += [version for name in ("ffmpeg", "tar", "sha256sum") if (version := program_version(name))]
+    ours = [f"{name} {importlib.metadata.version(name)}" for name in OURS]
+    return f"""# earmark beside what a user would pick instead
+
+{datetime.date.today()}; {machine()}.
+Load average when it began {load[0]:.1f}, when it ended {os.getloadavg()[0]:.1f} (the machine is shared; all sides of a table ran in turn in one go, so trust the ratios more than the seconds).
+Medians of {rounds} rounds unless a line says otherwise; {took_s:.0f} s in all. Made by `benchmarks/side_by_side.py`.
+
+Peers: {", ".join(theirs) or "none installed"}.
+earmark's libraries: {", ".join(ours)}.
+
+"Times earmark" above 1: the peer takes that many times as long as earmark (or, in table 5, does so much less a second);
+below 1: earmark is the slower one.
+"""
+
+
+def machine() -> str:
+    """Describe this machine."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        named = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = f"{platform.machine()}, {named[0]}" if named else model
+    version = ".".join(map(str, sys.version_info[:3]))
+    return f"{os.cpu_count()} cores ({model}), {platform.system()} {platform.release().split('-')[0]}, Python {version}"
+
+
+def section(comparison: Comparison) -> str:
+    """Return a comparison as Markdown: its table, who lost, and its notes."""
+    lines = [f"## {comparison.title}", "", f"{comparison.setting}.", ""]
+    lines += ["| side | what it does | median | times earmark | rounds |", "|---|---|---:|---:|---|"]
+    for row in comparison.rows:
+        times = "" if row.times is None else f"{row.times:.2f}"
+        lines.append(f"| {row.name} | {row.what} | {row.value:.2f} {row.unit} | {times} | {row.detail} |")
+    lines += ["", verdict(comparison.rows), *comparison.notes]
+    lines += [f"{line}." for line in comparison.skipped]
+    return "\n".join(lines) + "\n"
+
+
+def verdict(rows: list[Row]) -> str:
+    """Say plainly where earmark is slower."""
+    peers = [row for row in rows if row.times is not None and not row.name.startswith("earmark")]
+    lost = [f"{1 / row.times:.1f} times as long as {row.name}" for row in peers if row.times and row.times < 1]
+    if not peers:
+        return "No peer was there to compare with."
+    return f"**earmark loses here**: it takes {', '.join(lost)}." if lost else "earmark is the fastest here."
+
+
+if __name__ == "__main__":
+    if shutil.which("tar") is None:
+        raise SystemExit("tar: not installed: every comparison of archives needs it.")
+    main()

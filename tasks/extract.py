@@ -134,7 +134,10 @@ def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Rec
     source = archives.Source(path, archive.size, archive.sums, tuple(archive.nested), tuple(archive.skip))
     status, target = _stat(path), project.members(dataset, part)
     label = f"{NAME}:{dataset} {archive.file}"
-    with publishing(target, project.scratch) as temporary, LOG.progress(label, path.stat().st_size) as bar:
+    with (
+        publishing(target, project.scratch) as temporary,
+        LOG.progress(label, path.stat().st_size, unit="bytes") as bar,
+    ):
         made = archives.extract(
             source,
             make_folder(project.folder(dataset)),
@@ -172,7 +175,10 @@ def _adopt(project: Project, dataset: str, gone: list[str]) -> Receipt:
     )
     target = project.members(dataset, TREE)
     present = {archive.file.split("/")[0] for archive in project.dataset(dataset).archives}
-    with publishing(target, project.scratch) as temporary, LOG.progress(f"{NAME}:{dataset} adopting", 0) as bar:
+    with (
+        publishing(target, project.scratch) as temporary,
+        LOG.progress(f"{NAME}:{dataset} adopting", 0, unit="bytes") as bar,
+    ):
         made = adoption.adopt_tree(folder, temporary, ignored=present, on_bytes=bar.advance, memo=project.memo)
     inputs = {"adopted": sorted(gone)}
     counts = {"members": made.n_members, "files": made.n_files, "member_bytes": made.member_bytes}

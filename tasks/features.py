@@ -20,7 +20,7 @@ from earmark.receipts import Receipt
 from tasks import scan
 from tasks.report import LOG
 from tasks.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
-from tasks.standardize import named, read_table
+from tasks.standardize import after, named, read_table
 
 NAME, VERSION = "features", 1
 GENERATED = "earmark:demo"  # the model that earmark writes itself: Whisper-tiny's architecture, seeded weights
@@ -151,7 +151,7 @@ def _encode(project: Project, unit: Unit, name: str, rows: list[dict[str, Any]])
     _say_untrained(project, name, table)
     pack = f"{unit.dataset}-{unit.part}-{digest('pack', sorted(row['audio_hash'] for row in new))[:8]}.zarr"
     attributes: dict[str, Any] = {"encoder": name, "identity": identity(project, name), "source": str(unit)}
-    with LOG.progress(f"{unit} {name}", len(new)) as bar:
+    with LOG.progress(f"{unit} {name}", len(new), after=after(project, unit)) as bar:
         written, frames = encode_pack(
             recordings,
             encoder,

@@ -10,66 +10,75 @@ PLAIN_EVERY_S = 10.0  # seconds between progress lines where there is no termina
 
 
 class Bar:
-    """Progress of one piece of long work; what it shows is the log's business."""
+    """Progress of one piece of long work; what it shows is the log's business.
 
-    def __init__(self, label: str, files: int, audio_s: float) -> None:
+    `total` counts files or, with `unit` "bytes", bytes; `after` are those of the pieces of this dataset still to come.
+    """
+
+    def __init__(self, label: str, total: int, unit: str, after: int) -> None:
         self.label = label
-        self.files, self.audio_s = files, audio_s
-        self.files_done, self.audio_s_done = 0, 0.0
+        self.total, self.unit, self.after = total, unit, after
+        self.done, self.audio_s = 0, 0.0
         self.started = time.monotonic()
 
-    def advance(self, files: int = 0, audio_s: float = 0.0) -> None:
+    def advance(self, done: int = 0, audio_s: float = 0.0) -> None:
         """Count work that is done."""
-        self.files_done += files
-        self.audio_s_done += audio_s
+        self.done += done
+        self.audio_s += audio_s
 
     def words(self) -> str:
-        """Say how far it is: files, hours of audio, hours a minute, time left."""
+        """Say how far it is: files or bytes, hours of audio, hours a minute, time left."""
         spent = max(time.monotonic() - self.started, 1e-3)
-        share = self.files_done / self.files if self.files else 0.0
-        parts = [f"{self.files_done:,}/{self.files:,} files"]
-        if self.audio_s_done:
-            hours = self.audio_s_done / 3600
-            parts.append(f"{hours:.2f} h of audio, {hours / spent * 60:.2f} h a minute")
-        if 0 < share < 1:
-            parts.append(f"{_clock(spent / share - spent)} left")
+        if self.unit == "bytes":
+            parts = [f"{human(self.done)} of {human(self.total)}" if self.total else human(self.done)]
+        else:
+            parts = [f"{self.done:,} of {self.total:,} files" if self.total else f"{self.done:,} files"]
+        if self.audio_s:
+            hours = self.audio_s / 3600
+            parts.append(f"{hours:.2f} h, {hours / spent * 60:.2f} h a minute")
+        if 0 < self.done < self.total:
+            parts.append(f"{_clock(spent / self.done * (self.total - self.done))} left")
+        if self.done and self.after:
+            parts.append(f"{_clock(spent / self.done * self.after)} for the shards after it")
         return ", ".join(parts)
+
+    def stop(self) -> None:
+        """Take away what is shown."""
 
 
 class _PlainBar(Bar):
     """Lines every few seconds, for a log file."""
 
-    def __init__(self, label: str, files: int, audio_s: float, stream: TextIO) -> None:
-        super().__init__(label, files, audio_s)
+    def __init__(self, label: str, total: int, unit: str, after: int, stream: TextIO) -> None:
+        super().__init__(label, total, unit, after)
         self._stream = stream
         self._said = time.monotonic()
 
-    def advance(self, files: int = 0, audio_s: float = 0.0) -> None:
-        super().advance(files, audio_s)
+    def advance(self, done: int = 0, audio_s: float = 0.0) -> None:
+        super().advance(done, audio_s)
         if time.monotonic() - self._said >= PLAIN_EVERY_S:
             self._said = time.monotonic()
             print(f"   {self.label}: {self.words()}", file=self._stream, flush=True)
 
 
-class _RichBar(Bar):
+class _LiveBar(Bar):
     """A live line on a terminal."""
 
-    def __init__(self, label: str, files: int, audio_s: float, stream: TextIO) -> None:
-        super().__init__(label, files, audio_s)
+    def __init__(self, label: str, total: int, unit: str, after: int, stream: TextIO) -> None:
+        super().__init__(label, total, unit, after)
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        columns = (TextColumn("   {task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[words]}"))
+        columns = (TextColumn("   {task.description}"), BarColumn(bar_width=16), TextColumn("{task.fields[words]}"))
         self._progress = Progress(*columns, console=Console(file=stream), transient=True)
-        self._task = self._progress.add_task(label, total=files or None, words="")
+        self._task = self._progress.add_task(label, total=total or None, words="")
         self._progress.start()
 
-    def advance(self, files: int = 0, audio_s: float = 0.0) -> None:
-        super().advance(files, audio_s)
-        self._progress.update(self._task, completed=self.files_done, words=self.words())
+    def advance(self, done: int = 0, audio_s: float = 0.0) -> None:
+        super().advance(done, audio_s)
+        self._progress.update(self._task, completed=self.done, words=self.words())
 
     def stop(self) -> None:
-        """Take the line away."""
         self._progress.stop()
 
 
@@ -106,23 +115,20 @@ class RunLog:
             print(f"   {line}", flush=True)
 
     @contextlib.contextmanager
-    def progress(self, label: str, files: int, audio_s: float = 0.0) -> Iterator[Bar]:
+    def progress(self, label: str, total: int, *, unit: str = "files", after: int = 0) -> Iterator[Bar]:
         """Show progress of a piece of work: live on a terminal, plain lines elsewhere."""
         stream = sys.__stderr__ or sys.stderr
-        if stream.isatty():
-            bar = _RichBar(label, files, audio_s, stream)
-            try:
-                yield bar
-            finally:
-                bar.stop()
-        else:
-            yield _PlainBar(label, files, audio_s, stream)
+        bar = (_LiveBar if stream.isatty() else _PlainBar)(label, total, unit, after, stream)
+        try:
+            yield bar
+        finally:
+            bar.stop()
 
     def summary(self) -> str:
         """Say in one line what the run did."""
         parts = [f"{len(self.units_done):,} done", f"{self.units_reused:,} reused"]
         if self.quarantined:
-            parts.append(f"{self.quarantined:,} recordings quarantined")
+            parts.append(f"{self.quarantined:,} quarantined")
         parts.append(f"{len(self.failures):,} failed")
         parts.append(f"{human(self.written_bytes)} written")
         return f"{', '.join(parts)} in {_clock(time.monotonic() - self.started)}"

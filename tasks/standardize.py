@@ -37,6 +37,15 @@ def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
     return {"audio": shards[unit.part]["audio"], "policy": _policy(project, unit.dataset)}
 
 
+def after(project: Project, unit: Unit) -> int:
+    """Count the recordings in the shards after this one that this stage has not built yet, for the time left."""
+    shards = scan.shards_of(project, unit.dataset)
+    later = (shard for shard in shards if shard > unit.part)
+    return sum(
+        shards[shard]["files"] for shard in later if not project.receipt(unit.stage, unit.dataset, shard).exists()
+    )
+
+
 def named(shards: dict[str, Any]) -> str:
     """Say which shards there are."""
     names = sorted(shards)
@@ -89,7 +98,7 @@ def _build(project: Project, unit: Unit) -> Built:
         else:
             todo.append(_work(project, dataset, row))
     written = 0
-    with LOG.progress(str(unit), len(todo)) as bar, journal.open("ab") as kept:
+    with LOG.progress(str(unit), len(todo), after=after(project, unit)) as bar, journal.open("ab") as kept:
         for batch in pool(project).map(standardize_batch, _batches(todo, policy, project)):
             for result in batch:
                 result["policy"] = policy

@@ -33,6 +33,11 @@ def task_scan():
 globals().update(pipeline.creators(PROJECT))
 
 
+def task_verifying():
+    """read everything of a dataset again and compare it with what was sealed"""
+    yield from pipeline.verify_tasks(PROJECT)
+
+
 def task_groups():
     """one group a stage, over every dataset on this disk"""
     yield from pipeline.group_tasks(PROJECT)

@@ -26,7 +26,7 @@ def extract(home: Path, peers: Peers, rounds: int, count: int) -> Comparison:
 
     def fresh() -> None:
         collection.forget("cache", "data/x/mls")
-        shutil.rmtree(tree, ignore_errors=True)
+        remove(tree)
         tree.mkdir()
 
     unpack = f"tar -xzf '{archive}'"
@@ -62,65 +62,58 @@ def standardize(home: Path, peers: Peers, rounds: int, n_each: int) -> Compariso
     collection, seconds = Collection(home / "standardize"), 15.0
     write_studio(collection.root, n_each, seconds)
     collection.write_catalog()
-    target = home / "standard"
-
-    def fresh() -> None:
-        collection.forget("cache", "data/standard")
-        shutil.rmtree(target, ignore_errors=True)
-
+    ffmpeg_out, lhotse_out = home / "standard-ffmpeg", home / "standard-lhotse"
+    outputs = [collection.home / "data" / "standard"]
     sides = [
         Side(
             "earmark",
             f"`doit standardize:x`, {WORKERS} processes: scan (hash every source), decode, soxr HQ, FLAC, audio hash,"
             " levels, every file read back and synced, receipt; start-up included",
             lambda: collection.doit("standardize:x"),
-            fresh,
+            partial(collection.forget, "cache", "data/standard"),
         )
     ]
     comparison = Comparison(
         "2. standardize", f"{n_each} FLAC of 44.1 kHz stereo and {n_each} Opus, {seconds:.0f} s each", []
     )
     if shutil.which("ffmpeg"):
-        one = f"""ffmpeg -nostdin -v error -i "$1" -ar 16000 -ac 1 -sample_fmt s16 "{target}/$(basename "$1").flac\""""
-        loop = f"mkdir '{target}' && find mls -name '*.[fo][lp]*' -print0 | xargs -0 -P{WORKERS} -I@ sh -c '{one}' _ @"
+        one = (
+            f"""ffmpeg -nostdin -v error -i "$1" -ar 16000 -ac 1 -sample_fmt s16 "{ffmpeg_out}"/$(basename "$1").flac"""
+        )
+        loop = (
+            f"mkdir '{ffmpeg_out}' && find mls -name '*.[fo][lp]*' -print0 | xargs -0 -P{WORKERS} -I@ sh -c '{one}' _ @"
+        )
         what = f"`find | xargs -P{WORKERS} ffmpeg -ar 16000 -ac 1 -sample_fmt s16 ... .flac`, no hash, no check"
-        sides.append(Side("ffmpeg", what, partial(shell, loop, collection.root.parent), fresh))
+        sides.append(Side("ffmpeg", what, partial(shell, loop, collection.root.parent), partial(remove, ffmpeg_out)))
+        outputs.append(ffmpeg_out)
     else:
         comparison.skipped.append(missing("ffmpeg"))
     lhotse = peers.python("lhotse")
     if lhotse:
-        command = [lhotse, HERE / "peer_lhotse.py", collection.root, target, str(WORKERS)]
+        command = [lhotse, HERE / "peer_lhotse.py", collection.root, lhotse_out, str(WORKERS)]
         what = f"`RecordingSet.from_dir`, `resample(16000)`, first channel, `save_audios('flac', num_jobs={WORKERS})`"
-        sides.append(Side("Lhotse", what, lambda: call(command, home) and None, fresh))
+        sides.append(Side("Lhotse", what, lambda: call(command, home) and None, partial(remove, lhotse_out)))
+        outputs.append(lhotse_out)
     else:
         comparison.skipped.append(missing("Lhotse"))
-    made = {}
-
-    def counted(side: Side) -> Side:
-        def run() -> None:
-            side.run()
-            made[side.name] = _standard_s(collection.home / "data" / "standard" if side.name == "earmark" else target)
-
-        return Side(side.name, side.what, run, side.prepare)
-
-    for side in sides:  # one untimed round each: does everyone make all files, 16 kHz mono, of the whole length?
-        fresh()
-        counted(side).run()
     comparison.rows = rows_of(measure(sides, rounds))
-    comparison.notes.append(
-        "Made, checked once outside the timing: "
-        + "; ".join(f"{name} {n} files, {total:.1f} s" for name, (n, total) in made.items())
-    )
+    made = [f"{side.name} {_standard(folder)}" for side, folder in zip(sides, outputs, strict=True)]
+    comparison.notes.append(f"Made in the last round: {'; '.join(made)}.")
     return comparison
 
 
-def _standard_s(folder: Path) -> tuple[int, float]:
-    """Return the number of files and the seconds in a folder; all must be 16 kHz mono."""
+def remove(folder: Path) -> None:
+    """Delete a folder if it is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _standard(folder: Path) -> str:
+    """Say how many files and seconds a folder holds; all must be 16 kHz mono."""
     infos = [soundfile.info(path) for path in folder.rglob("*.flac")]
     odd = [info.name for info in infos if (info.samplerate, info.channels) != (16_000, 1)]
     if odd:
         raise SystemExit(f"{odd[0]}: not 16 kHz mono")
-    return len(infos), sum(info.frames for info in infos) / 16_000
+    return f"{len(infos)} files, {sum(info.frames for info in infos) / 16_000:.1f} s"
 
 
 def features(home: Path, peers: Peers, rounds: int, count: int) -> Comparison:
@@ -148,7 +141,7 @@ def features(home: Path, peers: Peers, rounds: int, count: int) -> Comparison:
             audio = sorted((collection.home / "data" / "standard").rglob("*.flac"))
             listed.write_text("".join(f"{path}\n" for path in audio), "utf-8")
             command = [torch, HERE / "peer_torch.py", weights, listed, rows_dir, str(WORKERS)]
-            return Side("PyTorch", what, lambda: call(command, home) and None, lambda: shutil.rmtree(rows_dir, True))
+            return Side("PyTorch", what, lambda: call(command, home) and None, partial(remove, rows_dir))
 
         what = f"a plain loop, batch 1, {WORKERS} threads: read FLAC, log-mel, encoder, one .npy a file"
         sides += [torch_side(one, "the same with one window"), torch_side(many, what)]

@@ -4,7 +4,7 @@ Python programs live in virtual environments of their own, one folder a peer, wh
 
     for peer in snakemake dvc doit torch lhotse; do python -m venv /tmp/earmark-peers/$peer; done
     /tmp/earmark-peers/snakemake/bin/pip install snakemake       (and so on; torch also needs numpy and soundfile,
-    /tmp/earmark-peers/lhotse/bin/pip install lhotse torch soundfile urllib3)
+    /tmp/earmark-peers/lhotse/bin/pip install lhotse torch soundfile scipy urllib3)
 """
 
 import shutil

@@ -24,7 +24,7 @@ from rounds import Comparison, Row
 
 STAGES: dict[str, tuple[Callable[[Path, Peers, int, int], Comparison], int]] = {
     "extract": (bulk.extract, 3_000),  # files
-    "standardize": (bulk.standardize, 60),  # files of each kind
+    "standardize": (bulk.standardize, 40),  # files of each kind
     "rerun": (graphs.rerun, 2_000),  # recordings
     "added": (graphs.added, 2_000),  # recordings
     "features": (bulk.features, 40),  # utterances
@@ -38,18 +38,15 @@ def main() -> None:
     peers = Peers(options.peers)
     started, load = time.monotonic(), os.getloadavg()
     parts = []
-    for name in options.stages or STAGES:
-        compare, size = STAGES[name]
-        print(f"{name} ...", flush=True)
-        begun = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="earmark-benchmark-", dir=options.work) as folder:
-            comparison = compare(Path(folder), peers, options.rounds, getattr(options, name) or size)
-        parts.append(section(comparison))
-        print(f"   {time.monotonic() - begun:.0f} s in all", flush=True)
-    took_s = time.monotonic() - started
-    report = "\n".join([header(peers, options.rounds, load, took_s), *parts])
-    print(f"\n{report}")
-    options.out.write_text(report, "utf-8")
+    with tempfile.TemporaryDirectory(prefix="earmark-benchmark-", dir=options.work) as folder:
+        for name in options.stages or STAGES:
+            compare, size = STAGES[name]
+            print(f"{name} ...", flush=True)
+            begun = time.monotonic()
+            parts.append(section(compare(Path(folder), peers, options.rounds, getattr(options, name) or size)))
+            print(f"   {time.monotonic() - begun:.0f} s in all\n\n{parts[-1]}", flush=True)
+            report = [header(peers, options.rounds, load, time.monotonic() - started), *parts]
+            options.out.write_text("\n".join(report), "utf-8")  # after every stage: a later one may fail
 
 
 def parse_options() -> argparse.Namespace:
@@ -77,8 +74,10 @@ def header(peers: Peers, rounds: int, load: tuple[float, float, float], took_s: 
     return f"""# earmark beside what a user would pick instead
 
 {datetime.date.today()}; {machine()}.
-Load average when it began {load[0]:.1f}, when it ended {os.getloadavg()[0]:.1f} (the machine is shared; all sides of a table ran in turn in one go, so trust the ratios more than the seconds).
-Medians of {rounds} rounds unless a line says otherwise; {took_s:.0f} s in all. Made by `benchmarks/side_by_side.py`.
+Load average when it began {load[0]:.1f}, when it ended {os.getloadavg()[0]:.1f}: the machine is shared.
+All sides of a table ran in turn, in one go: trust the ratios more than the seconds.
+Medians of {rounds} rounds unless a line says otherwise; {took_s:.0f} s in all.
+Made by `benchmarks/side_by_side.py`; all input is synthesised.
 
 Peers: {", ".join(theirs) or "none installed"}.
 earmark's libraries: {", ".join(ours)}.
@@ -105,7 +104,8 @@ def section(comparison: Comparison) -> str:
     lines += ["| side | what it does | median | times earmark | rounds |", "|---|---|---:|---:|---|"]
     for row in comparison.rows:
         times = "" if row.times is None else f"{row.times:.2f}"
-        lines.append(f"| {row.name} | {row.what} | {row.value:.2f} {row.unit} | {times} | {row.detail} |")
+        what = row.what.replace("|", "\\|")
+        lines.append(f"| {row.name} | {what} | {row.value:.2f} {row.unit} | {times} | {row.detail} |")
     lines += ["", verdict(comparison.rows), *comparison.notes]
     lines += [f"{line}." for line in comparison.skipped]
     return "\n".join(lines) + "\n"

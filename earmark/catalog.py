@@ -225,6 +225,10 @@ def _check_names(path: Path, catalog: Catalog) -> None:
     stems: dict[str, str] = {}
     for table, names in (("datasets", catalog.datasets), ("encoders", catalog.encoders), ("jobs", catalog.jobs)):
         for name in names:
+            twins = [other for other in names if other != name and other.casefold() == name.casefold()]
+            if twins or name.endswith((".json", ".jsonl")):
+                got = f'"{twins[0]}" beside it' if twins else "a file's suffix"
+                raise CatalogError(f'{path.name}: [{table}."{name}"]: names become files and folders: got {got}.')
             if not NAME.fullmatch(name):
                 raise CatalogError(
                     f'{path.name}: [{table}."{name}"]: a name holds letters, digits, "_", "-" and "." only.'
@@ -240,6 +244,13 @@ def _check_names(path: Path, catalog: Catalog) -> None:
         if stem in stems:
             raise CatalogError(f'{where}: manifest: "{stem}" is already the stem of [datasets.{stems[stem]}].')
         stems[stem] = name
+    for stem, name in stems.items():
+        for split in corpora.SPLITS:
+            if (owner := stems.get(f"{stem}_{split}")) is not None:
+                raise CatalogError(
+                    f'{path.name}: [datasets.{owner}]: manifest: "{stem}_{split}" is what the {split} split of'
+                    f" [datasets.{name}] is called. Name another stem."
+                )
     for name, job in catalog.jobs.items():
         for dataset_name in job.datasets:
             if dataset_name not in catalog.datasets:

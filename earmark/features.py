@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from earmark import audio
 from earmark.encoders import Encoder, mel
-from earmark.errors import CorpusError
+from earmark.errors import BadAudioError, CorpusError
 from earmark.files import Scratch, remove, require_space, size_on_disk
 from earmark.packs import PackWriter
 from earmark.prefetch import threaded_prefetch
@@ -153,17 +153,25 @@ def _decode(recording: Recording, resampler: str) -> Iterator[NDArray[np.int16]]
 
 def _load(chunk: _Chunk, n_mels: int, window: str, resampler: str) -> _Loaded:
     """Decode a chunk and compute the log-mel of each of its windows."""
-    recording = chunk.recording
-    if chunk.raw:
-        samples = np.fromfile(chunk.path, np.int16, chunk.stop - chunk.start, offset=2 * chunk.start)
-    elif recording.standard:
-        samples = audio.read_canonical(chunk.path, chunk.start, chunk.stop)
-    else:
-        samples = np.concatenate(list(_decode(recording, resampler)))
+    try:
+        samples = _samples(chunk, resampler)
+    except BadAudioError as error:
+        raise CorpusError(
+            f"{chunk.recording.path}: {error}: damaged since it was standardized. `doit verify` sets such files aside;"
+            " then run again."
+        ) from error
     mels = []
     for start, stop in mel.windows(len(samples)):
         mels.append((mel.log_mel(samples[start:stop], n_mels, window), mel.n_output_frames(stop - start)))
     return _Loaded(chunk, samples, mels)
+
+
+def _samples(chunk: _Chunk, resampler: str) -> NDArray[np.int16]:
+    if chunk.raw:
+        return np.fromfile(chunk.path, np.int16, chunk.stop - chunk.start, offset=2 * chunk.start)
+    if chunk.recording.standard:
+        return audio.read_canonical(chunk.path, chunk.start, chunk.stop)
+    return np.concatenate(list(_decode(chunk.recording, resampler)))
 
 
 def _windows(loaded: Iterable[_Loaded], on_done: Callable[[int, float], None]) -> Iterator[_Mel]:

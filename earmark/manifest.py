@@ -12,14 +12,14 @@ from earmark.shards import Row
 from earmark.standard import RATE_HZ
 
 
-def make_row(dataset: str, row: Row, made: dict[str, Any], form: str) -> dict[str, Any]:
+def make_row(dataset: str, row: Row, made: dict[str, Any], audio_path: str, form: str) -> dict[str, Any]:
     """Return a recording's manifest row from its shard row and its row of canonical audio.
 
     `sample_rate` is that of the file at `audio_path`: 16,000 for standard audio, the source's own with format "none".
     """
     found = {
         "id": row.id,
-        "audio_path": made["file"],
+        "audio_path": audio_path,
         "audio_hash": made["audio_hash"],
         "duration": made["n_samples"] / RATE_HZ,
         "sample_rate": made["source_rate_hz"] if form == "none" else RATE_HZ,

@@ -107,6 +107,10 @@ class Project:
         """Return the folder of an encoder's packs; `encoder` is `<catalog name>-<8 hex of the identity>`."""
         return self.cache / "features" / encoder
 
+    def refused(self, dataset: str) -> Path:
+        """Return the line in which a dataset was refused for its share of bad audio; no file where it was not."""
+        return self.cache / "quarantine" / f"{dataset}.refused"
+
     def feature_manifest(self, encoder: str, dataset: str) -> Path:
         """Return the JSONL that says in which pack each recording's features lie."""
         return self.manifests / "features" / encoder / f"{dataset}.jsonl"
@@ -123,6 +127,17 @@ class Project:
 def open_project(path: Path) -> Project:
     """Read a catalog and return its project.
 
-    Raises CatalogError.
+    Raises CatalogError; also where standard audio would be written into, around or over a dataset's own files.
     """
-    return Project(path, read_catalog(path))
+    project = Project(path, read_catalog(path))
+    folders = {name: project.folder(name).resolve() for name in project.catalog.datasets}
+    standard = project.standard.resolve()
+    for name, folder in folders.items():
+        for other in folders:
+            target = standard / other
+            if folder == target or folder in target.parents or target in folder.parents:
+                raise CatalogError(
+                    f"{path.name}: [datasets.{name}]: its folder {project.relative(folder)} and the standard audio of"
+                    f" {other}, {project.relative(target)}, lie in one another. Name another paths.standard or folder."
+                )
+    return project

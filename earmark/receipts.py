@@ -1,9 +1,9 @@
 """Receipts: what each finished unit of work was made from and what it made, published last.
 
-`cache/receipts/<stage>/<dataset>[/<part>].json` holds {stage, version, key, inputs, outputs, counts, seconds}.
+`cache/receipts/<stage>/<dataset>[/<part>].json` holds {stage, version, key, inputs, outputs, counts, seconds, seal}.
 `key` names the result: a digest of "<stage>/<version>" and the inputs. Inputs are configuration and the *outputs* of
 the stage before, so that an unchanged result stops the rebuild; names of fields are kept so that `doit why` can say
-in words which of them differ.
+in words which of them differ. `seal` is the hash of all the rest, so that damage to a receipt shows at once.
 """
 
 import functools
@@ -39,19 +39,24 @@ def read_receipt(path: Path) -> Receipt | None:
     """Return the receipt at `path`; None when there is none or it is damaged (then the work is done again)."""
     try:
         return _parsed(path, stat_key(path.stat()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=8192)
 def _parsed(path: Path, _stat: StatKey) -> Receipt:
     """Parse a receipt once for as long as its file is not written to: thousands of shards ask for that of scan."""
-    return Receipt(**orjson.loads(path.read_bytes()))
+    raw = orjson.loads(path.read_bytes())
+    if raw.pop("seal") != digest("receipt", raw):
+        raise ValueError("not what was sealed")
+    return Receipt(**raw)
 
 
 def publish_receipt(path: Path, receipt: Receipt, scratch: Scratch) -> None:
     """Write a receipt, whole or not at all."""
-    publish(path, orjson.dumps(asdict(receipt), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n", scratch)
+    raw = orjson.loads(orjson.dumps(asdict(receipt)))  # as it will be read: tuples become lists
+    sealed = raw | {"seal": digest("receipt", raw)}
+    publish(path, orjson.dumps(sealed, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n", scratch)
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], label: str = "") -> list[str]:

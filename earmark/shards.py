@@ -4,6 +4,7 @@ A recording stays in its shard for as long as it exists; new ones go to new shar
 an addition none of the old ones. Row: {id, path, split?, labels, size, mtime_ns, ctime_ns, inode, source_hash}.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -82,17 +83,17 @@ class ShardWriter:
     Holds 64-bit hashes of known paths and of ids in memory (about 150 bytes a recording), never the rows themselves.
     """
 
-    def __init__(self, folder: Path, scratch: Scratch, shard_files: int, shard_hours: float) -> None:
+    def __init__(self, folder: Path, tables: Path, scratch: Scratch, shard_files: int, shard_hours: float) -> None:
         self._folder = folder
         self._scratch = scratch
         self._limits = (shard_files, shard_hours)
         self._work = make_folder(scratch.new(folder))
-        self._known = _known_shards(folder)
+        self._known = _known_shards(folder, tables)
         self._ids: set[int] = set()
         self._rows: dict[str, list[bytes]] = {}
         self._held = 0
         self._digests: dict[str, ShardDigest] = {}
-        self._last = max((int(shard) for shard in list_shards(folder)), default=-1)
+        self._last = max((int(shard) for shard in (*list_shards(folder), *list_shards(tables))), default=-1)
         self._new = ""
         self._new_hours = 0.0
 
@@ -154,13 +155,16 @@ def list_shards(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.jsonl") if path.stem.isdigit())
 
 
-def _known_shards(folder: Path) -> dict[int, int]:
-    """Return the shard of every recording listed so far, by the 64-bit hash of its path."""
-    known = {}
-    for shard in list_shards(folder):
-        try:
-            for row in read_rows(folder / f"{shard}.jsonl"):
-                known[xxhash.xxh3_64_intdigest(row.path.encode())] = int(shard)
-        except (ValueError, TypeError):  # a damaged list: its recordings are grouped anew
-            continue
+def _known_shards(folder: Path, tables: Path) -> dict[int, int]:
+    """Return the shard of every recording listed so far, by the 64-bit hash of its path.
+
+    Where a list is lost or damaged, the table of what was made of its shard says the same: nothing is regrouped.
+    """
+    known: dict[int, int] = {}
+    for shard in sorted({*list_shards(folder), *list_shards(tables)}):
+        for path in (folder / f"{shard}.jsonl", tables / f"{shard}.jsonl"):
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+                for line in path.read_bytes().splitlines():
+                    known.setdefault(xxhash.xxh3_64_intdigest(orjson.loads(line)["path"].encode()), int(shard))
+                break
     return known

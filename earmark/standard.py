@@ -9,11 +9,12 @@ from earmark.files import Scratch
 from earmark.hashing import hash_file
 
 RATE_HZ = 16_000  # canonical sample rate
+AUDIO_SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".mp4", ".webm", ".sph", ".aif", ".aiff"}
 
 
 @dataclass(frozen=True)
 class Work:
-    """One recording to standardize. `target` is None where no standard file is wished; `file` is what rows name."""
+    """One recording to standardize; `path` is below the root. `target` is None where no standard file is wished."""
 
     path: str
     source_hash: str
@@ -21,22 +22,23 @@ class Work:
     mtime_ns: int
     source: Path
     target: Path | None
-    file: str
 
 
 def standard_name(path: str, form: str) -> str:
-    """Return a recording's path below the dataset's standard folder.
+    """Return a recording's path below the dataset's standard folder; two sources never meet in one file.
 
-    The source's suffix stays in the name (a.wav -> a.wav.flac), so that a.wav and a.mp3 never meet in one file.
+    The source's suffix stays in the name: a.wav -> a.wav.flac, a.flac -> a.flac, a.wav.flac -> a.wav.flac.flac.
     """
-    suffix = f".{form}"
-    return path if PurePosixPath(path).suffix.lower() == suffix else path + suffix
+    *inner, last = PurePosixPath(path).suffixes or [""]
+    if last == f".{form}" and not AUDIO_SUFFIXES.intersection(map(str.lower, inner)):
+        return path
+    return f"{path}.{form}" if last else f"{path}..{form}"
 
 
 def standardize_batch(batch: tuple[list[Work], dict[str, Any], Scratch]) -> list[dict[str, Any]]:
     """Standardize some recordings; a bad one becomes a row that says why.
 
-    Row: {path, source_hash, file} and either {audio_hash, n_samples, levels..., file_size, file_xxh3} or
+    Row: {path, source_hash} and either {audio_hash, n_samples, levels..., file_size, file_xxh3} or
     {bad, detail, decoder}.
     """
     from earmark.audio import Policy
@@ -49,7 +51,7 @@ def standardize_batch(batch: tuple[list[Work], dict[str, Any], Scratch]) -> list
 def _standardize(work: Work, policy: Any, scratch: Scratch) -> dict[str, Any]:
     from earmark.audio import standardize
 
-    row: dict[str, Any] = {"path": work.path, "source_hash": work.source_hash, "file": work.file}
+    row: dict[str, Any] = {"path": work.path, "source_hash": work.source_hash}
     try:
         status = work.source.stat()
     except OSError as error:

@@ -4,6 +4,7 @@ Mode "files": size, mtime, ctime and inode of every file. Mode "folders": mtime 
 that come and go, and is instant over millions of files; edits in place are then found by a full scan or verify.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -47,14 +48,33 @@ def walk(root: Path, ignored: Iterable[str] = ()) -> Iterator[os.DirEntry[str]]:
     """Yield every file and folder below `root`, folders before what they hold; unsorted."""
     skip = IGNORED | set(ignored)
     pending = [str(root)]
+    entered = {_place(root.stat())}
     while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                if entry.name in skip:
-                    continue
-                yield entry
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
+        try:
+            with os.scandir(pending.pop()) as entries:
+                found = [entry for entry in entries if entry.name not in skip]
+        except (FileNotFoundError, NotADirectoryError):  # gone since its parent was listed
+            continue
+        for entry in found:
+            yield entry
+            if entry.is_dir():  # links to folders too, each folder once
+                with contextlib.suppress(OSError):
+                    place = _place(entry.stat())
+                    if place not in entered:
+                        entered.add(place)
+                        pending.append(entry.path)
+
+
+def _place(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Stat what an entry leads to; a link to nowhere as itself; None for what has just gone."""
+    for follow in (True, False):
+        with contextlib.suppress(FileNotFoundError):
+            return entry.stat(follow_symlinks=follow)
+    return None
 
 
 def take(root: Path, watch: str, ignored: Iterable[str] = ()) -> Snapshot:
@@ -63,8 +83,10 @@ def take(root: Path, watch: str, ignored: Iterable[str] = ()) -> Snapshot:
     folders = {".": [root.stat().st_mtime_ns]}
     start = len(str(root)) + 1
     for entry in walk(root, ignored):
-        status = entry.stat(follow_symlinks=False)
-        if entry.is_dir(follow_symlinks=False):
+        status = _stat(entry)
+        if status is None:
+            continue
+        if entry.is_dir():
             folders[entry.path[start:]] = [status.st_mtime_ns]
         elif watch != "folders":
             files[entry.path[start:]] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

@@ -1,6 +1,7 @@
 """doit COMMANDs of our own: run (locked, interruptible), list --status, why, verify."""
 
 import contextlib
+import fnmatch
 import functools
 import os
 import signal
@@ -18,8 +19,9 @@ from earmark.errors import CatalogError, EarmarkError, near
 from earmark.project import Project
 from tasks import status
 from tasks.lock import run_lock
-from tasks.pipeline import PER_DATASET, STAGES, opened
+from tasks.pipeline import begin_run, opened
 from tasks.report import LOG
+from tasks.stage import PER_DATASET, STAGES
 from tasks.workers import stop_workers
 
 KEPT = ("extract-", "journal-")  # unfinished work in cache/tmp that the next run goes on with
@@ -50,6 +52,8 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         LOG.force = bool(kwargs.get("always"))
         kwargs["num_process"] = 0  # shards run on earmark's own pool; doit's hangs when a worker is killed
         self.sel_tasks = _in_order(self, project, self.sel_tasks)
+        LOG.in_full = set(self.sel_tasks)
+        begin_run()
         if all(name.partition(":")[0] == "check" for name in self.sel_tasks):
             return int(super()._execute(*args, **kwargs))
         with run_lock(project), _terminating():
@@ -186,7 +190,11 @@ def _in_order(command: Any, project: Project, selected: list[str]) -> list[str]:
                     f"{name}: no dataset of {project.path.name} is on this disk. `doit why extract:<dataset>`."
                 )
             found += members
-        elif name in known or name.startswith("-") or "*" in name:
+        elif "*" in name:
+            if not fnmatch.filter(known, name):
+                raise InvalidCommand(f'no task matches "{name}". `doit list` names them all.')
+            found.append(name)
+        elif name in known or name.startswith("-"):
             found.append(name)
         else:
             stage, _, dataset = name.partition(":")

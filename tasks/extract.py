@@ -2,6 +2,7 @@
 
 import contextlib
 import fnmatch
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ def require_present(project: Project, dataset: str) -> None:
     """
     table, root = project.dataset(dataset), project.root(dataset)
     worked = project.receipt("scan", dataset).exists() or project.receipt(NAME, dataset).exists()
-    if worked and not _holds_files(root):
+    again = any(archive.generator or (project.folder(dataset) / archive.file).exists() for archive in table.archives)
+    if worked and not again and not holds_files(root):
         raise AbsentError(
             f"{project.relative(root)}: the root of {dataset} is missing or empty, yet it was there before: not"
             " mounted? Mount it, or take the dataset out of the catalog. Nothing of it is rebuilt or forgotten."
@@ -46,7 +48,7 @@ def on_disk(project: Project, dataset: str) -> bool:
     folder = project.folder(dataset)
     if any((folder / archive.file).exists() for archive in project.dataset(dataset).archives):
         return True
-    return project.receipt(NAME, dataset).exists() or _holds_files(project.root(dataset))
+    return project.receipt(NAME, dataset).exists() or holds_files(project.root(dataset))
 
 
 def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def _archive_inputs(archive: ArchiveTable) -> dict[str, Any]:
 
 def _require_archive(project: Project, dataset: str, archive: ArchiveTable) -> None:
     path, table = project.folder(dataset) / archive.file, project.dataset(dataset)
-    if path.exists() or _holds_files(project.root(dataset)):
+    if path.exists() or holds_files(project.root(dataset)):
         return
     source = f" from {table.home}" if table.home else ""
     size = f" ({archive.size:,} bytes)" if archive.size else ""
@@ -80,9 +82,13 @@ def _require_archive(project: Project, dataset: str, archive: ArchiveTable) -> N
 
 def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
     problems = broken(project, receipt.outputs["members"].values())
+    if not holds_files(project.root(unit.dataset)):
+        problems.append("the tree is gone")
     for archive in project.dataset(unit.dataset).archives:
         part = read_receipt(project.receipt(NAME, unit.dataset, part_name(archive)))
         path = project.folder(unit.dataset) / archive.file
+        if part is None and path.exists():
+            problems.append(f"{archive.file} arrived since the tree was adopted without it")
         if part is None or not path.exists() or _stat(path) == part.outputs["archive_stat"]:
             continue
         if project.memo.get(stat_key(path.stat())) != part.outputs["archive_xxh3"]:
@@ -93,8 +99,8 @@ def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
 def _prepare(project: Project, unit: Unit) -> None:
     for archive in project.dataset(unit.dataset).archives:
         path = project.folder(unit.dataset) / archive.file
-        known = project.receipt(NAME, unit.dataset, part_name(archive)).exists()
-        if archive.generator and not path.exists() and not known:
+        done = project.receipt(NAME, unit.dataset, part_name(archive)).exists()
+        if archive.generator and not path.exists() and not (done and holds_files(project.root(unit.dataset))):
             from earmark import demo
 
             LOG.note(f"{project.relative(path)}: synthesised here (a demonstration corpus, nothing is downloaded)")
@@ -126,8 +132,9 @@ def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Rec
     """Extract one archive, or find that its receipt still holds; return the receipt and the bytes written."""
     path, part = project.folder(dataset) / archive.file, part_name(archive)
     where, inputs = project.receipt(NAME, dataset, part), _archive_inputs(archive)
+    reusable = holds_files(project.root(dataset)) and not LOG.force
     key, known = make_key(f"{NAME}/archive", VERSION, inputs), read_receipt(where)
-    if known is not None and known.key == key and not broken(project, [known.outputs["members"]]) and not LOG.force:
+    if known is not None and known.key == key and not broken(project, [known.outputs["members"]]) and reusable:
         same_stat = known.outputs["archive_stat"] == _stat(path)
         if same_stat or project.memo.hash_file(path) == known.outputs["archive_xxh3"]:
             return known, 0
@@ -206,6 +213,8 @@ def _check_expectations(project: Project, dataset: str) -> int:
         if not entry.is_dir(follow_symlinks=False) and not entry.name.startswith("._"):
             files += 1
             found.update(pattern for pattern in expect.files if fnmatch.fnmatchcase(entry.name, pattern))
+    if not files:
+        raise CorpusError(f"{project.relative(root)}: empty: expected the files of {dataset} there, got none.")
     for pattern, count in expect.files.items():
         if found[pattern] != count:
             raise CorpusError(
@@ -215,9 +224,10 @@ def _check_expectations(project: Project, dataset: str) -> int:
     return files
 
 
-def _holds_files(folder: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return any(not name.startswith(".") for name in _some_names(folder))
+def holds_files(folder: Path) -> bool:
+    """Say whether a folder is there and holds anything that is not hidden."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return any(not entry.name.startswith(".") for entry in entries)
     return False
 
 

@@ -11,16 +11,17 @@ from earmark import encoders
 from earmark.catalog import EncoderTable
 from earmark.encoders import config, weights
 from earmark.errors import CatalogError, EarmarkError, near
-from earmark.files import publishing
+from earmark.files import publishing, remove
 from earmark.hashing import digest, stat_key
 from earmark.pack_index import PackIndex
 from earmark.packs import pack_damage
 from earmark.project import Project
 from earmark.receipts import Receipt
 from tasks import scan
+from tasks.quarantine import require_accepted
 from tasks.report import LOG
 from tasks.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
-from tasks.standardize import after, named, read_table
+from tasks.standardize import after, audio_file, audio_folder, named, read_table
 
 NAME, VERSION = "features", 1
 GENERATED = "earmark:demo"  # the model that earmark writes itself: Whisper-tiny's architecture, seeded weights
@@ -40,7 +41,7 @@ def encoder_table(project: Project, name: str) -> EncoderTable:
 
 def _encoders(project: Project, dataset: str) -> tuple[str, ...]:
     names = project.catalog.encoders_of(dataset)
-    if not names:
+    if not names and project.dataset(dataset).encoders is None:
         raise CatalogError(f"{project.path.name}: no encoder: write a table [encoders.<name>] with a model.")
     return names
 
@@ -76,7 +77,12 @@ def identity(project: Project, name: str) -> dict[str, Any]:
 
 def encoder_folder(project: Project, name: str) -> Path:
     """Return `cache/features/<catalog name>-<8 hex of the identity>`."""
-    return project.features(f"{name}-{digest('encoder', identity(project, name))[:8]}")
+    return folder_of(project, name, identity(project, name))
+
+
+def folder_of(project: Project, name: str, known: dict[str, Any]) -> Path:
+    """Return the folder of an encoder whose identity is known, whatever the catalog says of it now."""
+    return project.features(f"{name}-{digest('encoder', known)[:8]}")
 
 
 def _prepare(project: Project, unit: Unit) -> None:
@@ -97,6 +103,7 @@ def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
     shards = scan.shards_of(project, unit.dataset)
     if unit.part not in shards:
         raise CatalogError(f"{unit}: no such shard: {unit.dataset} has {named(shards)}.")
+    require_accepted(project, unit.dataset)
     table = receipt_of(project, Unit("standardize", unit.dataset, unit.part))
     if table is None:
         raise UpstreamError(f"standardize:{unit.dataset}:{unit.part} has not run")
@@ -136,20 +143,25 @@ def _encode(project: Project, unit: Unit, name: str, rows: list[dict[str, Any]])
     index = open_index(folder)
     by_hash = {row["audio_hash"]: row for row in rows}
     found = index.find(list(by_hash))
-    new = [row for audio_hash, row in by_hash.items() if audio_hash not in found]
+    # in the order of hashes: a pack that is lost and made again has the same name and the same rows
+    new = [by_hash[audio_hash] for audio_hash in sorted(by_hash.keys() - found.keys())]
     if not new:
         return sorted({pack for pack, _, _ in found.values()}), 0, 0, 0
     standard = project.catalog.standard.format != "none"
     channel = project.dataset(unit.dataset).channel
     recordings = [
-        Recording(row["audio_hash"], project.home / row["file"], row["n_samples"], standard, channel) for row in new
+        Recording(
+            row["audio_hash"], audio_file(project, unit.dataset, row["path"]), row["n_samples"], standard, channel
+        )
+        for row in new
     ]
     table = encoder_table(project, name)
     model = _model(project, name)
     assert model is not None, "prepare() fetched it"
     encoder = _opened(model, table.engine, table.precision, table.window)
     _say_untrained(project, name, table)
-    pack = f"{unit.dataset}-{unit.part}-{digest('pack', sorted(row['audio_hash'] for row in new))[:8]}.zarr"
+    held_here = digest("pack", [row["audio_hash"] for row in new])
+    pack = f"{unit.dataset}-{unit.part}-{held_here[:8]}.zarr"
     attributes: dict[str, Any] = {"encoder": name, "identity": identity(project, name), "source": str(unit)}
     with LOG.progress(f"{unit} {name}", len(new), after=after(project, unit)) as bar:
         written, frames = encode_pack(
@@ -178,7 +190,11 @@ def _opened(folder: Path, engine: str, precision: str, window: str) -> encoders.
 def held(project: Project, name: str, hashes: set[str]) -> set[str]:
     """Return those audio hashes that a pack of an encoder holds; reads the index as it is."""
     folder = encoder_folder(project, name)
-    return set(PackIndex(folder).find(list(hashes))) if folder.is_dir() else set()
+    if not folder.is_dir():
+        return set()
+    places = PackIndex(folder).find(list(hashes))
+    whole = {pack for pack in {pack for pack, _, _ in places.values()} if pack_damage(folder / "packs" / pack) is None}
+    return {audio_hash for audio_hash, (pack, _, _) in places.items() if pack in whole}
 
 
 @functools.lru_cache(maxsize=4)
@@ -214,7 +230,8 @@ def _seal_inputs(project: Project, unit: Unit) -> dict[str, Any]:
     if manifest is None:
         raise UpstreamError(f"manifest:{unit.dataset} has not run")
     known = {name: identity(project, name) for name in _encoders(project, unit.dataset)}
-    return {"packs": digest("packs", packs), "audio": manifest.inputs["audio"], "encoders": known}
+    below = project.relative(audio_folder(project, unit.dataset))
+    return {"packs": digest("packs", packs), "audio": manifest.inputs["audio"], "encoders": known, "below": below}
 
 
 def _seal_intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
@@ -224,6 +241,7 @@ def _seal_intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
 def _seal_build(project: Project, unit: Unit) -> Built:
     """Write where each recording's features lie, one manifest an encoder."""
     files, rows = {}, 0
+    before = receipt_of(project, unit)
     for name in _encoders(project, unit.dataset):
         index = open_index(encoder_folder(project, name))
         target = project.feature_manifest(name, unit.dataset)
@@ -232,6 +250,10 @@ def _seal_build(project: Project, unit: Unit) -> Built:
                 file.write(line)
                 rows += 1
         files[name] = seal(project, target)
+    made = {entry["path"] for entry in files.values()}
+    for old in before.outputs["files"].values() if before else ():
+        if old["path"] not in made:  # an encoder that the dataset no longer names
+            remove(project.home / old["path"])
     return Built({"files": files}, {"rows": rows}, sum(entry["size"] for entry in files.values()))
 
 
@@ -246,7 +268,8 @@ def _lines(project: Project, dataset: str, index: PackIndex) -> Iterator[bytes]:
                     f" deleted during the run? Run `doit features:{dataset}` again."
                 )
             pack, at, n_frames = found[row["audio_hash"]]
-            line = {"audio_hash": row["audio_hash"], "audio_path": row["file"], "pack": pack, "row": at}
+            where = project.relative(audio_file(project, dataset, row["path"]))
+            line = {"audio_hash": row["audio_hash"], "audio_path": where, "pack": pack, "row": at}
             yield orjson.dumps(line | {"n_frames": n_frames}, option=orjson.OPT_APPEND_NEWLINE)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from earmark.corpora import SPLITS
 from earmark.files import publishing, remove
 from earmark.hashing import digest
 from earmark.manifest import dump_row, make_row
@@ -12,8 +13,9 @@ from earmark.project import Project
 from earmark.receipts import Receipt
 from earmark.shards import read_rows
 from tasks import scan
+from tasks.quarantine import tables_of
 from tasks.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
-from tasks.standardize import read_table, tables_of
+from tasks.standardize import audio_file, audio_folder, read_table
 
 NAME, VERSION = "manifest", 1
 
@@ -26,6 +28,7 @@ def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
         "stem": project.dataset(unit.dataset).manifest or unit.dataset,
         "folder": project.catalog.paths.manifests,
         "format": project.catalog.standard.format,
+        "below": project.relative(audio_folder(project, unit.dataset)),
         "labels": digest("labels", {shard: sealed["labels"] for shard, sealed in shards.items()}),
         "audio": digest("tables", {shard: receipt.outputs["table"]["xxh3"] for shard, receipt in tables.items()}),
     }
@@ -48,7 +51,8 @@ def _rows(project: Project, dataset: str) -> Iterator[tuple[str | None, bytes, i
         listed = read_rows(project.shard_list(dataset, shard))
         for row, made in zip(listed, read_table(project.table(dataset, shard)), strict=True):
             if "bad" not in made:
-                yield row.split, dump_row(make_row(dataset, row, made, form)), made["n_samples"]
+                path = project.relative(audio_file(project, dataset, row.path))
+                yield row.split, dump_row(make_row(dataset, row, made, path, form)), made["n_samples"]
 
 
 def _build(project: Project, unit: Unit) -> Built:
@@ -66,10 +70,17 @@ def _build(project: Project, unit: Unit) -> Built:
             counts["rows"] += 1
             counts["samples"] += n_samples
     for old in before.outputs["files"].values() if before else ():
-        if project.home / old["path"] not in files:  # a split that is no more
-            remove(project.home / old["path"])
+        path = project.home / old["path"]
+        if path not in files and not _claimed(project, dataset, path):  # a split or a stem that is no more
+            remove(path)
     sealed = {path.name: seal(project, path) for path in sorted(files)}
     return Built({"files": sealed}, counts, sum(entry["size"] for entry in sealed.values()))
+
+
+def _claimed(project: Project, dataset: str, path: Path) -> bool:
+    """Say whether another dataset's manifest bears this name by now."""
+    others = (name for name in project.catalog.datasets if name != dataset)
+    return any(path == manifest_path(project, name, split) for name in others for split in (None, *SPLITS))
 
 
 STAGE = Stage(NAME, VERSION, _inputs, _intact, _build)

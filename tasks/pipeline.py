@@ -5,25 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from doit import create_after
-from doit.exceptions import InvalidDodoFile
+from doit.exceptions import InvalidDodoFile, TaskFailed
 from doit.globals import Globals
 
 from earmark.catalog import catalog_path
 from earmark.errors import EarmarkError
 from earmark.project import Project, open_project
-from tasks import extract, features, manifest, scan, standardize
+from tasks import extract, features, manifest, quarantine, scan, standardize
 from tasks.report import Reporter
-from tasks.stage import Stage, Unit, UpstreamError, task
+from tasks.stage import PER_DATASET, STAGES, Stage, Unit, UpstreamError, task
 from tasks.state import make_checker
-
-PER_DATASET = ("standardize", "manifest", "features")
-STAGES = ("extract", "scan", *PER_DATASET)
 
 
 class _Opened:
     """The project of this process; commands find it here."""
 
     project: Project | None = None
+    running = False  # a run, rather than a command that looks
 
 
 def open_here(folder: Path) -> Project:
@@ -33,6 +31,11 @@ def open_here(folder: Path) -> Project:
     except EarmarkError as error:
         raise InvalidDodoFile(str(error)) from None
     return _Opened.project
+
+
+def begin_run() -> None:
+    """Say that tasks are about to be run."""
+    _Opened.running = True
 
 
 def opened() -> Project:
@@ -89,7 +92,8 @@ def shard_tasks(project: Project, name: str) -> Iterator[dict[str, Any]]:
 def _gathered(project: Project, stage: str, name: str, before: list[Path], shards: list[str]) -> dict[str, Any]:
     """Return the task that gathers a stage's shards; one that the user ignores asks for none of them."""
     unit = Unit(stage, name)
-    if Globals.dep_manager is not None and Globals.dep_manager.backend.get(str(unit), "ignore:"):
+    ignored = Globals.dep_manager is not None and Globals.dep_manager.backend.get(str(unit), "ignore:")
+    if _Opened.running and ignored:  # commands that look, and forget, still see what belongs to it
         return task(project, stage_of(unit), unit)
     receipts = [project.receipt(stage, name, shard) for shard in shards]
     in_order = [str(Unit(stage, name, shard)) for shard in shards]  # doit keeps file_dep as a set, which has no order
@@ -109,6 +113,25 @@ def _creator(project: Project, name: str) -> Callable[[], Iterator[dict[str, Any
     return task_shards  # type: ignore[no-any-return]
 
 
+def verify_tasks(project: Project) -> Iterator[dict[str, Any]]:
+    """Yield one task a dataset; it always runs."""
+    for name in project.catalog.by_priority():
+        yield {
+            "basename": f"verify:{name}",
+            "actions": [(verify_dataset, [project, name])],
+            "uptodate": [False],
+            "doc": f"read everything of {name} again and compare",
+        }
+
+
+def verify_dataset(project: Project, name: str) -> TaskFailed | None:
+    """Verify one dataset as a task."""
+    from tasks.verify import verify
+
+    damaged = verify(project, [name])
+    return TaskFailed(f"{damaged:,} damaged, listed above") if damaged else None
+
+
 def group_tasks(project: Project) -> Iterator[dict[str, Any]]:
     """Yield one group a stage over the datasets that are on this disk, most urgent first."""
     here = [name for name in project.catalog.by_priority() if extract.on_disk(project, name)]
@@ -121,5 +144,5 @@ def stage_of(unit: Unit) -> Stage:
     """Return the stage that judges and builds a unit."""
     if unit.part:
         return {"standardize": standardize.STAGE, "features": features.STAGE}[unit.stage]
-    whole = {"standardize": standardize.SEAL, "features": features.SEAL, "manifest": manifest.STAGE}
+    whole = {"standardize": quarantine.SEAL, "features": features.SEAL, "manifest": manifest.STAGE}
     return {"extract": extract.STAGE, "scan": scan.STAGE, **whole}[unit.stage]

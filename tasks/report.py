@@ -87,6 +87,7 @@ class RunLog:
 
     def __init__(self) -> None:
         self.force = False
+        self.in_full: set[str] = set()
         self.reset()
 
     def reset(self) -> None:

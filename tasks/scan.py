@@ -54,6 +54,8 @@ def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
     if snapshot is None:
         return [*problems, "what it saw of the tree is not known"]
     extract.require_present(project, unit.dataset)
+    if str(unit) in LOG.in_full and snapshot.mode == "folders":
+        return [*problems, "asked for by name: every file is looked at"]
     changes = watch.compare(project.root(unit.dataset), snapshot, ignored(project, unit.dataset))
     words = changes.words(f"{snapshot.mode} under {project.relative(project.root(unit.dataset))}")
     return [*problems, words] if words else problems
@@ -65,7 +67,8 @@ def _build(project: Project, unit: Unit) -> Built:
     root = project.root(dataset)
     snapshot = watch.take(root, table.watch, ignored(project, dataset))
     expected = len(snapshot.entries) if snapshot.mode == "files" else 0
-    writer = ShardWriter(project.shard_list(dataset, "0").parent, project.scratch, table.shard_files, table.shard_hours)
+    folders = project.shard_list(dataset, "0").parent, project.table(dataset, "0").parent
+    writer = ShardWriter(*folders, project.scratch, table.shard_files, table.shard_hours)
     counts: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
     findings = project.findings(dataset)

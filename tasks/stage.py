@@ -15,6 +15,9 @@ from earmark.project import Project
 from earmark.receipts import Receipt, differences, make_key, publish_receipt, read_receipt
 from tasks.report import LOG
 
+PER_DATASET = ("standardize", "manifest", "features")  # stages whose units are known once scan has listed shards
+STAGES = ("extract", "scan", *PER_DATASET)
+
 
 class UpstreamError(EarmarkError):
     """The stage before has not run yet, so nothing can be said of this one."""
@@ -35,9 +38,9 @@ class Unit:
 
 @dataclass(frozen=True)
 class Verdict:
-    """U current, R would run, E cannot run, A on a volume that is absent; with the reasons in words."""
+    """U current, R would run, E cannot run, I ignored, A on a volume that is absent; with the reasons in words."""
 
-    state: Literal["U", "R", "E", "A"]
+    state: Literal["U", "R", "E", "I", "A"]
     reasons: tuple[str, ...] = ()
 
 
@@ -94,8 +97,8 @@ def judge(project: Project, stage: Stage, unit: Unit) -> Verdict:
         return Verdict("A", (str(error),))
     except EarmarkError as error:
         return Verdict("E", (str(error),))
-    except (KeyError, TypeError, AttributeError):  # a receipt of this version with fields missing was tampered with
-        return Verdict("R", ("its receipt is damaged",))
+    except OSError as error:
+        return Verdict("E", (f"{error.filename}: cannot be read: {error.strerror}",))
     return Verdict("R", tuple(problems)) if problems else Verdict("U")
 
 
@@ -128,9 +131,12 @@ def perform(project: Project, stage: Stage, unit: Unit) -> TaskFailed | None:
 
 
 def _perform(project: Project, stage: Stage, unit: Unit) -> None:
-    if not LOG.force and is_current(project, stage, unit):
+    verdict = judge(project, stage, unit)
+    if verdict.state == "U" and not LOG.force:
         LOG.reused(str(unit))
         return
+    if verdict.state == "A" and not LOG.force:
+        raise AbsentError("; ".join(verdict.reasons))
     started = time.monotonic()
     stage.prepare(project, unit)
     inputs = stage.inputs(project, unit)  # before the work: an edit during it is noticed next time

@@ -56,7 +56,10 @@ class Backend:
             found = None
             with contextlib.suppress(sqlite3.Error):  # what cannot be read is not known
                 found = database and database.execute("select data from task where name=?", (task_id,)).fetchone()
-            self._rows[task_id] = self._codec.decode(found[0]) if found else {}
+            row: Any = {}
+            with contextlib.suppress(ValueError):  # a damaged row is as good as none
+                row = self._codec.decode(found[0]) if found else {}
+            self._rows[task_id] = row if isinstance(row, dict) else {}
         return self._rows[task_id]
 
     def get(self, task_id: str, dependency: str) -> Any:

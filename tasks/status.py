@@ -8,12 +8,13 @@ from earmark.errors import EarmarkError
 from earmark.project import Project
 from earmark.shards import read_rows
 from tasks import extract, features, scan
-from tasks.pipeline import STAGES, stage_of
-from tasks.stage import Unit, UpstreamError, Verdict, judge, receipt_of
+from tasks.pipeline import stage_of
+from tasks.stage import STAGES, Unit, UpstreamError, Verdict, judge, receipt_of
 from tasks.standardize import read_table
 
 ORDER = "EARIU"  # the worst state of a group names it
 SHARDED = ("standardize", "features")
+LATE = ("standardize:", "manifest:")  # what blocks the gathering of a stage's shards, not the shards themselves
 
 
 @dataclass(frozen=True)
@@ -33,42 +34,57 @@ def survey(project: Project, dataset: str, is_ignored: Callable[[str], bool]) ->
     stale: dict[str, Verdict] = {}  # shards whose standard audio is not current
     for stage in STAGES:
         unit = Unit(stage, dataset)
-        line = _line(project, unit, stale if stage == "features" else {})
+        own = judge(project, stage_of(unit), unit)
+        shards = tuple(_shards(project, unit, blocked, stale if stage == "features" else {}, is_ignored))
         if stage == "standardize":
-            stale = {shard.part: verdict for shard, verdict in line.shards if verdict.state != "U"}
-        verdict = line.verdict
-        if blocked is not None and verdict.state == "U":
-            verdict = blocked
+            stale = {shard.part: verdict for shard, verdict in shards if verdict.state != "U"}
+        verdict = _rolled_up(own, [verdict for _, verdict in shards])
         if is_ignored(str(unit)):
-            verdict = Verdict("I", ("doit ignore",))  # type: ignore[arg-type]
-        if blocked is None and verdict.state in "REA" and stage != "manifest":
-            state = verdict.state if verdict.state == "A" else "R"
-            words = "its volume is absent" if state == "A" else f"{unit} would run first"
-            blocked = Verdict(state, (words,))
-        yield Line(unit, verdict, line.current, line.total, line.shards)
+            verdict = Verdict("I", ("doit ignore",))
+        elif verdict.state == "U" and blocked is not None:
+            verdict = blocked
+        yield Line(unit, verdict, sum(each.state == "U" for _, each in shards), len(shards), shards)
+        if blocked is None and verdict.state != "U":
+            words = {"A": "its volume is absent", "I": f"{unit} is ignored"}.get(
+                verdict.state, f"{unit} would run first"
+            )
+            blocked = Verdict(verdict.state if verdict.state in "AI" else "R", (words,))
 
 
-def _line(project: Project, unit: Unit, stale: dict[str, Verdict]) -> Line:
-    shards: list[tuple[Unit, Verdict]] = []
-    if unit.stage in SHARDED:
-        try:
-            names = scan.shards_of(project, unit.dataset)
-        except UpstreamError:
-            names = {}
-        for name in names:
-            shard = Unit(unit.stage, unit.dataset, name)
-            verdict = judge(project, stage_of(shard), shard)
-            if verdict.state == "U" and name in stale:
-                verdict = Verdict("R", (f"standardize:{unit.dataset}:{name} would run first",))
-            shards.append((shard, verdict))
-    whole = judge(project, stage_of(unit), unit)
-    current = sum(verdict.state == "U" for _, verdict in shards)
-    if not shards:
-        return Line(unit, whole, int(whole.state == "U"), 1)
-    worst = min((verdict for _, verdict in shards), key=lambda verdict: ORDER.index(verdict.state))
-    if worst.state == "U":
-        worst = whole
-    return Line(unit, worst, current, len(shards), tuple(shards))
+def _rolled_up(own: Verdict, shards: list[Verdict]) -> Verdict:
+    """Return the state of a stage: its worst shard's, or its own when they are all current."""
+    if own.state in "EA":
+        return own
+    worst = min(shards, key=lambda verdict: ORDER.index(verdict.state), default=own)
+    return own if worst.state == "U" else worst
+
+
+def _shards(
+    project: Project,
+    unit: Unit,
+    blocked: Verdict | None,
+    stale: dict[str, Verdict],
+    is_ignored: Callable[[str], bool],
+) -> Iterator[tuple[Unit, Verdict]]:
+    """Yield the shards of a stage with their states."""
+    if unit.stage not in SHARDED:
+        return
+    try:
+        names = scan.shards_of(project, unit.dataset)
+    except UpstreamError:
+        return
+    for name in names:
+        shard = Unit(unit.stage, unit.dataset, name)
+        verdict = judge(project, stage_of(shard), shard)
+        if is_ignored(str(shard)):
+            verdict = Verdict("I", ("doit ignore",))
+        elif verdict.state == "U" and name in stale:
+            before = stale[name]
+            first = Verdict("R", (f"standardize:{unit.dataset}:{name} would run first",))
+            verdict = before if before.state in "AI" else first
+        elif verdict.state == "U" and blocked is not None and not blocked.reasons[0].startswith(LATE):
+            verdict = blocked
+        yield shard, verdict
 
 
 def table(project: Project, is_ignored: Callable[[str], bool], wanted: list[str], *, all_shards: bool) -> Iterator[str]:
@@ -83,8 +99,7 @@ def table(project: Project, is_ignored: Callable[[str], bool], wanted: list[str]
         for line in survey(project, dataset, is_ignored):
             if stages.get(dataset) and line.unit.stage not in stages[dataset]:
                 continue
-            unit = "shards" if line.shards else "unit" if line.unit.stage == "extract" else "list"
-            count = f"{line.current:,} of {line.total:,} {unit}" if line.shards else ""
+            count = f"{line.current:,} of {line.total:,} shards" if line.shards else ""
             yield f"{line.verdict.state} {line.unit!s:<34} {count:<20} {_reason(line)}".rstrip()
             for shard, verdict in line.shards if all_shards else ():
                 yield f"  {verdict.state} {shard!s:<32} {'; '.join(verdict.reasons)}".rstrip()
@@ -111,13 +126,14 @@ def _wanted(project: Project, names: list[str]) -> tuple[list[str], dict[str, se
 
 
 def _reason(line: Line) -> str:
+    """Return the one short reason of a line."""
     if line.verdict.state == "U":
         return ""
     reasons = Counter(verdict.reasons[0] for _, verdict in line.shards if verdict.state != "U" and verdict.reasons)
-    if len(reasons) > 1:
-        return f"{reasons.most_common(1)[0][0]}; and {len(reasons) - 1} other reasons"
-    first = next(iter(reasons), line.verdict.reasons[0] if line.verdict.reasons else "")
-    return first if len(line.verdict.reasons) < 2 else f"{first}; …"
+    if line.verdict.state in "EA" or len(reasons) < 2:
+        first = line.verdict.reasons[0] if line.verdict.reasons else ""
+        return first if len(line.verdict.reasons) < 2 else f"{first}; …"
+    return f"{reasons.most_common(1)[0][0]}; and {len(reasons) - 1} other reasons"
 
 
 def why(project: Project, name: str, is_ignored: Callable[[str], bool]) -> Iterator[str]:
@@ -136,7 +152,7 @@ def why(project: Project, name: str, is_ignored: Callable[[str], bool]) -> Itera
         return
     for stage in STAGES[: STAGES.index(unit.stage) + 1]:
         line = lines[stage]
-        if line.verdict.state != "U" and (stage != "manifest" or unit.stage == "manifest"):
+        if line.verdict.state != "U":
             yield from (f"  {words}" for words in _explain(project, line))
 
 
@@ -153,33 +169,32 @@ def _says(state: str) -> str:
 def _explain(project: Project, line: Line) -> Iterator[str]:
     """Yield a stage's reasons with counts."""
     late = [shard for shard, verdict in line.shards if verdict.state != "U"]
-    if not late:
+    if not late or line.verdict.state in "EAI":
         yield f"{line.unit}: {'; '.join(line.verdict.reasons)}"
         return
-    head = f"{line.unit}: {len(late):,} of {len(line.shards):,} shards"
     reasons = Counter(
         reason
         for shard, verdict in line.shards
         if shard in late
         for reason in verdict.reasons
-        if " changed (" not in reason
+        if not reason.startswith("audio changed (")  # said in recordings instead
     )
-    words = [f"{count:,} x {reason}" if count > 1 else reason for reason, count in reasons.most_common(4)]
-    yield f"{head}: {'; '.join([*_recordings(project, late), *words, *_settings(line, late)])}"
+    words = [f"{count:,} x {reason}" if count > 1 else reason for reason, count in reasons.most_common(6)]
+    if line.unit.stage == "features" and _same_encoders(project, late):
+        words.append("weights and settings unchanged")
+    said = "; ".join([*_recordings(project, late), *words]) or "; ".join(line.verdict.reasons)
+    yield f"{line.unit}: {len(late):,} of {len(line.shards):,} shards: {said}"
 
 
-def _settings(line: Line, late: list[Unit]) -> list[str]:
-    """Say which settings changed, or that the encoder did not."""
-    changed = Counter(
-        reason
-        for shard, verdict in line.shards
-        if shard in late
-        for reason in verdict.reasons
-        if " changed (" in reason and not reason.startswith("audio ")
-    )
-    if changed:
-        return [reason for reason, _ in changed.most_common(6)]
-    return ["weights and settings unchanged"] if line.unit.stage == "features" else []
+def _same_encoders(project: Project, late: list[Unit]) -> bool:
+    """Say whether the encoders of shards that would run are those that made them before, or made the others."""
+    try:
+        known = {name: features.identity(project, name) for name in project.catalog.encoders_of(late[0].dataset)}
+    except EarmarkError:
+        return False
+    shards = scan.shards_of(project, late[0].dataset)
+    receipts = [receipt_of(project, Unit("features", late[0].dataset, shard)) for shard in shards]
+    return any(receipts) and all(receipt.inputs["encoders"] == known for receipt in receipts if receipt)
 
 
 def _recordings(project: Project, late: list[Unit]) -> list[str]:
@@ -188,7 +203,7 @@ def _recordings(project: Project, late: list[Unit]) -> list[str]:
     for shard in late:
         if shard.stage == "standardize":
             counts.update(_differing(project, shard))
-        elif receipt_of(project, shard) is not None:
+        else:
             counts["to encode"] += _to_encode(project, shard)
     return [", ".join(f"{count:,} recordings {what}" for what, count in counts.items() if count)] if +counts else []
 
@@ -229,8 +244,7 @@ def _why_shard(project: Project, unit: Unit, lines: dict[str, Line]) -> Iterator
     verdict = found[unit]
     yield f"{unit}: {_says(verdict.state)}"
     if verdict.state != "U":
-        line = Line(unit, verdict, 0, 1, ((unit, verdict),))
-        yield from (f"  {words}" for words in _explain(project, line))
+        yield from (f"  {words}" for words in _explain(project, Line(unit, verdict, 0, 1, ((unit, verdict),))))
 
 
 def parse(project: Project, name: str) -> Unit:

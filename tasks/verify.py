@@ -2,7 +2,7 @@
 
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,10 @@ from earmark.packs import verify_pack
 from earmark.prefetch import threaded_prefetch
 from earmark.project import Project
 from earmark.shards import read_rows
-from tasks import features, scan
-from tasks.pipeline import STAGES
+from tasks import extract, features, scan
 from tasks.report import LOG
-from tasks.stage import Unit, broken, receipt_of
-from tasks.standardize import read_table
+from tasks.stage import STAGES, Unit, broken, receipt_of
+from tasks.standardize import audio_file, read_table, require_standard
 
 READERS = 4  # files hashed at a time
 LOOKAHEAD = 64
@@ -58,27 +57,37 @@ def _sealed(project: Project, dataset: str) -> Iterator[tuple[Path, int, str, bo
         shards = scan.shards_of(project, dataset)
     except EarmarkError:
         return
+    sources = _present(lambda: extract.require_present(project, dataset))
+    standard = _present(lambda: require_standard(project, dataset))
     lists = scan_receipt.outputs["lists"] if (scan_receipt := receipt_of(project, Unit("scan", dataset))) else {}
     for shard in shards:
-        if not broken(project, [lists[shard]]):
+        if sources and not broken(project, [lists[shard]]):
             yield from _sources(project, dataset, shard)
         receipt = receipt_of(project, Unit("standardize", dataset, shard))
         if receipt is None:
             continue
         entry = receipt.outputs["table"]
         yield project.home / entry["path"], entry["size"], entry["xxh3"], False
-        if not broken(project, [entry]):  # what a damaged table says is not to be acted on
+        if standard and not broken(project, [entry]):  # what a damaged table says is not to be acted on
             for made in read_table(project.table(dataset, shard)):
                 if "file_size" in made:
-                    yield project.home / made["file"], made["file_size"], made["file_xxh3"], False
+                    yield audio_file(project, dataset, made["path"]), made["file_size"], made["file_xxh3"], False
+
+
+def _present(require: Callable[[], None]) -> bool:
+    """Say what is absent, and whether all is there."""
+    try:
+        require()
+    except EarmarkError as error:
+        LOG.note(f"not checked: {error}")
+        return False
+    return True
 
 
 def _sources(project: Project, dataset: str, shard: str) -> Iterator[tuple[Path, int, str, bool]]:
-    """Yield the raw files of a shard, unless their volume is absent."""
-    root = project.root(dataset)
-    if root.is_dir():
-        for row in read_rows(project.shard_list(dataset, shard)):
-            yield root / row.path, row.size, row.source_hash, True
+    """Yield the raw files of a shard."""
+    for row in read_rows(project.shard_list(dataset, shard)):
+        yield project.root(dataset) / row.path, row.size, row.source_hash, True
 
 
 def _entries(value: Any) -> list[dict[str, Any]]:
@@ -90,14 +99,18 @@ def _entries(value: Any) -> list[dict[str, Any]]:
 
 
 def _packs(project: Project, dataset: str) -> Iterator[Path]:
+    """Yield the packs that a dataset's receipts name, under the identities that made them."""
     seen = set()
     try:
-        for shard in scan.shards_of(project, dataset):
-            receipt = receipt_of(project, Unit("features", dataset, shard))
-            for name, packs in (receipt.outputs["packs"] if receipt else {}).items():
-                seen |= {features.encoder_folder(project, name) / "packs" / pack for pack in packs}
+        shards = scan.shards_of(project, dataset)
     except EarmarkError:
         return
+    for shard in shards:
+        receipt = receipt_of(project, Unit("features", dataset, shard))
+        for name, packs in (receipt.outputs["packs"] if receipt else {}).items():
+            assert receipt is not None
+            folder = features.folder_of(project, name, receipt.inputs["encoders"][name]) / "packs"
+            seen |= {folder / pack for pack in packs}
     yield from sorted(seen)
 
 
@@ -116,7 +129,10 @@ def _check(item: tuple[Path, int, str, bool]) -> tuple[Path, str, bool]:
 def _act(project: Project, dataset: str, path: Path, source: bool) -> str:
     """Set a damaged product aside, and say what to do."""
     if source:
-        return "It is a source: extract it again from its archive, or, if you edited it, run the dataset again."
+        return (
+            f"It is a source: delete it and run `doit -a extract:{dataset}`, which restores it from its archive;"
+            f" or, if you edited it, run `doit scan:{dataset}`."
+        )
     if not path.exists():
         return f"`doit features:{dataset}` makes it again."
     aside = make_folder(project.cache / "damaged") / f"{uuid.uuid4().hex[:6]}-{path.name}"

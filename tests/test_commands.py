@@ -161,7 +161,7 @@ def test_an_empty_root_is_not_a_corpus(collection: Collection):
     root = collection.add_dataset("books")
     (root / "train-clean-100").mkdir(parents=True)
     said = one_line(collection.doit("features:books", check=False))
-    assert "books: no recordings under data/books/LibriSpeech" in said
+    assert "data/books/LibriSpeech: empty: expected the files of books there" in said
 
 
 def test_missing_audio_beyond_the_allowed_share_is_an_error_with_names(collection: Collection):

@@ -14,7 +14,9 @@ def row(name: str, content: str = "x", text: str = "hello", mtime: int = 1) -> R
 
 
 def write(folder, rows, files=3, hours=10.0):
-    with contextlib.closing(ShardWriter(folder / "shards", Scratch(folder / "tmp"), files, hours)) as writer:
+    with contextlib.closing(
+        ShardWriter(folder / "shards", folder / "tables", Scratch(folder / "tmp"), files, hours)
+    ) as writer:
         for each in rows:
             writer.add(each)
         return writer.publish()

@@ -1,0 +1,133 @@
+"""Sealing a standardized dataset: quarantine gathered and held to `max_bad`, what no shard holds any more deleted."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import xxhash
+
+from earmark.errors import CorpusError
+from earmark.files import publish, publishing, remove
+from earmark.project import Project
+from earmark.receipts import Receipt
+from tasks import scan
+from tasks.report import LOG
+from tasks.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
+from tasks.standardize import (
+    NAME,
+    VERSION,
+    lenient_rows,
+    note_orphans,
+    read_table,
+    standard_of,
+)
+
+
+def tables_of(project: Project, dataset: str) -> dict[str, Receipt]:
+    """Return the receipts of all of a dataset's shards.
+
+    Raises UpstreamError when one has not run.
+    """
+    receipts = {}
+    for shard in scan.shards_of(project, dataset):
+        receipt = receipt_of(project, Unit(NAME, dataset, shard))
+        if receipt is None:
+            raise UpstreamError(f"standardize:{dataset}:{shard} has not run")
+        receipts[shard] = receipt
+    return receipts
+
+
+def require_accepted(project: Project, dataset: str) -> None:
+    """Refuse to go on with a dataset of which too much was bad.
+
+    Raises CorpusError with the line in which it was refused.
+    """
+    refused = project.refused(dataset)
+    if refused.exists():
+        raise CorpusError(refused.read_text("utf-8"))
+
+
+def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
+    receipts = tables_of(project, unit.dataset)
+    allowed = project.dataset(unit.dataset).max_bad
+    bad = sum(receipt.counts["bad"] for receipt in receipts.values())
+    files = sum(receipt.counts["files"] for receipt in receipts.values())
+    if bad > allowed * files:
+        where = project.quarantine(unit.dataset)
+        first = next(lenient_rows(where), None) if where.exists() else None
+        such = f" (such as {first['path']}: {first['reason']})" if first else ""
+        raise CorpusError(
+            f"{unit.dataset}: {bad:,} of {files:,} recordings are bad, max_bad allows {allowed:.2%}{such}. All are"
+            f" listed in {project.relative(where)}; mend them, or raise max_bad in [datasets.{unit.dataset}]."
+        )
+    tables = {shard: receipt.outputs["table"]["xxh3"] for shard, receipt in receipts.items()}
+    return {"tables": tables, "max_bad": allowed}
+
+
+def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
+    return broken(project, [receipt.outputs["quarantine"]])
+
+
+def _prepare(project: Project, unit: Unit) -> None:
+    """Gather the quarantine before the dataset is judged by it, and clear away what its shards let go."""
+    dataset = unit.dataset
+    _forget_shards(project, dataset)
+    with publishing(project.quarantine(dataset), project.scratch) as temporary, temporary.open("wb") as file:
+        for line in _lines(project, dataset):
+            file.write(line)
+    project.refused(dataset).unlink(missing_ok=True)
+    try:
+        _inputs(project, unit)
+    except CorpusError as error:
+        publish(project.refused(dataset), str(error).encode(), project.scratch)
+
+
+def _lines(project: Project, dataset: str) -> Iterator[bytes]:
+    for shard in tables_of(project, dataset):
+        for row in read_table(project.table(dataset, shard)):
+            if "bad" in row:
+                line = {"path": row["path"], "reason": row["bad"], "detail": row["detail"], "shard": shard}
+                line |= {"decoder": row["decoder"], "source_hash": row["source_hash"]}
+                yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _build(project: Project, unit: Unit) -> Built:
+    dataset, receipts = unit.dataset, tables_of(project, unit.dataset)
+    target = project.quarantine(dataset)
+    bad = list(read_table(target))
+    files = sum(receipt.counts["files"] for receipt in receipts.values())
+    if bad:
+        such = f"such as {bad[0]['path']}: {bad[0]['reason']}"
+        LOG.note(
+            f"{unit}: {len(bad):,} of {files:,} recordings in quarantine ({such}); all in {project.relative(target)}"
+        )
+    return Built({"quarantine": seal(project, target)}, {"files": files, "bad": len(bad), "shards": len(receipts)})
+
+
+def _forget_shards(project: Project, dataset: str) -> None:
+    """Delete the tables and receipts of shards that are no more, and standard files that no shard holds."""
+    shards = scan.shards_of(project, dataset)
+    folder = project.table(dataset, "0").parent
+    for table in folder.glob("*.jsonl"):
+        if table.stem not in shards:
+            note_orphans(project, dataset, table, {})
+            for stage in (NAME, "features"):
+                project.receipt(stage, dataset, table.stem).unlink(missing_ok=True)
+            table.unlink()
+    noted = list(folder.glob("*.orphans"))
+    if not noted:
+        return
+    live = {
+        xxhash.xxh3_64_intdigest(standard_of(row).encode())
+        for shard in shards
+        for row in lenient_rows(project.table(dataset, shard))
+        if "file_size" in row
+    }
+    for path in noted:
+        for name in map(orjson.loads, path.read_bytes().splitlines()):
+            if xxhash.xxh3_64_intdigest(name.encode()) not in live:
+                remove(project.standard / dataset / name)
+        path.unlink()
+
+
+SEAL = Stage(NAME, VERSION, _inputs, _intact, _build, _prepare)

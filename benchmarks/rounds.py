@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+BYTECODE = "EARMARK_BENCHMARK_BYTECODE"  # names the folder in which this run's Python programs keep their bytecode
+
 
 def _nothing() -> None:
     """Prepare nothing."""
@@ -97,11 +99,15 @@ def rows_of(timings: Sequence[Timing]) -> list[Row]:
 
 
 def call(command: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None = None) -> str:
-    """Run a command to its end and return its standard output; a failure shows all that it said."""
+    """Run a command to its end and return its standard output; a failure shows all that it said.
+
+    Python keeps its bytecode for every side alike, in one folder of this run, as it does on a user's machine.
+    """
+    keep = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": os.environ[BYTECODE]}
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env=os.environ | dict(env or {}),
+        env=os.environ | keep | dict(env or {}),
         capture_output=True,
         text=True,
         check=False,

@@ -9,7 +9,6 @@ from earmark.files import Scratch
 from earmark.hashing import hash_file
 
 RATE_HZ = 16_000  # canonical sample rate
-AUDIO_SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".mp4", ".webm", ".sph", ".aif", ".aiff"}
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,10 @@ def standard_name(path: str, form: str) -> str:
 
     The source's suffix stays in the name: a.wav -> a.wav.flac, a.flac -> a.flac, a.wav.flac -> a.wav.flac.flac.
     """
-    *inner, last = PurePosixPath(path).suffixes or [""]
-    if last == f".{form}" and not AUDIO_SUFFIXES.intersection(map(str.lower, inner)):
+    name = PurePosixPath(path)
+    if name.suffixes == [f".{form}"]:  # a dot elsewhere in the name may be another file's suffix
         return path
-    return f"{path}.{form}" if last else f"{path}..{form}"
+    return f"{path}.{form}" if name.suffix else f"{path}..{form}"
 
 
 def standardize_batch(batch: tuple[list[Work], dict[str, Any], Scratch]) -> list[dict[str, Any]]:

@@ -243,6 +243,9 @@ def _why_shard(project: Project, unit: Unit, lines: dict[str, Line]) -> Iterator
         return
     verdict = found[unit]
     yield f"{unit}: {_says(verdict.state)}"
+    for stage in ("extract", "scan") if verdict.state != "U" else ():
+        if lines[stage].verdict.state != "U":
+            yield from (f"  {words}" for words in _explain(project, lines[stage]))
     if verdict.state != "U":
         yield from (f"  {words}" for words in _explain(project, Line(unit, verdict, 0, 1, ((unit, verdict),))))
 

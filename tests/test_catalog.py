@@ -95,3 +95,16 @@ def test_the_budget_is_read_in_bytes(tmp_path):
 def test_datasets_come_in_order_of_priority(tmp_path):
     text = '[datasets.b]\ncorpus = "mls"\npriority = 2\n[datasets.a]\ncorpus = "mls"\npriority = 2\n[datasets.c]\ncorpus = "mls"\npriority = 1\n'
     assert read_catalog(write(tmp_path, text)).by_priority() == ["c", "a", "b"]
+
+
+def test_a_stem_that_is_another_datasets_split_is_refused(tmp_path):
+    text = '[datasets.x]\ncorpus = "mls"\n[datasets.x_train]\ncorpus = "musan"\n'
+    with pytest.raises(CatalogError, match=r'\[datasets.x_train\]: manifest: "x_train" is what the train split of'):
+        read_catalog(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("names", [("a", "A"), ("a.json", "b")])
+def test_names_that_would_meet_in_one_file_are_refused(tmp_path, names):
+    text = "".join(f'[datasets."{name}"]\ncorpus = "mls"\n' for name in names)
+    with pytest.raises(CatalogError, match="names become files"):
+        read_catalog(write(tmp_path, text))

@@ -243,3 +243,47 @@ def test_every_command_of_the_readme_is_known():
     for command in ("list", "why", "verify", "forget", "ignore"):
         assert f"doit {command}" in readme
         assert command in known
+
+
+def test_a_manifest_that_is_gone_is_shown_on_the_features_that_need_it(two_shards: Collection):
+    (two_shards.home / "manifests" / "books_train.jsonl").unlink()
+    states = two_shards.states("--all")
+    assert states["manifest:books"] == states["features:books"] == "R"
+    assert states["features:books:0000"] == "U"
+    assert "books_train.jsonl is gone" in two_shards.doit("why", "features:books", check=False).stdout
+
+
+def test_a_shard_is_not_called_current_while_its_scan_would_run(two_shards: Collection):
+    write_chapter(two_shards.home / "data/books/LibriSpeech", "1-10", {0: 0, 1: 1, 2: 2, 3: 3, 9: 900})
+    assert two_shards.states("--all")["features:books:0000"] == "R"
+    said = two_shards.doit("why", "features:books:0000", check=False)
+    assert said.returncode == 1
+    assert "scan:books: files under data/books/LibriSpeech: 1 new" in said.stdout
+
+
+def test_too_much_bad_audio_is_the_reason_that_status_gives_and_features_are_not_computed(collection: Collection):
+    root = collection.add_dataset("books", shard_files=2)
+    write_chapter(root, "1-10", {number: number for number in range(4)})
+    (root / "train-clean-100/1/10/1-10-0000.flac").write_bytes(b"")
+    assert collection.doit("features:books", check=False).returncode != 0
+    shown = collection.doit("list", "--status").stdout
+    assert "E standardize:books" in shown
+    assert "1 of 4 recordings are bad" in shown
+    assert not list(collection.home.glob("cache/features/*/packs/*"))
+    collection.datasets["books"]["max_bad"] = 0.5
+    collection.write_catalog()
+    collection.doit("features:books")
+    assert set(collection.states().values()) == {"U"}
+
+
+def test_verify_is_a_task_of_each_dataset_too(two_shards: Collection):
+    assert ", 0 damaged" in two_shards.doit("verify:books").stdout
+
+
+def test_a_pattern_that_matches_nothing_is_an_error(two_shards: Collection):
+    assert "no task matches" in one_line(two_shards.doit("features:zz*", check=False))
+
+
+def test_standard_audio_is_never_written_over_a_datasets_own_files(collection: Collection):
+    collection.add_dataset("books", folder=".")
+    assert "lie in one another" in one_line(collection.doit("features:books", check=False))

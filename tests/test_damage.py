@@ -173,3 +173,47 @@ def test_a_mended_recording_leaves_quarantine(collection: Collection):
     collection.doit("features:books")
     assert collection.rows("cache/quarantine/books.jsonl") == []
     assert len(collection.rows("manifests/books_train.jsonl")) == 2
+
+
+@pytest.mark.parametrize(
+    ("stage", "old", "new"),
+    [
+        ("scan/books", b'"size_bytes": ', b'"size_bytes": 1'),
+        ("standardize/books/0000", b'"bad": 0', b'"bad": 3'),
+        ("manifest/books", b'"files": {', b'"flies": {'),
+        ("features/books/0000", b'"packs": {', b'"pucks": {'),
+        ("features/books", b'"rows": 8', b'"rows": 9'),
+        ("extract/books", b'"outputs": {', b'"outputs": 5, "x": {'),
+    ],
+)
+def test_a_receipt_that_is_still_json_but_not_what_was_sealed_is_made_again(two_shards: Collection, stage, old, new):
+    before = contents(two_shards.home)
+    path = two_shards.home / "cache" / "receipts" / f"{stage}.json"
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new, 1))
+    assert "R" in two_shards.states().values()
+    two_shards.doit("features:books")
+    assert contents(two_shards.home) == before
+    assert set(two_shards.states().values()) == {"U"}
+
+
+@pytest.mark.parametrize("row", ["{{", "[1]"])
+def test_a_damaged_row_of_the_state_database_is_as_good_as_none(two_shards: Collection, row):
+    import sqlite3
+
+    with sqlite3.connect(two_shards.home / "cache" / "state.db") as database:
+        database.execute("update task set data = ?", (row,))
+    assert set(two_shards.states().values()) == {"U"}
+    assert done(two_shards.doit("features:books")) == []
+
+
+def test_verify_checks_the_packs_that_were_made_whatever_the_catalog_says_now(two_shards: Collection):
+    two_shards.encoder["window"] = "clip"
+    two_shards.write_catalog()
+    assert ", 0 damaged" in two_shards.doit("verify", "books").stdout
+    path = next(two_shards.home.glob(OUTPUTS["pack frames"]))
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(data)
+    assert ", 1 damaged" in two_shards.doit("verify", "books", check=False).stdout

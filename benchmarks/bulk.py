@@ -68,7 +68,7 @@ def standardize(home: Path, peers: Peers, rounds: int, n_each: int) -> Compariso
         Side(
             "earmark",
             f"`doit standardize:x`, {WORKERS} processes: scan (hash every source), decode, soxr HQ, FLAC, audio hash,"
-            " levels, hash of every file written, receipt; start-up included",
+            " levels, hash of every file written, one sync, receipt; start-up included",
             lambda: collection.doit("standardize:x"),
             partial(collection.forget, "cache", "data/standard"),
         )

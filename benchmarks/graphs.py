@@ -60,7 +60,7 @@ def rerun(home: Path, peers: Peers, rounds: int, count: int) -> Comparison:
     said = collection.doit("features:x")
     if "0 done" not in said:
         raise SystemExit(f"features:x was to have nothing to do, and said: {said}")
-    what = "`doit features:x`: all six stages current, every source and standard file looked at by stat"
+    what = "`doit features:x`: all five stages current, every source and standard file looked at by stat"
     sides = [Side("earmark", what, lambda: collection.doit("features:x") and None)]
     comparison = Comparison("3. no-op rerun", f"{count:,} recordings, everything finished")
     doit, dvc, snakemake = (peers.script(name) for name in ("doit", "dvc", "snakemake"))

@@ -31,6 +31,7 @@ STAGES: dict[str, tuple[Callable[[Path, Peers, int, int], Comparison], int]] = {
     "features": (bulk.features, 24),  # utterances
 }
 OURS = ("doit", "openvino", "mlx", "mlx-whisper", "soundfile", "soxr", "av", "zarr", "numpy")
+LEVEL = 0.05  # closer than this, the machine's noise hides who is faster
 
 
 def main() -> None:
@@ -115,12 +116,14 @@ def section(comparison: Comparison) -> str:
 
 
 def verdict(rows: list[Row]) -> str:
-    """Say plainly where earmark is slower."""
-    peers = [row for row in rows if row.times is not None and not row.name.startswith("earmark")]
-    lost = [f"{1 / row.times:.1f} times as long as {row.name}" for row in peers if row.times and row.times < 1]
+    """Say plainly where earmark is slower, and where no difference can be seen in the noise."""
+    peers = [(row.name, row.times) for row in rows if row.times is not None and not row.name.startswith("earmark")]
     if not peers:
         return "No peer was there to compare with."
-    return f"**earmark loses here**: it takes {', '.join(lost)}." if lost else "earmark is the fastest here."
+    lost = [f"{1 / times:.1f} times as long as {name}" for name, times in peers if times < 1 - LEVEL]
+    level = [name for name, times in peers if abs(times - 1) <= LEVEL]
+    said = f"**earmark loses here**: it takes {', '.join(lost)}." if lost else "earmark is not beaten here."
+    return said + (f" Level with {', '.join(level)}." if level else "")
 
 
 if __name__ == "__main__":

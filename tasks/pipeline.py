@@ -96,7 +96,9 @@ def _gathered(project: Project, stage: str, name: str, before: list[Path], shard
     if _Opened.running and ignored:  # commands that look, and forget, still see what belongs to it
         return task(project, stage_of(unit), unit)
     receipts = [project.receipt(stage, name, shard) for shard in shards]
-    in_order = [str(Unit(stage, name, shard)) for shard in shards]  # doit keeps file_dep as a set, which has no order
+    # doit keeps file_dep as a set, which has no order; and a dataset that is refused is refused before it is encoded
+    in_order = [f"manifest:{name}"] if stage == "features" else []
+    in_order += [str(Unit(stage, name, shard)) for shard in shards]
     return task(project, stage_of(unit), unit, [*before, *receipts], in_order)
 
 

@@ -80,7 +80,7 @@ def inspect(descriptor: int, size: int) -> Container:
     body = head[:HEAD_BYTES] if start == 0 else os.pread(descriptor, HEAD_BYTES, start)
     if body[:4] == b"fLaC":
         return _inspect_flac(body, size)
-    if body[:1] == b"\xff" and len(body) > 1 and body[1] & 0xE6 == 0xE2:  # frame sync, layer III
+    if body[:1] == b"\xff" and len(body) > 3 and body[1] & 0xE6 == 0xE2:  # frame sync, layer III
         _check_xing(body, size - start)
         return Container("mp3")
     _check_stated_size(head, size)

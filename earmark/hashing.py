@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -73,29 +74,32 @@ class HashMemo:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._database: sqlite3.Connection | None = None
+        self._lock = threading.Lock()  # threads share the one connection, and its transaction
 
     def _open(self, *, create: bool) -> sqlite3.Connection | None:
+        """Return the connection; call it under the lock."""
         if self._database is None and (create or self._path.exists()):
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-                self._database.execute("pragma journal_mode = wal")
-                self._database.execute("pragma synchronous = normal")
-                self._database.execute("pragma busy_timeout = 5000")
-                self._database.execute(
+                database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+                database.execute("pragma journal_mode = wal")
+                database.execute("pragma synchronous = normal")
+                database.execute("pragma busy_timeout = 5000")
+                database.execute(
                     "create table if not exists memo (what text, dev int, ino int, size int, mtime int, ctime int,"
                     " hash text, primary key (what, dev, ino, size, mtime, ctime)) without rowid"
                 )
             except (sqlite3.Error, OSError):  # a memo is a convenience: work goes on without it
-                self._database = None
+                return None
+            self._database = database
         return self._database
 
     def get(self, key: StatKey, what: str = "xxh3") -> str | None:
         """Return the remembered hash for a stat key, or None."""
-        database = self._open(create=False)
-        if database is None:
-            return None
-        with contextlib.suppress(sqlite3.Error):
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            database = self._open(create=False)
+            if database is None:
+                return None
             row = database.execute(
                 "select hash from memo where what=? and dev=? and ino=? and size=? and mtime=? and ctime=?",
                 (what, *map(_signed, key)),
@@ -105,16 +109,16 @@ class HashMemo:
 
     def put(self, entries: Iterable[tuple[StatKey, str]], what: str = "xxh3") -> None:
         """Remember hashes of files whose stat was taken before they were read."""
-        database = self._open(create=True)
-        if database is None:
-            return
-        with contextlib.suppress(sqlite3.Error):
-            database.execute("begin")
-            database.executemany(
-                "insert or replace into memo values (?,?,?,?,?,?,?)",
-                ((what, *map(_signed, key), value) for key, value in entries),
-            )
-            database.execute("commit")
+        rows = [(what, *map(_signed, key), value) for key, value in entries]
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            database = self._open(create=True)
+            if database is not None and rows:
+                database.execute("begin")
+                try:
+                    database.executemany("insert or replace into memo values (?,?,?,?,?,?,?)", rows)
+                    database.execute("commit")
+                except sqlite3.Error:  # a full disk: forgotten, not half-remembered
+                    database.execute("rollback")
 
     def hash_file(self, path: Path) -> str:
         """Return the XXH3-128 of a file, reading it only if its stat was not seen before."""
@@ -128,9 +132,10 @@ class HashMemo:
 
     def close(self) -> None:
         """Close the database file."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
 
 
 def _signed(value: int) -> int:

@@ -12,7 +12,7 @@ from earmark.files import Scratch
 from earmark.hashing import HashMemo
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Project:
     """An opened catalog. `home` is the catalog's folder; recorded paths are relative to it."""
 
@@ -106,10 +106,6 @@ class Project:
     def features(self, encoder: str) -> Path:
         """Return the folder of an encoder's packs; `encoder` is `<catalog name>-<8 hex of the identity>`."""
         return self.cache / "features" / encoder
-
-    def refused(self, dataset: str) -> Path:
-        """Return the line in which a dataset was refused for its share of bad audio; no file where it was not."""
-        return self.cache / "quarantine" / f"{dataset}.refused"
 
     def feature_manifest(self, encoder: str, dataset: str) -> Path:
         """Return the JSONL that says in which pack each recording's features lie."""

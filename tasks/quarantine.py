@@ -1,5 +1,6 @@
 """Sealing a standardized dataset: quarantine gathered and held to `max_bad`, what no shard holds any more deleted."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import orjson
 import xxhash
 
 from earmark.errors import CorpusError
-from earmark.files import publish, publishing, remove
+from earmark.files import publishing, remove
 from earmark.project import Project
 from earmark.receipts import Receipt
 from tasks import scan
@@ -38,30 +39,42 @@ def tables_of(project: Project, dataset: str) -> dict[str, Receipt]:
 
 
 def require_accepted(project: Project, dataset: str) -> None:
-    """Refuse to go on with a dataset of which too much was bad.
+    """Hold a dataset to its `max_bad`, by the shards that are standardized so far.
 
-    Raises CorpusError with the line in which it was refused.
+    Raises CorpusError when more of the whole dataset is bad than that.
     """
-    refused = project.refused(dataset)
-    if refused.exists():
-        raise CorpusError(refused.read_text("utf-8"))
+    files = sum(sealed["files"] for sealed in scan.shards_of(project, dataset).values())
+    bad = _bad_so_far(project, dataset)
+    allowed = project.dataset(dataset).max_bad
+    if bad <= allowed * files:
+        return
+    where = project.quarantine(dataset)
+    first = next(lenient_rows(where), None)
+    such = f" (such as {first['path']}: {first['reason']})" if first else ""
+    raise CorpusError(
+        f"{dataset}: {bad:,} of {files:,} recordings are bad, max_bad allows {allowed:.2%}{such}. All are listed in"
+        f" {project.relative(where)}; mend them, or raise max_bad in [datasets.{dataset}]."
+    )
+
+
+def _bad_so_far(project: Project, dataset: str) -> int:
+    """Count the bad recordings in receipts; counted again only when a receipt was published since."""
+    folder = project.receipt(NAME, dataset, "0").parent
+    return _count_bad(project, dataset, folder.stat().st_mtime_ns) if folder.is_dir() else 0
+
+
+@functools.lru_cache(maxsize=64)
+def _count_bad(project: Project, dataset: str, _published: int) -> int:
+    shards = scan.shards_of(project, dataset)
+    receipts = (receipt_of(project, Unit(NAME, dataset, shard)) for shard in shards)
+    return sum(receipt.counts["bad"] for receipt in receipts if receipt)
 
 
 def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
     receipts = tables_of(project, unit.dataset)
-    allowed = project.dataset(unit.dataset).max_bad
-    bad = sum(receipt.counts["bad"] for receipt in receipts.values())
-    files = sum(receipt.counts["files"] for receipt in receipts.values())
-    if bad > allowed * files:
-        where = project.quarantine(unit.dataset)
-        first = next(lenient_rows(where), None) if where.exists() else None
-        such = f" (such as {first['path']}: {first['reason']})" if first else ""
-        raise CorpusError(
-            f"{unit.dataset}: {bad:,} of {files:,} recordings are bad, max_bad allows {allowed:.2%}{such}. All are"
-            f" listed in {project.relative(where)}; mend them, or raise max_bad in [datasets.{unit.dataset}]."
-        )
+    require_accepted(project, unit.dataset)
     tables = {shard: receipt.outputs["table"]["xxh3"] for shard, receipt in receipts.items()}
-    return {"tables": tables, "max_bad": allowed}
+    return {"tables": tables, "max_bad": project.dataset(unit.dataset).max_bad}
 
 
 def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
@@ -75,11 +88,6 @@ def _prepare(project: Project, unit: Unit) -> None:
     with publishing(project.quarantine(dataset), project.scratch) as temporary, temporary.open("wb") as file:
         for line in _lines(project, dataset):
             file.write(line)
-    project.refused(dataset).unlink(missing_ok=True)
-    try:
-        _inputs(project, unit)
-    except CorpusError as error:
-        publish(project.refused(dataset), str(error).encode(), project.scratch)
 
 
 def _lines(project: Project, dataset: str) -> Iterator[bytes]:

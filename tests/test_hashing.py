@@ -61,3 +61,17 @@ def test_the_memo_survives_a_new_process(tmp_path):
     rows = sqlite3.connect(tmp_path / "memo.db").execute("select what, hash from memo").fetchall()
     assert rows == [("xxh3", hash_bytes(b"one"))]
     assert HashMemo(tmp_path / "memo.db").get(stat_key((tmp_path / "x").stat())) == hash_bytes(b"one")
+
+
+def test_threads_may_share_a_memo_from_its_first_use(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    (tmp_path / "x").write_bytes(b"one")
+    key = stat_key((tmp_path / "x").stat())
+    for attempt in range(20):
+        memo = HashMemo(tmp_path / f"memo{attempt}.db")
+        with ThreadPoolExecutor(4) as threads:
+            asked = [threads.submit(memo.get, key) for _ in range(50)]
+            memo.put([(key, "hash")])
+            assert {each.result() for each in asked} <= {None, "hash"}
+        assert memo.get(key) == "hash"

@@ -80,7 +80,7 @@ class ShardDigest:
 class ShardWriter:
     """Writes a dataset's shard lists: known recordings to their old shards, new ones to new shards.
 
-    Holds 64-bit hashes of known paths and of ids in memory (about 150 bytes a recording), never the rows themselves.
+    Holds 64-bit hashes of known paths and of ids in memory (about 200 bytes a recording), never the rows themselves.
     """
 
     def __init__(self, folder: Path, tables: Path, scratch: Scratch, shard_files: int, shard_hours: float) -> None:

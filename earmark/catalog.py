@@ -17,6 +17,10 @@ from earmark.errors import CatalogError, near
 
 VARIABLE = "EARMARK_CATALOG"
 SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "PB": 10**15}  # bytes, SI
+FORMS = {"literal['mean']", "constrained-int"}  # pydantic's names for the forms that `channel` may take
+MD5, SHA256, XXH3 = r"^[0-9a-f]{32}$", r"^[0-9a-f]{64}$", r"^[0-9a-f]{32}$"
+LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+PATTERNS = {MD5: "32 lower-case hex digits", SHA256: "64 lower-case hex digits", LANGUAGE: 'a BCP 47 tag such as "en"'}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # what a task, a folder and a file may all be called
 
 
@@ -69,7 +73,7 @@ class EncoderTable(Table):
 
     kind: Literal["whisper"] = "whisper"
     model: str
-    engine: str = "auto"
+    engine: Literal["auto", "mlx", "openvino"] = "auto"
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
     window: Literal["padded", "clip"] = "padded"
     codec: Literal["float16", "float32"] = "float16"
@@ -80,9 +84,9 @@ class ArchiveTable(Table):
 
     file: str
     size: int | None = Field(default=None, ge=1)
-    md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    xxh3: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
+    md5: str | None = Field(default=None, pattern=MD5)
+    sha256: str | None = Field(default=None, pattern=SHA256)
+    xxh3: str | None = Field(default=None, pattern=XXH3)
     nested: tuple[str, ...] = Field(default=(), strict=False)
     skip: tuple[str, ...] = Field(default=(), strict=False)
     generator: Literal["demo"] | None = None
@@ -98,7 +102,7 @@ class Expect(Table):
     """What must be below the root once everything is extracted."""
 
     folders: tuple[str, ...] = Field(default=(), strict=False)
-    files: dict[str, int] = {}
+    files: dict[str, Annotated[int, Field(ge=0)]] = {}
 
 
 class DatasetTable(Table):
@@ -109,7 +113,7 @@ class DatasetTable(Table):
     root: str = "."
     archives: tuple[ArchiveTable, ...] = Field(default=(), strict=False)
     expect: Expect = Expect()
-    language: str | None = Field(default=None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
+    language: str | None = Field(default=None, pattern=LANGUAGE)
     licence: str | None = None
     home: str | None = None
     encoders: tuple[str, ...] | None = Field(default=None, strict=False)
@@ -181,22 +185,37 @@ def read_catalog(path: Path) -> Catalog:
     try:
         catalog = Catalog.model_validate(raw)
     except ValidationError as error:
-        raise CatalogError("\n".join(_explain(path, raw, detail) for detail in error.errors())) from error
+        lines: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+        for detail in error.errors():  # of the forms that a value may take, each is refused: say them in one line
+            where = tuple(step for step in detail["loc"] if step not in FORMS)
+            lines.setdefault(where, []).append(detail)
+        raise CatalogError("\n".join(_explain(path, where, details) for where, details in lines.items())) from error
     _check_names(path, catalog)
     return catalog
 
 
-def _explain(path: Path, raw: dict[str, Any], detail: ErrorDetails) -> str:
-    """Say one of pydantic's findings as file: [table]: key: expected, got."""
-    steps = [step for step in detail["loc"] if step not in {"literal['mean']", "constrained-int", "int"}]
-    table = ".".join(str(step) for step in steps[:-1]) or "top level"
-    key, where = str(steps[-1]), f"{path.name}: [{table}]"
+def _explain(path: Path, where: tuple[int | str, ...], details: list[ErrorDetails]) -> str:
+    """Say pydantic's findings on one key as file: [table]: key: expected, got."""
+    *steps, key = where
+    table = "".join(f" entry {step + 1}" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+    place, detail = f"{path.name}: [{table or 'top level'}]", details[0]
     if detail["type"] == "extra_forbidden":
-        return f'{where}: unknown key "{key}"{near(key, _keys_beside(steps))}.'
+        return f'{place}: unknown key "{key}"{near(str(key), _keys_beside(list(where)))}.'
     if detail["type"] == "missing":
-        return f'{where}: key "{key}" is missing.'
-    message = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ").removeprefix("expected ")
-    return f"{where}: {key}: expected {message}, got {detail['input']!r} ({type(detail['input']).__name__})."
+        return f'{place}: key "{key}" is missing: expected a value, got none.'
+    expected = " or ".join(_expected(detail) for detail in details)
+    what = f"entry {key + 1}" if isinstance(key, int) else key
+    return f"{place}: {what}: expected {expected}, got {detail['input']!r} ({type(detail['input']).__name__})."
+
+
+def _expected(detail: ErrorDetails) -> str:
+    """Say what would have been right, in a catalog's words."""
+    if detail["type"] == "string_pattern_mismatch":
+        return PATTERNS.get(detail["ctx"]["pattern"], f"text of the form {detail['ctx']['pattern']}")
+    if detail["type"] in {"tuple_type", "model_type", "model_attributes_type", "dict_type"}:
+        return "a list" if detail["type"] == "tuple_type" else "a table"
+    message = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return message.removeprefix("expected ")
 
 
 def _keys_beside(steps: list[Any]) -> list[str]:

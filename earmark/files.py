@@ -67,7 +67,10 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise disk_error(error, path) from error
+        said = disk_error(error, path)
+        if not isinstance(said, DiskFullError):
+            said = DiskFullError(f"{path}: cannot be made: {error.strerror}. Name another folder in the catalog.")
+        raise said from error
     return path
 
 

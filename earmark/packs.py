@@ -189,8 +189,8 @@ class PackWriter:
             for path in sorted(self._folder.rglob("*"))
             if path.is_file()
         }
-        head = {"version": SEAL_VERSION, "n": len(self._hashes), "total_frames": self._total}
-        seal = head | {"n_state": self._shape[1], "dtype": self._dtype, "files": files}
+        seal: dict[str, Any] = {"version": SEAL_VERSION, "n": len(self._hashes), "total_frames": self._total}
+        seal |= {"n_state": self._shape[1], "dtype": self._dtype, "files": files}
         (self._folder / SEAL).write_text(json.dumps(seal, indent=1) + "\n", encoding="utf-8")
 
 

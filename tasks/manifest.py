@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from earmark.corpora import SPLITS
+from earmark.errors import CorpusError
 from earmark.files import publishing, remove
 from earmark.hashing import digest
 from earmark.manifest import dump_row, make_row
@@ -69,6 +70,11 @@ def _build(project: Project, unit: Unit) -> Built:
             files[path].write(line)
             counts["rows"] += 1
             counts["samples"] += n_samples
+    if not counts["rows"]:
+        raise CorpusError(
+            f"{dataset}: not one good recording in it: nothing to write. All are listed, with reasons, in"
+            f" {project.relative(project.quarantine(dataset))}."
+        )
     for old in before.outputs["files"].values() if before else ():
         path = project.home / old["path"]
         if path not in files and not _claimed(project, dataset, path):  # a split or a stem that is no more

@@ -52,12 +52,11 @@ class _PlainBar(Bar):
     def __init__(self, label: str, total: int, unit: str, after: int, stream: TextIO) -> None:
         super().__init__(label, total, unit, after)
         self._stream = stream
-        self._said = time.monotonic()
 
     def advance(self, done: int = 0, audio_s: float = 0.0) -> None:
         super().advance(done, audio_s)
-        if time.monotonic() - self._said >= PLAIN_EVERY_S:
-            self._said = time.monotonic()
+        if time.monotonic() - LOG.said >= PLAIN_EVERY_S:  # over many short shards, too, a line every so often
+            LOG.said = time.monotonic()
             print(f"   {self.label}: {self.words()}", file=self._stream, flush=True)
 
 
@@ -92,7 +91,7 @@ class RunLog:
 
     def reset(self) -> None:
         """Forget the run before."""
-        self.started = time.monotonic()
+        self.started = self.said = time.monotonic()
         self.units_done: list[str] = []
         self.units_reused = 0
         self.quarantined = 0

@@ -74,21 +74,23 @@ def test_modules_do_not_import_each_other_in_circles():
     assert not {name for name in circles if not name.startswith(("earmark.encoders", "earmark.corpora"))}
 
 
-@pytest.mark.parametrize("command", [["list"], ["list", "--status"], ["why", "features:demo"]], ids=" ".join)
-def test_looking_imports_nothing_heavy(command, tmp_path):
-    (tmp_path / "datasets.toml").write_text((CHECKOUT / "datasets.toml").read_text("utf-8"), "utf-8")
+@pytest.mark.parametrize(
+    "command",
+    [["list"], ["list", "--status", "--all"], ["why", "features:books"], ["features:books"], ["features"]],
+    ids=" ".join,
+)
+def test_looking_and_a_run_with_nothing_to_do_import_nothing_heavy(command, two_shards):
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "doit", *command],
         cwd=CHECKOUT,
-        env=os.environ | {"EARMARK_CATALOG": str(tmp_path / "datasets.toml")},
+        env=two_shards.environment(),
         capture_output=True,
         text=True,
         timeout=60,
-        check=False,
+        check=True,
     )
-    loaded = {
-        line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines() if "import time:" in line
-    }
+    lines = (line for line in done.stderr.splitlines() if "import time:" in line)
+    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in lines}
     assert "doit" in loaded
     assert not loaded & HEAVY
 

@@ -108,3 +108,28 @@ def test_names_that_would_meet_in_one_file_are_refused(tmp_path, names):
     text = "".join(f'[datasets."{name}"]\ncorpus = "mls"\n' for name in names)
     with pytest.raises(CatalogError, match="names become files"):
         read_catalog(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('channel = "left"', r"\[datasets.x\]: channel: expected 'mean' or a valid integer, got 'left' \(str\)"),
+        ('language = "english!"', r'language: expected a BCP 47 tag such as "en", got'),
+        (
+            'archives = [{ file = "a", sha256 = "x" }]',
+            r"\[datasets.x.archives entry 1\]: sha256: expected 64 lower-case hex",
+        ),
+        ('archives = "a"', "archives: expected a list, got 'a'"),
+        ("expect = 3", r"expect: expected a table, got 3 \(int\)"),
+        ('expect = { files = { "*.flac" = -1 } }', "greater than or equal to 0, got -1"),
+    ],
+)
+def test_a_wrong_value_is_told_in_one_line_of_a_catalogs_words(tmp_path, line, expected):
+    with pytest.raises(CatalogError, match=expected) as error:
+        read_catalog(write(tmp_path, f'[datasets.x]\ncorpus = "mls"\n{line}\n'))
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_dataset_may_be_called_as_pydantic_calls_its_types(tmp_path):
+    with pytest.raises(CatalogError, match=r'\[datasets.int\]: unknown key "rot" \(did you mean "root"\?\)'):
+        read_catalog(write(tmp_path, '[datasets.int]\ncorpus = "mls"\nrot = "x"\n'))

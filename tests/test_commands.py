@@ -180,7 +180,7 @@ def test_missing_audio_beyond_the_allowed_share_is_an_error_with_names(collectio
         ("other shapes", "expected"),
         ("no model", "not found"),
         ("hub id offline", "cannot be fetched"),
-        ("unknown engine", 'engine "opnvino": unknown'),
+        ("unknown engine", "[encoders.small]: engine: expected 'auto', 'mlx' or 'openvino', got 'opnvino'"),
     ],
 )
 def test_a_model_that_cannot_be_used_is_one_clear_line(collection: Collection, breakage, expected):
@@ -204,7 +204,8 @@ def test_a_model_that_cannot_be_used_is_one_clear_line(collection: Collection, b
     collection.write_catalog()
     said = one_line(collection.doit("features:books", check=False))
     assert expected in said
-    assert len(collection.rows("manifests/books_train.jsonl")) == 1
+    if breakage != "unknown engine":  # that is said before anything runs
+        assert len(collection.rows("manifests/books_train.jsonl")) == 1
 
 
 def test_an_unwritable_cache_is_one_line(collection: Collection):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import orjson
 import pytest
 from conftest import CHECKOUT, Collection, decoded_features, write_chapter
 from test_incremental import done, snapshot
@@ -46,6 +47,10 @@ def assert_nothing_is_half_written(home, whole: dict[str, int]):
         relative = path.relative_to(home).as_posix()
         if path.is_dir() or relative.startswith("cache/tmp/") or path.suffix in {".db", ".db-wal", ".db-shm", ".lock"}:
             continue
+        if path.suffix == ".json":
+            orjson.loads(path.read_bytes())
+        elif path.suffix == ".jsonl":
+            assert all(map(orjson.loads, path.read_bytes().splitlines()))
         if ".zarr/" in relative:
             assert pack_damage(path.parents[[part.suffix for part in path.parents].index(".zarr")]) is None
         elif relative.startswith("manifests/features"):

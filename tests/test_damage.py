@@ -217,3 +217,20 @@ def test_verify_checks_the_packs_that_were_made_whatever_the_catalog_says_now(tw
     data[100] ^= 1
     path.write_bytes(data)
     assert ", 1 damaged" in two_shards.doit("verify", "books", check=False).stdout
+
+
+def test_a_dataset_without_one_good_recording_is_an_error_whatever_is_allowed(collection: Collection):
+    root = collection.add_dataset("books", max_bad=1.0)
+    write_chapter(root, "1-10", {0: 1})
+    (root / "train-clean-100/1/10/1-10-0000.flac").write_bytes(b"")
+    failed = collection.doit("features:books", check=False)
+    assert failed.returncode != 0
+    assert "books: not one good recording in it" in failed.stdout
+
+
+def test_levels_of_every_recording_are_kept(two_shards: Collection):
+    rows = two_shards.rows("cache/audio/books/0000.jsonl")
+    assert len(rows) == 4
+    for row in rows:
+        assert 0 < row["rms"] < row["peak"] <= 1
+        assert {"clipped", "silence", "dc", "source_rate_hz", "source_channels", "decoder"} <= row.keys()

@@ -202,7 +202,8 @@ class Reporter:
         if self._unmet:
             more = f" and {len(self._unmet) - 1:,} more" if len(self._unmet) > 1 else ""
             self._write(f"not run, because what they need failed: {self._unmet[0]}{more}")
-        self._write(LOG.summary())
+        if LOG.units_done or LOG.units_reused or LOG.failures or self._unmet:  # not after `doit check`
+            self._write(LOG.summary())
 
     def _write(self, line: str) -> None:
         self._out.write(f"{line}\n")

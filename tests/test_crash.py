@@ -16,7 +16,7 @@ from test_incremental import done, snapshot
 from earmark.packs import pack_damage
 
 KILLS = 30
-LONGEST_S = 3.5  # seconds into a run at which it is killed at the latest: all stages are met
+LONGEST_S = 2.8  # seconds into a run at which it is killed at the latest: all stages are met
 
 
 def demo_collection(collection: Collection, archive, home=None) -> Collection:

@@ -72,7 +72,7 @@ class EncoderTable(Table):
     """One encoder: which weights, computed how, stored how."""
 
     kind: Literal["whisper"] = "whisper"
-    model: str
+    model: str = Field(min_length=1)
     engine: Literal["auto", "mlx", "openvino"] = "auto"
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
     window: Literal["padded", "clip"] = "padded"
@@ -175,7 +175,7 @@ def read_catalog(path: Path) -> Catalog:
     Raises CatalogError with one line a mistake: file, table, key, expected, got.
     """
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
+        raw = tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError as error:
         raise CatalogError(f"{path}: no such catalog. Write one, or name another in {VARIABLE}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -259,7 +259,12 @@ def _check_names(path: Path, catalog: Catalog) -> None:
         for encoder in dataset.encoders or ():
             if encoder not in catalog.encoders:
                 raise CatalogError(f'{where}: encoders: no encoder "{encoder}"{near(encoder, catalog.encoders)}.')
+        for archive in dataset.archives:
+            if Path(archive.file).is_absolute() or ".." in Path(archive.file).parts:
+                raise CatalogError(f'{where}: archives: expected a file below its folder, got "{archive.file}".')
         stem = dataset.manifest or name
+        if not NAME.fullmatch(stem):
+            raise CatalogError(f'{where}: manifest: expected a plain name, got "{stem}".')
         if stem in stems:
             raise CatalogError(f'{where}: manifest: "{stem}" is already the stem of [datasets.{stems[stem]}].')
         stems[stem] = name

@@ -169,8 +169,19 @@ def disk_error(error: OSError, path: Path, needed: int = 0, written: int = 0) ->
             f"{path}: disk full or file size limit reached: {wanted} bytes needed, {free:,} bytes free"
             f" ({error.strerror}). Free some space and run the same command again; finished work is kept."
         )
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:
-        return DiskFullError(f"{path}: cannot be written: {error.strerror}. Make the folder writable and run again.")
+    if error.errno in {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ENOTEMPTY,
+    }:
+        return DiskFullError(
+            f"{path}: cannot be written: {error.strerror}. See what stands there and whether it may be written, then run"
+            " again."
+        )
     return error
 
 

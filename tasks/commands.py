@@ -129,11 +129,45 @@ class Verify(DoitCmdBase):  # type: ignore[misc]  # doit has no types
         from tasks.verify import verify
 
         project = opened()
-        names = [name.removeprefix("verify:") for name in pos_args] or project.catalog.by_priority()
+        names = [name.split(":")[1] if ":" in name else name for name in pos_args] or project.catalog.by_priority()
         for name in names:
             project.dataset(name)
         with run_lock(project), _terminating():
             return 1 if verify(project, names) else 0
+
+
+class _Refused(DoitCmdBase):  # type: ignore[misc]
+    """A command of doit's that does not fit here, refused in one line."""
+
+    doc_usage = ""
+    doc_description = None
+    cmd_options = ()
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Say what to use instead."""
+        print(f"ERROR: doit {self.name}: {self.doc_purpose}.", file=sys.stderr)
+        return 3
+
+
+class Strace(_Refused):
+    """doit strace would run tasks without the run lock."""
+
+    name = "strace"
+    doc_purpose = "not here, it runs tasks beside the run lock; `doit run TASK` runs them"
+
+
+class DumpDB(_Refused):
+    """doit dumpdb reads dbm files alone."""
+
+    name = "dumpdb"
+    doc_purpose = "not here, doit's state is the SQLite file state.db in the cache; any SQLite tool reads it"
+
+
+class ResetDep(_Refused):
+    """doit reset-dep would call stale outputs current in doit's memory."""
+
+    name = "reset-dep"
+    doc_purpose = "not here, receipts say what is current; `doit list --status` shows it"
 
 
 class _Failed:
@@ -160,8 +194,11 @@ def _plain_failures() -> Iterator[_Failed]:
         print("terminated: what is finished is kept; the same command goes on from here.", file=sys.stderr)
     except sqlite3.Error as error:
         print(f"ERROR: cache: a database there cannot be used: {error}. Free space, or delete it.", file=sys.stderr)
-    except BrokenPipeError:  # `doit list --status | head`: nobody reads on
+    except BrokenPipeError:  # `doit list --status | head`: nobody reads on, and nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        failed.code = 0
+    except OSError as error:
+        print(f"ERROR: {error.filename or 'standard output'}: {error.strerror}.", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -183,7 +220,9 @@ def _in_order(command: Any, project: Project, selected: list[str]) -> list[str]:
     known = {task.name: task for task in command.task_list}
     found = []
     for name in selected:
-        if name in STAGES:
+        if name in STAGES and _ignored(command)(name):
+            print(f"ignored: {name} (doit forget {name} brings it back)")
+        elif name in STAGES:
             members = known[name].task_dep
             if not members:
                 raise CatalogError(

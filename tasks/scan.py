@@ -1,6 +1,7 @@
 """scan: what the corpus's reader finds on disk, hashed and grouped in stable shards."""
 
 import contextlib
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -49,7 +50,7 @@ def ignored(project: Project, dataset: str) -> set[str]:
 
 
 def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
-    problems = broken(project, receipt.outputs["lists"].values())
+    problems = broken(project, [*receipt.outputs["lists"].values(), receipt.outputs["findings"]])
     snapshot = watch.load(project.watch_list(unit.dataset))
     if snapshot is None:
         return [*problems, "what it saw of the tree is not known"]
@@ -86,6 +87,7 @@ def _build(project: Project, unit: Unit) -> Built:
                 file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         _check_counts(project, dataset, counts, examples)
         shards = writer.publish()
+    _say_gone(project, unit, snapshot)
     publish(project.watch_list(dataset), watch.dump(snapshot), project.scratch)
     for kind in counts.keys() - {"recordings"}:
         LOG.note(
@@ -93,7 +95,18 @@ def _build(project: Project, unit: Unit) -> Built:
         )
     lists = {shard: seal(project, project.shard_list(dataset, shard)) for shard in shards}
     written = sum(entry["size"] for entry in lists.values())
-    return Built({"shards": shards, "lists": lists}, dict(counts) | {"shards": len(shards)}, written)
+    outputs = {"shards": shards, "lists": lists, "findings": seal(project, findings)}
+    return Built(outputs, dict(counts) | {"shards": len(shards)}, written)
+
+
+def _say_gone(project: Project, unit: Unit, snapshot: watch.Snapshot) -> None:
+    """Say which files left the tree since the last scan: that may have been meant, or not."""
+    before = watch.load(project.watch_list(unit.dataset))
+    gone = sorted(before.entries.keys() - snapshot.entries.keys()) if before and before.mode == snapshot.mode else []
+    if gone:
+        again = f"; if that was not meant, `doit -a extract:{unit.dataset}` restores what its archives hold"
+        hint = again if project.dataset(unit.dataset).archives else ""
+        LOG.note(f"{unit}: {len(gone):,} {snapshot.mode} gone since the last scan (such as {gone[0]}){hint}")
 
 
 def _hashed(project: Project, dataset: str) -> Iterator[Row | Finding]:
@@ -103,11 +116,15 @@ def _hashed(project: Project, dataset: str) -> Iterator[Row | Finding]:
     fresh: list[tuple[StatKey, str]] = []
 
     def load(item: Recording | Finding) -> tuple[Recording | Finding, StatKey | None, str]:
+        corpora.check_item(table.corpus, item)
         if isinstance(item, Finding):
             return item, None, ""
         path = root / item.path
         try:
-            key = stat_key(path.stat())
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+                raise CorpusError(f"{project.relative(path)}: neither a file nor a link to one. Take it away.")
+            key = stat_key(status)
             return item, key, project.memo.get(key) or hash_file(path)
         except FileNotFoundError:
             if not root.is_dir():

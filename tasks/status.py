@@ -41,14 +41,15 @@ def survey(project: Project, dataset: str, is_ignored: Callable[[str], bool]) ->
         verdict = _rolled_up(own, [verdict for _, verdict in shards])
         if is_ignored(str(unit)):
             verdict = Verdict("I", ("doit ignore",))
-        elif verdict.state == "U" and blocked is not None:
+        elif blocked is not None and (verdict.state == "U" or blocked.state == "E"):
             verdict = blocked
         yield Line(unit, verdict, sum(each.state == "U" for _, each in shards), len(shards), shards)
         if blocked is None and verdict.state != "U":
             words = {"A": "its volume is absent", "I": f"{unit} is ignored"}.get(
                 verdict.state, f"{unit} would run first"
             )
-            blocked = Verdict(verdict.state if verdict.state in "AI" else "R", (words,))
+            words = f"{unit} cannot run" if verdict.state == "E" else words
+            blocked = Verdict("R" if verdict.state == "R" else verdict.state, (words,))
 
 
 def _rolled_up(own: Verdict, shards: list[Verdict]) -> Verdict:

@@ -288,3 +288,13 @@ def test_a_pattern_that_matches_nothing_is_an_error(two_shards: Collection):
 def test_standard_audio_is_never_written_over_a_datasets_own_files(collection: Collection):
     collection.add_dataset("books", folder=".")
     assert "lie in one another" in one_line(collection.doit("features:books", check=False))
+
+
+def test_what_waits_for_something_that_cannot_run_cannot_run_either(collection: Collection):
+    collection.add_dataset("books", archives=[{"file": "books.tar.gz"}])
+    assert set(collection.states("books").values()) == {"E"}
+
+
+@pytest.mark.parametrize("command", ["strace", "dumpdb", "reset-dep"])
+def test_commands_of_doit_that_do_not_fit_say_what_to_use_instead(collection: Collection, command):
+    assert f"ERROR: doit {command}: not here" in one_line(collection.doit(command, check=False))

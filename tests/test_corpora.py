@@ -291,3 +291,23 @@ def test_fixture_path_that_leads_out_or_stands_twice_is_refused(tmp_path):
             unpack(text, tmp_path)
     with pytest.raises(ValueError, match=r"a\.wav: expected a tone, empty, or text, got 'noise'"):
         unpack("-- a.wav --\nnoise\n", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        (corpora.Recording("a", "/etc/a.wav"), "path: expected one below the root"),
+        (corpora.Recording("a", "../a.wav"), "path: expected one below the root"),
+        (corpora.Recording("", "a.wav"), "id: expected text"),
+        (corpora.Recording("a", "a.wav", "validation"), "split: expected one of train, dev, test or None"),
+        (corpora.Recording("a", "a.wav", None, {"text": None}), "label text: expected a value"),
+        (corpora.Recording("a", "a.wav", None, {"text": ""}), "label text: expected a value"),
+        (corpora.Recording("a", "a.wav", None, {"pitch": float("nan")}), "label pitch: expected a value"),
+        (corpora.Recording("a", "a.wav", None, {"duration": 3.0}), "not for a reader to say"),
+        (corpora.Finding("odd", "a.wav", ""), "unknown kind of finding"),
+    ],
+    ids=str,
+)
+def test_a_readers_mistake_never_becomes_a_row(item, expected):
+    with pytest.raises(CorpusError, match=expected):
+        corpora.check_item("mine", item)

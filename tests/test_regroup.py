@@ -234,3 +234,29 @@ def collection_mtime(collection: Collection, folder) -> int:
 
     entries = orjson.loads((collection.home / "cache/watch/books.json").read_bytes())["entries"]
     return entries[folder.relative_to(collection.home / "data/books/LibriSpeech").as_posix()][0]
+
+
+def test_files_that_left_the_tree_are_said_with_the_way_to_have_them_back(collection: Collection, tmp_path):
+    write_chapter(tmp_path / "whole", "1-10", {0: 1, 1: 2})
+    write_chapter(tmp_path / "whole", "2-20", {0: 3, 1: 4}, split="dev-clean")
+    root = collection.add_dataset("books", archives=[{"file": "books.tar.gz"}])
+    pack_tree(tmp_path / "whole", root.parent / "books.tar.gz")
+    collection.doit("features:books")
+    shutil.rmtree(root / "dev-clean")
+    said = collection.doit("features:books").stdout
+    assert "3 files gone since the last scan (such as dev-clean/2/20/2-20-0000.flac)" in said
+    assert "`doit -a extract:books` restores" in said
+    collection.doit("-a", "extract:books")
+    collection.doit("features:books")
+    assert len(collection.rows("manifests/books_dev.jsonl")) == 2
+
+
+def test_a_pipe_in_a_tree_is_refused_and_not_waited_for(collection: Collection):
+    root = collection.add_dataset("books")
+    write_chapter(root, "1-10", {0: 1, 1: 2})
+    path = root / "train-clean-100/1/10/1-10-0001.flac"
+    path.unlink()
+    os.mkfifo(path)
+    failed = collection.doit("features:books", check=False, timeout=30)
+    assert failed.returncode != 0
+    assert "Traceback" not in failed.stdout + failed.stderr

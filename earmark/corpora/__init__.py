@@ -8,11 +8,11 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any, Protocol
 
-from earmark.errors import CatalogError, near
+from earmark.errors import CatalogError, CorpusError, near
 
 SPLITS = ("train", "dev", "test")
 
@@ -22,6 +22,7 @@ REPEATED_ID = "repeated id"
 CONTRADICTION = "contradictory labels"
 WITHDRAWN = "withdrawn by the publisher"
 KINDS = frozenset({LABEL_WITHOUT_AUDIO, AUDIO_WITHOUT_LABEL, REPEATED_ID, CONTRADICTION, WITHDRAWN})
+RESERVED = frozenset({"id", "audio_path", "audio_hash", "duration", "sample_rate", "dataset", "split"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +111,32 @@ def _module(corpus: str) -> ModuleType:
             " Correct `corpus` in the catalog."
         )
     return importlib.import_module(f"{__name__}.{corpus}")
+
+
+def check_item(corpus: str, item: Recording | Finding) -> None:
+    """Hold what a reader yields to what `Recording` and `Finding` promise.
+
+    Raises CorpusError: a reader's mistake must not become a wrong row, or a file outside its folder.
+    """
+    if isinstance(item, Finding):
+        if item.kind not in KINDS:
+            raise CorpusError(
+                f"reader {corpus}: {item.path}: unknown kind of finding: expected one of KINDS, got {item.kind!r}."
+            )
+        return
+    where = f"reader {corpus}: {item.path}"
+    if not isinstance(item.id, str) or not item.id:
+        raise CorpusError(f"{where}: id: expected text, got {item.id!r}.")
+    if (
+        not isinstance(item.path, str)
+        or PurePosixPath(item.path).is_absolute()
+        or ".." in PurePosixPath(item.path).parts
+    ):
+        raise CorpusError(f"{where}: path: expected one below the root, got {item.path!r}.")
+    if item.split is not None and item.split not in SPLITS:
+        raise CorpusError(f"{where}: split: expected one of {', '.join(SPLITS)} or None, got {item.split!r}.")
+    for name, value in item.labels.items():
+        if name in RESERVED:
+            raise CorpusError(f"{where}: label {name}: that is not for a reader to say.")
+        if value is None or value == "" or value != value:  # a NaN is not equal to itself
+            raise CorpusError(f"{where}: label {name}: expected a value or no such label, got {value!r}.")

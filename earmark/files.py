@@ -179,7 +179,7 @@ def disk_error(error: OSError, path: Path, needed: int = 0, written: int = 0) ->
         errno.ENOTEMPTY,
     }:
         return DiskFullError(
-            f"{path}: cannot be written: {error.strerror}. See what stands there and whether it may be written, then run"
+            f"{path}: cannot be written: {error.strerror}. See what stands there and whether it may be written; run"
             " again."
         )
     return error

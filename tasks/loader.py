@@ -8,6 +8,11 @@ from doit.exceptions import TaskFailed
 from doit.loader import generate_tasks
 from doit.task import Task
 
+from earmark.errors import near
+from tasks import pipeline, scan
+from tasks.stage import UpstreamError
+from tasks.standardize import named
+
 PER_SHARD = ("standardize", "features")
 PARTS_OF_A_SHARD = 2  # colons in <stage>:<dataset>:<shard>
 
@@ -48,5 +53,9 @@ def _expanded(tasks: dict[str, Any]) -> list[Any]:
 
 def no_such_shard(name: str) -> TaskFailed:
     """Fail a task that was named but not created once the shards were known."""
-    dataset = name.split(":")[1]
-    return TaskFailed(f"no such shard; `doit list --all {name.split(':')[0]}:{dataset}` names those of {dataset}.")
+    _, dataset, part = name.split(":", 2)
+    try:
+        shards = scan.shards_of(pipeline.opened(), dataset)
+    except UpstreamError:
+        return TaskFailed(f"no such shard: scan:{dataset} has not listed any.")
+    return TaskFailed(f'no such shard "{part}"{near(part.zfill(4), shards)}: {dataset} has {named(shards)}.')

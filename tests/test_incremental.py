@@ -149,7 +149,10 @@ def test_one_shard_can_be_named_before_anything_was_scanned(collection: Collecti
     assert "features:books:0000" not in built
     missing = collection.doit("features:books:0099", check=False)
     assert missing.returncode != 0
-    assert "no such shard" in missing.stdout
+    assert 'no such shard "0099"' in missing.stdout
+    assert "books has shards 0000 to 0002" in missing.stdout
+    near = collection.doit("features:books:2", check=False)
+    assert '(did you mean "0002"?)' in near.stdout
 
 
 def test_a_pack_reads_back_with_plain_zarr_and_its_hashes_are_those_of_the_decoded_audio(two_shards: Collection):

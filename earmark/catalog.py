@@ -122,6 +122,9 @@ class DatasetTable(Table):
     max_bad: float = Field(default=0.001, ge=0, le=1)
     max_missing: float = Field(default=0.01, ge=0, le=1)
     channel: Literal["mean"] | Annotated[int, Field(ge=0)] = "mean"
+    disjoint: tuple[str, ...] = Field(default=(), strict=False)  # labels whose values no two splits may share
+    speakers: str | None = None  # whose numbers the speaker ids are; the dataset's own where none is named
+    per_split: bool = True  # one manifest file a split, or all rows in one
     watch: Literal["files", "folders", "auto"] = "auto"
     shard_files: int = Field(default=4096, ge=1)
     shard_hours: float = Field(default=10.0, gt=0)

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from earmark import inside
 from earmark.containers import Container, check_format, inspect
 from earmark.errors import BadAudioError
 
@@ -65,15 +67,19 @@ class Source:
 
 @contextlib.contextmanager
 def open_source(path: Path) -> Iterator[Source]:
-    """Open a recording by its content, whatever its name ends in.
+    """Open a recording by its content, whatever its name ends in; a path may lead into a file (`earmark.inside`).
 
     Raises BadAudioError, here or from the blocks.
     """
-    with _descriptor(path) as descriptor, contextlib.ExitStack() as stack:
+    place = inside.locate(path)
+    in_table = place.part == "row"
+    with contextlib.ExitStack() as stack:
+        held = _held(inside.read_row(place.file, place.number)) if in_table else _descriptor(place.file)
+        descriptor = stack.enter_context(held)
         container = inspect(descriptor, os.fstat(descriptor).st_size)
         os.lseek(descriptor, 0, os.SEEK_SET)
         refusal = ""
-        if container.form != "opus":
+        if container.form != "opus" and place.part != "stream":
             try:
                 sound = stack.enter_context(soundfile.SoundFile(descriptor, closefd=False))
             except soundfile.LibsndfileError as error:
@@ -83,7 +89,18 @@ def open_source(path: Path) -> Iterator[Source]:
                     yield _sndfile_source(sound, container, descriptor)
                     return
         os.lseek(descriptor, 0, os.SEEK_SET)
-        yield stack.enter_context(_ffmpeg_source(descriptor, refusal))
+        yield stack.enter_context(_ffmpeg_source(descriptor, refusal, 0 if in_table else place.number))
+
+
+@contextlib.contextmanager
+def _held(data: bytes) -> Iterator[int]:
+    """Give bytes in memory a descriptor of their own, on Linux without a file."""
+    memory = getattr(os, "memfd_create", None)
+    opened = open(memory("earmark"), "r+b", buffering=0) if memory else tempfile.TemporaryFile(buffering=0)
+    with opened as file:
+        file.write(data)
+        file.seek(0)
+        yield file.fileno()
 
 
 @contextlib.contextmanager
@@ -166,7 +183,7 @@ def _reaches(descriptor: int, position: int) -> bool:
 
 
 @contextlib.contextmanager
-def _ffmpeg_source(descriptor: int, refusal: str) -> Iterator[Source]:
+def _ffmpeg_source(descriptor: int, refusal: str, number: int = 0) -> Iterator[Source]:
     import av
 
     with open(descriptor, "rb", closefd=False) as file, contextlib.ExitStack() as stack:
@@ -175,9 +192,12 @@ def _ffmpeg_source(descriptor: int, refusal: str) -> Iterator[Source]:
         except av.FFmpegError as error:
             detail = "; ".join(filter(None, [refusal, f"FFmpeg: {error.strerror}"]))
             raise BadAudioError("undecodable", f"expected audio, got: {detail}", "soundfile, pyav") from error
-        if not media.streams.audio:
-            raise BadAudioError("undecodable", f"expected an audio stream, got none in {media.format.name}", "pyav")
-        stream = media.streams.audio[0]
+        streams = media.streams.audio
+        if number >= len(streams):
+            wanted = f"an audio stream {number}" if number else "an audio stream"
+            got = f"{len(streams)} in {media.format.name}" if streams else f"none in {media.format.name}"
+            raise BadAudioError("undecodable", f"expected {wanted}, got {got}", "pyav")
+        stream = streams[number]
         if stream.codec_context is None:
             raise BadAudioError("undecodable", "expected a known codec, got one that FFmpeg cannot decode", "pyav")
         codec = stream.codec_context

@@ -19,14 +19,19 @@ from earmark.hashing import hash_file
 
 # Bytes a second of typical corpora: enough to cut shards of about the wished length without opening a file.
 BYTES_PER_S = {".flac": 17_000, ".wav": 48_000, ".opus": 5_000, ".ogg": 8_000, ".mp3": 8_000, ".m4a": 16_000}
+BYTES_PER_S |= {".stream": 160_000}  # five AAC streams of 256 kbit/s, as Native Instruments Stems files have them
 OTHER_BYTES_PER_S = 16_000
+ROW_HOURS = 10 / 3_600  # a table's rows are clips; the table's size says nothing of one of them
 HOUR_S = 3_600
 FLUSH_ROWS = 20_000  # rows held in memory before they are appended to their files
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One recording of a shard, as scan saw it; `path` is relative to the dataset's root."""
+    """One recording of a shard, as scan saw it; `path` is relative to the dataset's root.
+
+    Of a recording inside a larger file (`earmark.inside`), stat and hash are those of the file.
+    """
 
     id: str
     path: str
@@ -47,8 +52,11 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 
 def estimated_hours(path: str, size_bytes: int) -> float:
-    """Guess a file's length in hours from its size and suffix."""
-    return size_bytes / BYTES_PER_S.get(PurePosixPath(path).suffix.lower(), OTHER_BYTES_PER_S) / HOUR_S
+    """Guess a recording's length in hours from its file's size and suffix."""
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix == ".row":
+        return ROW_HOURS
+    return size_bytes / BYTES_PER_S.get(suffix, OTHER_BYTES_PER_S) / HOUR_S
 
 
 @dataclass

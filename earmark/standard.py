@@ -7,6 +7,7 @@ from typing import Any
 from earmark.errors import BadAudioError, CorpusError
 from earmark.files import Scratch
 from earmark.hashing import hash_file
+from earmark.inside import locate
 
 RATE_HZ = 16_000  # canonical sample rate
 
@@ -52,7 +53,7 @@ def _standardize(work: Work, policy: Any, scratch: Scratch) -> dict[str, Any]:
 
     row: dict[str, Any] = {"path": work.path, "source_hash": work.source_hash}
     try:
-        status = work.source.stat()
+        status = locate(work.source).file.stat()
     except OSError as error:
         raise CorpusError(f"{work.path}: vanished since it was scanned ({error.strerror}). Run again.") from error
     if (status.st_size, status.st_mtime_ns) != (work.size, work.mtime_ns):

@@ -2,8 +2,10 @@
 
 import contextlib
 import stat
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -13,6 +15,7 @@ from earmark.corpora import Finding, Recording
 from earmark.errors import AbsentError, CorpusError
 from earmark.files import publish, publishing
 from earmark.hashing import StatKey, hash_file, stat_key
+from earmark.inside import locate
 from earmark.prefetch import threaded_prefetch
 from earmark.project import Project
 from earmark.receipts import Receipt
@@ -114,18 +117,29 @@ def _hashed(project: Project, dataset: str) -> Iterator[Row | Finding]:
     table, root = project.dataset(dataset), project.root(dataset)
     options = corpora.ReaderOptions(language=table.language, options=table.options)
     fresh: list[tuple[StatKey, str]] = []
+    one_at_a_time, tables = threading.Lock(), dict[StatKey, str]()
+
+    def hash_of(key: StatKey, path: Path, shared: bool) -> str:
+        """Hash a file once, also where its rows are looked at by several threads."""
+        if not shared:
+            return project.memo.get(key) or hash_file(path)
+        with one_at_a_time:
+            if key not in tables:
+                tables[key] = project.memo.get(key) or hash_file(path)
+            return tables[key]
 
     def load(item: Recording | Finding) -> tuple[Recording | Finding, StatKey | None, str]:
         corpora.check_item(table.corpus, item)
         if isinstance(item, Finding):
             return item, None, ""
-        path = root / item.path
+        place = locate(root / item.path)
+        path = place.file
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
                 raise CorpusError(f"{project.relative(path)}: neither a file nor a link to one. Take it away.")
             key = stat_key(status)
-            return item, key, project.memo.get(key) or hash_file(path)
+            return item, key, hash_of(key, path, shared=bool(place.part))
         except FileNotFoundError:
             if not root.is_dir():
                 raise AbsentError(f"{project.relative(root)}: the root of {dataset} vanished: not mounted?") from None

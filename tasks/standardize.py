@@ -11,6 +11,7 @@ import orjson
 from earmark.errors import AbsentError, CorpusError
 from earmark.files import make_folder, publish
 from earmark.hashing import digest
+from earmark.inside import locate
 from earmark.project import Project
 from earmark.receipts import Receipt
 from earmark.shards import Row, read_rows
@@ -186,11 +187,12 @@ def _batches(todo: list[Work], policy: dict[str, Any], project: Project) -> Iter
     batch: list[Work] = []
     size = 0
     for work in todo:
-        if batch and (len(batch) >= BATCH_FILES or size + work.size > BATCH_BYTES):
+        added = 0 if locate(work.source).part == "row" else work.size  # rows of one table go together
+        if batch and (len(batch) >= BATCH_FILES or size + added > BATCH_BYTES):
             yield (batch, policy, project.scratch)
             batch, size = [], 0
         batch.append(work)
-        size += work.size
+        size += added
     if batch:
         yield (batch, policy, project.scratch)
 

@@ -9,6 +9,7 @@ from typing import Any
 from earmark.errors import EarmarkError
 from earmark.files import make_folder
 from earmark.hashing import hash_file
+from earmark.inside import locate
 from earmark.packs import verify_pack
 from earmark.prefetch import threaded_prefetch
 from earmark.project import Project
@@ -85,9 +86,13 @@ def _present(require: Callable[[], None]) -> bool:
 
 
 def _sources(project: Project, dataset: str, shard: str) -> Iterator[tuple[Path, int, str, bool]]:
-    """Yield the raw files of a shard."""
+    """Yield the raw files of a shard, one that holds several recordings once."""
+    last = None
     for row in read_rows(project.shard_list(dataset, shard)):
-        yield project.root(dataset) / row.path, row.size, row.source_hash, True
+        path = locate(project.root(dataset) / row.path).file
+        if path != last:
+            yield path, row.size, row.source_hash, True
+        last = path
 
 
 def _entries(value: Any) -> list[dict[str, Any]]:

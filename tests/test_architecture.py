@@ -15,6 +15,8 @@ HEAVY = {
     "zarr",
     "av",
     "openvino",
+    "parselmouth",
+    "pyarrow",
     "numpy",
     "soundfile",
     "soxr",

@@ -21,15 +21,25 @@ AUDIO_WITHOUT_LABEL = "audio without label"
 REPEATED_ID = "repeated id"
 CONTRADICTION = "contradictory labels"
 WITHDRAWN = "withdrawn by the publisher"
-KINDS = frozenset({LABEL_WITHOUT_AUDIO, AUDIO_WITHOUT_LABEL, REPEATED_ID, CONTRADICTION, WITHDRAWN})
+BROKEN_LABEL = "broken label"  # known to be broken in the corpus as published; the rest of it goes on
+DUPLICATE = "duplicate copy"
+INCOMPLETE = "incomplete download"
+REFUSED = "refused"  # what earmark never does, such as to run a command that a label file holds
+KINDS = frozenset({LABEL_WITHOUT_AUDIO, AUDIO_WITHOUT_LABEL, REPEATED_ID, CONTRADICTION, WITHDRAWN}) | {
+    BROKEN_LABEL,
+    DUPLICATE,
+    INCOMPLETE,
+    REFUSED,
+}
 RESERVED = frozenset({"id", "audio_path", "audio_hash", "duration", "sample_rate", "dataset", "split"})
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One audio file and what the corpus says of it.
+    """One audio file, or one part of a larger file, and what the corpus says of it.
 
-    `id` is unique in the dataset; `path` is POSIX and relative to the reader's root; `split` is one of SPLITS or None.
+    `id` is unique in the dataset; `path` is POSIX and relative to the reader's root, and may lead into a file
+    (see `earmark.inside`); `split` is one of SPLITS or None.
     `labels` are manifest fields by name; a field without a value is absent, never None and never empty.
     """
 

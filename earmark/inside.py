@@ -1,0 +1,110 @@
+"""Recordings inside a larger file, named as if the file were a folder.
+
+    song.stem.mp4/1.stream     audio stream 1 of a media file, counted from 0 among its audio streams
+    eval/00.parquet/17.row     row 17, from 0, of a Parquet file or an Arrow IPC stream with a column
+                               `audio`: struct {bytes, path}, as Hugging Face datasets write it
+
+A path is such a name only where a file stands in a folder's place, so no other file can bear it.
+"""
+
+import contextlib
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from earmark.errors import BadAudioError
+
+NAME = re.compile(r"(\d+)\.(stream|row)")
+ARROW = ".arrow"  # the suffix of an Arrow IPC stream; other tables are Parquet
+COLUMN, FIELD = "audio", "bytes"  # where Hugging Face datasets keep a recording's own bytes
+READER = "pyarrow"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file to open, and which part of it is meant: all (""), an audio stream, or a table's row."""
+
+    file: Path
+    part: Literal["", "stream", "row"] = ""
+    number: int = 0
+
+
+def locate(path: Path) -> Place:
+    """Return the file that a path leads into; an ordinary path costs no look at the disk."""
+    match = NAME.fullmatch(path.name)
+    if match is None or not path.parent.is_file():
+        return Place(path)
+    return Place(path.parent, "stream" if match[2] == "stream" else "row", int(match[1]))
+
+
+def read_row(file: Path, number: int) -> bytes:
+    """Return the bytes of the recording in a table's row; the group of rows around it stays in memory for the next.
+
+    Raises BadAudioError: unreadable, no such row, or a row without bytes.
+    """
+    try:
+        status = file.stat()
+        group, first = _group_of(file, number, status.st_mtime_ns)
+        values = _group(file, group, status.st_mtime_ns)
+        if not 0 <= number - first < len(values):
+            raise BadAudioError("unreadable", f"expected a row {number:,}, got {len(values):,} rows", READER)
+        found = values[number - first].as_py()
+    except BadAudioError:
+        raise
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors, KeyErrors and OSErrors
+        raise BadAudioError("unreadable", f"expected a table with audio, got: {error}", READER) from error
+    if not found:
+        raise BadAudioError("empty", f"expected a recording in row {number:,}, got no bytes", READER)
+    return bytes(found)
+
+
+@contextlib.contextmanager
+def open_table(file: Path) -> Iterator[Any]:
+    """Open a table: a pyarrow ParquetFile, or the reader of an Arrow IPC stream. Raises OSError or ValueError."""
+    import pyarrow
+    import pyarrow.parquet
+
+    if file.suffix != ARROW:
+        with pyarrow.parquet.ParquetFile(file, memory_map=True) as table:
+            yield table
+        return
+    with pyarrow.memory_map(str(file)) as mapped, pyarrow.ipc.open_stream(mapped) as stream:
+        yield stream
+
+
+@functools.lru_cache(maxsize=8)
+def _bounds(file: Path, _mtime_ns: int) -> list[int]:
+    """Return the first row of each group of a Parquet file, and the row after the last."""
+    bounds = [0]
+    with open_table(file) as table:
+        for group in range(table.metadata.num_row_groups):
+            bounds.append(bounds[-1] + table.metadata.row_group(group).num_rows)
+    return bounds
+
+
+def _group_of(file: Path, number: int, mtime_ns: int) -> tuple[int, int]:
+    """Return the group that holds a row, and the group's first row; an Arrow stream is one group, mapped."""
+    if file.suffix == ARROW:
+        return 0, 0
+    bounds = _bounds(file, mtime_ns)
+    for group, (first, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        if first <= number < end:
+            return group, first
+    raise BadAudioError("unreadable", f"expected a row {number:,}, got {bounds[-1]:,} rows", READER)
+
+
+@functools.lru_cache(maxsize=1)
+def _group(file: Path, group: int, _mtime_ns: int) -> Any:
+    """Return the bytes of a group of rows, an array of pyarrow."""
+    import pyarrow
+
+    with open_table(file) as table:
+        if file.suffix == ARROW:  # mapped: the pages that are read are all that is held
+            column = table.read_all().column(COLUMN)
+        else:
+            column = table.read_row_group(group, columns=[f"{COLUMN}.{FIELD}"]).column(COLUMN)
+    whole = pyarrow.chunked_array([chunk.field(FIELD) for chunk in column.chunks], type=column.type.field(FIELD).type)
+    return whole

@@ -21,7 +21,7 @@ from earmark.hashing import BLOCK_BYTES, Hasher, HashMemo, new_hasher
 from earmark.members import DamageError, Member
 from earmark.names import safe_path
 from earmark.tars import TAR_BLOCK_BYTES, tar_members
-from earmark.zips import zip_members
+from earmark.zips import is_last_part, zip_members
 
 MAX_NESTING = 5  # archives inside each other
 
@@ -31,12 +31,14 @@ class Source:
     """One archive of a dataset, as the catalog names it.
 
     `size` and `sums` (by algorithm: md5, sha256, xxh3) are what its publisher says; `nested` are patterns of base names
-    of members that are archives themselves, `skip` patterns of member paths that are left out.
+    of members that are archives themselves, `skip` patterns of member paths that are left out. Of a zip that is split
+    over several files, this is the last and `parts` are the others, in order.
     """
 
     path: Path
     size: int | None = None
     sums: Mapping[str, str] = field(default_factory=dict)
+    parts: "tuple[Source, ...]" = ()
     nested: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
 
@@ -45,28 +47,48 @@ class Source:
         """Whether its publisher says enough to tell that its end is missing."""
         return bool(self.size or self.sums)
 
+    @property
+    def files(self) -> "tuple[Source, ...]":
+        """The files of the archive, in the order of their bytes."""
+        return (*self.parts, self)
+
 
 class Raw:
-    """An archive file read once from end to end; its hashers see every byte, whatever the format makes of them."""
+    """An archive read once from end to end; its hashers see every byte, whatever the format makes of them."""
 
     def __init__(self, source: Source) -> None:
-        self.path = source.path
+        self.files = source.files
         self.position = 0
-        self.hashers: dict[str, Hasher] = {name: new_hasher(name) for name in {**source.sums, "xxh3": ""}}
+        self.hashers: list[dict[str, Hasher]] = [
+            {name: new_hasher(name) for name in {**file.sums, "xxh3": ""}} for file in self.files
+        ]
 
     def blocks(self) -> Generator[bytes, None, None]:
-        """Yield the file's bytes in order. Raises AbsentError where the disk refuses to read."""
-        try:
-            with self.path.open("rb", buffering=0) as file:
-                while block := file.read(BLOCK_BYTES):
-                    for hasher in self.hashers.values():
-                        hasher.update(block)
-                    self.position += len(block)
-                    yield block
-        except OSError as error:
-            raise AbsentError(
-                f"{self.path}: cannot be read: {error.strerror}. Check the disk and run again."
-            ) from error
+        """Yield the bytes of the files in order. Raises AbsentError where the disk refuses to read."""
+        for source, hashers in zip(self.files, self.hashers, strict=True):
+            try:
+                with source.path.open("rb", buffering=0) as file:
+                    while block := file.read(BLOCK_BYTES):
+                        for hasher in hashers.values():
+                            hasher.update(block)
+                        self.position += len(block)
+                        yield block
+            except OSError as error:
+                raise AbsentError(
+                    f"{source.path}: cannot be read: {error.strerror}. Check the disk and run again."
+                ) from error
+
+    def checked_sums(self) -> list[dict[str, str]]:
+        """Return the sums of each file. Raises ArchiveError for one that is not the published one."""
+        found = [{name: hasher.hexdigest() for name, hasher in hashers.items()} for hashers in self.hashers]
+        for source, sums in zip(self.files, found, strict=True):
+            part = f" of {source.path.name}" if len(self.files) > 1 else ""
+            for name, published in source.sums.items():
+                if sums[name] != published.lower():
+                    raise ArchiveError(
+                        f"wrong content{part}: expected {name} {published}, got {sums[name]}. Download it again."
+                    )
+        return found
 
 
 def extract(
@@ -87,22 +109,18 @@ def extract(
     Raises ArchiveError, with the folder as it was, for an archive that is missing, damaged, hostile or another version;
     DiskFullError; AbsentError.
     """
-    _require_whole_size(source)
+    for file in source.files:
+        _require_whole_size(file)
     home = scratch.folder(folder)
     staging = Staging(home / f"extract-{staging_name}", folder, memo)
     try:
         raw, n_skipped = _stage_members(source, staging, members, home / f"nested-{staging_name}", on_bytes)
-        sums = {name: hasher.hexdigest() for name, hasher in raw.hashers.items()}
-        for name, published in source.sums.items():
-            if sums[name] != published.lower():
-                raise ArchiveError(f"wrong content: expected {name} {published}, got {sums[name]}. Download it again.")
+        sums = raw.checked_sums()
         staging.publish(members)
     except ArchiveError as error:
         remove(staging.path)
         raise ArchiveError(f"{source.path}: {error}") from error
-    return Extraction(
-        archive_xxh3=sums["xxh3"], archive_size=raw.position, sums=sums, n_skipped=n_skipped, **staging.count
-    )
+    return Extraction(archive_size=raw.position, sums=sums, n_skipped=n_skipped, **staging.count)
 
 
 def _require_whole_size(source: Source) -> None:
@@ -180,11 +198,11 @@ def read_archive(source: Source, raw: Raw, on_bytes: Callable[[int], None]) -> G
     `on_bytes` hears how many raw bytes were read since the last call, each byte once. Raises DamageError.
     """
     with source.path.open("rb") as file:
-        kind = find_format(file.read(TAR_BLOCK_BYTES))
+        kind = "zip" if source.parts or is_last_part(source.path) else find_format(file.read(TAR_BLOCK_BYTES))
     if kind == "zip":  # its directory stands at the end: two passes, the first for the sums
         for block in raw.blocks():
             on_bytes(len(block))
-        yield from zip_members(source.path)
+        yield from zip_members(*(part.path for part in source.files))
         return
     with closing(ahead(decoded(raw.blocks(), kind))) as feed:
         yield from tar_members(_told(feed, raw, on_bytes), ends_known=source.is_known)

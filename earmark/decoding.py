@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -95,12 +96,17 @@ def open_source(path: Path) -> Iterator[Source]:
 @contextlib.contextmanager
 def _held(data: bytes) -> Iterator[int]:
     """Give bytes in memory a descriptor of their own, on Linux without a file."""
-    memory = getattr(os, "memfd_create", None)
-    opened = open(memory("earmark"), "r+b", buffering=0) if memory else tempfile.TemporaryFile(buffering=0)
-    with opened as file:
-        file.write(data)
-        file.seek(0)
-        yield file.fileno()
+    if sys.platform == "linux":
+        descriptor = os.memfd_create("earmark")
+    else:
+        descriptor, name = tempfile.mkstemp(prefix="earmark-")
+        Path(name).unlink()
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(data)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

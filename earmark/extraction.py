@@ -11,9 +11,9 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,12 @@ class Extraction:
     """What an extraction did: counts of members, of files (n_written to n_completed add up to n_files), and bytes.
 
     `n_written` were not on disk, `n_resumed` lay complete in staging from an interrupted run, `n_matched` in the tree,
-    `n_completed` were cut short in the tree; `n_skipped` were left out by pattern and are in no other count.
+    `n_completed` were cut short in the tree; `n_skipped` were left out by pattern and are in no other count. `sums` are
+    those of each file of the archive.
     """
 
-    archive_xxh3: str = ""
     archive_size: int = 0
-    sums: Mapping[str, str] = field(default_factory=dict)
+    sums: Sequence[Mapping[str, str]] = ()
     n_members: int = 0
     n_files: int = 0
     n_written: int = 0

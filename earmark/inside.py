@@ -7,6 +7,7 @@
 A path is such a name only where a file stands in a folder's place, so no other file can bear it.
 """
 
+import bisect
 import contextlib
 import functools
 import re
@@ -90,10 +91,10 @@ def _group_of(file: Path, number: int, mtime_ns: int) -> tuple[int, int]:
     if file.suffix == ARROW:
         return 0, 0
     bounds = _bounds(file, mtime_ns)
-    for group, (first, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
-        if first <= number < end:
-            return group, first
-    raise BadAudioError("unreadable", f"expected a row {number:,}, got {bounds[-1]:,} rows", READER)
+    if number >= bounds[-1]:
+        raise BadAudioError("unreadable", f"expected a row {number:,}, got {bounds[-1]:,} rows", READER)
+    group = bisect.bisect_right(bounds, number) - 1
+    return group, bounds[group]
 
 
 @functools.lru_cache(maxsize=1)
@@ -106,5 +107,4 @@ def _group(file: Path, group: int, _mtime_ns: int) -> Any:
             column = table.read_all().column(COLUMN)
         else:
             column = table.read_row_group(group, columns=[f"{COLUMN}.{FIELD}"]).column(COLUMN)
-    whole = pyarrow.chunked_array([chunk.field(FIELD) for chunk in column.chunks], type=column.type.field(FIELD).type)
-    return whole
+    return pyarrow.chunked_array([chunk.field(FIELD) for chunk in column.chunks], type=column.type.field(FIELD).type)

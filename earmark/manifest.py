@@ -1,7 +1,8 @@
 """Manifest rows: one JSON object a recording, every number re-derivable from the receipts.
 
 {id, audio_path, audio_hash, duration, sample_rate, dataset, split, text, speaker_id, language, ...}; `duration` in
-seconds; paths relative to the catalog's folder; a field without a value is absent.
+seconds; paths relative to the catalog's folder; a field without a value is absent. `manifest.schema.json`, beside this
+module, describes every field.
 """
 
 from typing import Any

@@ -12,9 +12,10 @@ from earmark.hashing import digest
 from earmark.manifest import dump_row, make_row
 from earmark.project import Project
 from earmark.receipts import Receipt
-from earmark.shards import read_rows
+from earmark.shards import Row, read_rows
 from tasks import scan
 from tasks.quarantine import tables_of
+from tasks.report import LOG
 from tasks.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
 from tasks.standardize import audio_file, audio_folder, read_table
 
@@ -28,6 +29,7 @@ def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
     return {
         "stem": project.dataset(unit.dataset).manifest or unit.dataset,
         "folder": project.catalog.paths.manifests,
+        "per_split": project.dataset(unit.dataset).per_split,
         "format": project.catalog.standard.format,
         "below": project.relative(audio_folder(project, unit.dataset)),
         "labels": digest("labels", {shard: sealed["labels"] for shard, sealed in shards.items()}),
@@ -40,29 +42,50 @@ def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
 
 
 def manifest_path(project: Project, dataset: str, split: str | None) -> Path:
-    """Return `manifests/<stem>_<split>.jsonl`, or `<stem>.jsonl` for recordings without a split."""
-    stem = project.dataset(dataset).manifest or dataset
-    return project.manifests / (f"{stem}_{split}.jsonl" if split else f"{stem}.jsonl")
+    """Return `manifests/<stem>_<split>.jsonl`; `<stem>.jsonl` without a split, or where all go in one file."""
+    table = project.dataset(dataset)
+    stem = table.manifest or dataset
+    return project.manifests / (f"{stem}_{split}.jsonl" if split and table.per_split else f"{stem}.jsonl")
 
 
-def _rows(project: Project, dataset: str) -> Iterator[tuple[str | None, bytes, int]]:
-    """Yield split, line and samples of every good recording, shard by shard."""
-    form = project.catalog.standard.format
+def _good(project: Project, dataset: str) -> Iterator[tuple[Row, dict[str, Any], str]]:
+    """Yield every good recording, shard by shard: its row, what was made of it, and the path of its audio."""
     for shard in scan.shards_of(project, dataset):
         listed = read_rows(project.shard_list(dataset, shard))
         for row, made in zip(listed, read_table(project.table(dataset, shard)), strict=True):
             if "bad" not in made:
-                path = project.relative(audio_file(project, dataset, row.path))
-                yield row.split, dump_row(make_row(dataset, row, made, path, form)), made["n_samples"]
+                yield row, made, project.relative(audio_file(project, dataset, row.path))
+
+
+def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str | None, bytes, int]]:
+    """Yield split, line and samples of every good recording; stems that are not among them are added to `lost`."""
+    form = project.catalog.standard.format
+    stems: dict[str, dict[str, str]] | None = None
+    for row, made, path in _good(project, dataset):
+        line = make_row(dataset, row, made, path, form)
+        if "stems" in line:
+            if stems is None:  # read when the first mixture comes: most corpora have none
+                stems = {
+                    row.id: {"id": row.id, "audio_path": path, "audio_hash": made["audio_hash"]}
+                    for row, made, path in _good(project, dataset)
+                    if "stem" in row.labels
+                }
+            lost += [f"{row.id}: {name}" for name, wished in line["stems"].items() if wished not in stems]
+            found = {name: stems[wished] for name, wished in line["stems"].items() if wished in stems}
+            line = {name: value for name, value in line.items() if name != "stems"} | (
+                {"stems": found} if found else {}
+            )
+        yield row.split, dump_row(line), made["n_samples"]
 
 
 def _build(project: Project, unit: Unit) -> Built:
     dataset = unit.dataset
     before = receipt_of(project, unit)
     counts = {"rows": 0, "samples": 0}
+    lost: list[str] = []
     with contextlib.ExitStack() as stack:
         files: dict[Path, IO[bytes]] = {}
-        for split, line, n_samples in _rows(project, dataset):
+        for split, line, n_samples in _rows(project, dataset, lost):
             path = manifest_path(project, dataset, split)
             if path not in files:
                 temporary = stack.enter_context(publishing(path, project.scratch))
@@ -75,6 +98,9 @@ def _build(project: Project, unit: Unit) -> Built:
             f"{dataset}: not one good recording in it: nothing to write. All are listed, with reasons, in"
             f" {project.relative(project.quarantine(dataset))}."
         )
+    if lost:
+        counts["stems lost"] = len(lost)
+        LOG.note(f"{unit}: {len(lost):,} stems are not among the good recordings, so left out (such as {lost[0]})")
     for old in before.outputs["files"].values() if before else ():
         path = project.home / old["path"]
         if path not in files and not _claimed(project, dataset, path):  # a split or a stem that is no more

@@ -61,9 +61,9 @@ def _held(table: Any, group: int) -> Sequence[bool]:
     metadata = table.metadata.row_group(group)
     for index in range(metadata.num_columns):
         chunk = metadata.column(index)
-        if chunk.path_in_schema == f"{COLUMN}.{FIELD}" and chunk.statistics and chunk.statistics.has_null_count:
-            if chunk.statistics.null_count in (0, metadata.num_rows):
-                return [chunk.statistics.null_count == 0] * int(metadata.num_rows)
+        told = chunk.statistics
+        if chunk.path_in_schema == f"{COLUMN}.{FIELD}" and told and told.null_count in (0, metadata.num_rows):
+            return [told.null_count == 0] * int(metadata.num_rows)
     column = table.read_row_group(group, columns=[f"{COLUMN}.{FIELD}"]).column(COLUMN)
     return [flag for chunk in column.chunks for flag in chunk.field(FIELD).is_valid().to_pylist()]
 

@@ -1,13 +1,14 @@
 """From recordings to a pack: decoding, encoding and writing overlap; memory does not grow with the shard.
 
-Threads decode and compute log-mels some windows ahead; the encoder takes one batch after another; one thread writes.
+Threads decode and make the encoder's input some windows ahead; the encoder takes one batch after another; one thread
+writes.
 """
 
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from earmark import audio
-from earmark.encoders import Encoder, mel
+from earmark.encoders import Encoder, FrontEnd, mel
 from earmark.errors import BadAudioError, CorpusError
 from earmark.files import Scratch, remove, require_space, size_on_disk
 from earmark.packs import PackWriter
@@ -52,16 +53,16 @@ class _Chunk:
     last: bool
 
 
-_Mel = tuple[NDArray[np.float32], int]  # log-mel (frames, n_mels) of a window, rows that the encoder must give
+_Window = tuple[NDArray[np.float32], int]  # an encoder's input of one window, rows that the encoder must give
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A decoded chunk: its samples (n,) int16 and the log-mel of each of its windows."""
+    """A decoded chunk: its samples (n,) int16 and the encoder's input of each of its windows."""
 
     chunk: _Chunk
     samples: NDArray[np.int16]
-    mels: list[_Mel]
+    windows: list[_Window]
 
 
 def encode_pack(
@@ -70,8 +71,7 @@ def encode_pack(
     folder: Path,
     pack: str,
     *,
-    window: str,
-    n_mels: int,
+    front_end: FrontEnd,
     dtype: str,
     attributes: dict[str, Any],
     resampler: str,
@@ -91,11 +91,11 @@ def encode_pack(
         writer = stack.enter_context(PackWriter(folder, pack, hashes, n_frames, encoder.n_state, dtype, about, scratch))
         spool = stack.enter_context(_spool(scratch))
         chunks = _chunks(recordings, spool, resampler)
-        loaded = threaded_prefetch(lambda chunk: _load(chunk, n_mels, window, resampler), chunks, LOADERS, LOOKAHEAD)
+        loaded = threaded_prefetch(lambda chunk: _load(chunk, front_end, resampler), chunks, LOADERS, LOOKAHEAD)
         stack.enter_context(contextlib.closing(loaded))
         append = stack.enter_context(_appending(writer))
         for batch in _batches(_windows(loaded, on_done), encoder.batch):
-            encoded = encoder.encode(np.stack([mels for mels, _ in batch]))
+            encoded = encoder.encode(np.stack([window for window, _ in batch]))
             for frames, (_, rows) in zip(encoded, batch, strict=True):
                 append(frames[:rows])
     return size_on_disk(folder / pack), sum(n_frames)
@@ -151,19 +151,19 @@ def _decode(recording: Recording, resampler: str) -> Iterator[NDArray[np.int16]]
     yield from audio.canonical_blocks(recording.path, policy)
 
 
-def _load(chunk: _Chunk, n_mels: int, window: str, resampler: str) -> _Loaded:
-    """Decode a chunk and compute the log-mel of each of its windows."""
+def _load(chunk: _Chunk, front_end: FrontEnd, resampler: str) -> _Loaded:
+    """Decode a chunk with the context that the front end wants, and make the encoder's input of its windows."""
+    start = max(chunk.start - front_end.context, 0)
+    stop = min(chunk.stop + front_end.context, chunk.recording.n_samples)
     try:
-        samples = _samples(chunk, resampler)
+        samples = _samples(replace(chunk, start=start, stop=stop), resampler)
     except BadAudioError as error:
         raise CorpusError(
             f"{chunk.recording.path}: {error}: damaged since it was standardized. `doit verify` sets such files aside;"
             " then run again."
         ) from error
-    mels = []
-    for start, stop in mel.windows(len(samples)):
-        mels.append((mel.log_mel(samples[start:stop], n_mels, window), mel.n_output_frames(stop - start)))
-    return _Loaded(chunk, samples, mels)
+    own = slice(chunk.start - start, chunk.stop - start)
+    return _Loaded(chunk, samples[own], front_end.windows(samples, own.start, own.stop))
 
 
 def _samples(chunk: _Chunk, resampler: str) -> NDArray[np.int16]:
@@ -174,13 +174,13 @@ def _samples(chunk: _Chunk, resampler: str) -> NDArray[np.int16]:
     return np.concatenate(list(_decode(chunk.recording, resampler)))
 
 
-def _windows(loaded: Iterable[_Loaded], on_done: Callable[[int, float], None]) -> Iterator[_Mel]:
+def _windows(loaded: Iterable[_Loaded], on_done: Callable[[int, float], None]) -> Iterator[_Window]:
     """Yield windows in order, and hold each recording's samples against its audio hash on the way."""
     hasher = xxhash.xxh3_128()
     for item in loaded:
         chunk = item.chunk
         hasher.update(item.samples.tobytes())
-        yield from item.mels
+        yield from item.windows
         if chunk.last:
             _require_hash(chunk.recording, hasher.hexdigest())
             hasher.reset()
@@ -198,9 +198,9 @@ def _require_hash(recording: Recording, found: str) -> None:
         )
 
 
-def _batches(windows: Iterable[_Mel], size: int) -> Iterator[list[_Mel]]:
+def _batches(windows: Iterable[_Window], size: int) -> Iterator[list[_Window]]:
     """Group consecutive windows of equal shape, up to what the engine likes at once."""
-    batch: list[_Mel] = []
+    batch: list[_Window] = []
     for item in windows:
         if batch and (len(batch) >= size or item[0].shape != batch[0][0].shape):
             yield batch

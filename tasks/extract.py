@@ -4,16 +4,18 @@ import contextlib
 import fnmatch
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from earmark import adoption, archives, watch
+from earmark import adoption, archives, proof, watch
 from earmark.catalog import ArchiveTable
 from earmark.errors import AbsentError, ArchiveError, CorpusError
 from earmark.files import make_folder, publishing
-from earmark.hashing import stat_key
+from earmark.hashing import digest, stat_key
 from earmark.project import Project
 from earmark.receipts import Receipt, make_key, publish_receipt, read_receipt
+from tasks import tombstones
 from tasks.report import LOG
 from tasks.stage import Built, Stage, Unit, broken, seal
 
@@ -38,6 +40,7 @@ def require_present(project: Project, dataset: str) -> None:
         raise AbsentError(
             f"{project.relative(root)}: the root of {dataset} is missing or empty, yet it was there before: not"
             " mounted? Mount it, or take the dataset out of the catalog. Nothing of it is rebuilt or forgotten."
+            f" {tombstones.words(project, dataset)}".rstrip()
         )
     if not worked and not table.archives and not root.is_dir():
         raise CorpusError(f"{project.relative(root)}: no such folder: expected the files of {dataset} there.")
@@ -65,7 +68,31 @@ def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
 
 
 def _archive_inputs(archive: ArchiveTable) -> dict[str, Any]:
-    return {"size": archive.size, "sums": archive.sums, "nested": list(archive.nested), "skip": list(archive.skip)}
+    parts = {part.file: {"size": part.size, "sums": part.sums} for part in archive.parts}
+    own = {"size": archive.size, "sums": archive.sums, "nested": list(archive.nested), "skip": list(archive.skip)}
+    return own | ({"parts": parts} if parts else {})
+
+
+def archive_files(project: Project, dataset: str, archive: ArchiveTable) -> list[Path]:
+    """Return the files of an archive, in the order of their bytes: one, or those of a split zip."""
+    return [project.folder(dataset) / download.file for download in archive.downloads]
+
+
+def archive_stat(paths: list[Path]) -> list[int]:
+    """Return size, mtime and inode of each file of an archive. Raises OSError for one that is not there."""
+    found = (path.stat() for path in paths)
+    return [value for status in found for value in (status.st_size, status.st_mtime_ns, status.st_ino)]
+
+
+def archive_hash(hashes: list[str]) -> str:
+    """Return what stands for an archive's content: the hash of its one file, or a digest of those of its files."""
+    return hashes[0] if len(hashes) == 1 else digest("parts", hashes)
+
+
+def _known_hash(project: Project, paths: list[Path]) -> str | None:
+    """Return an archive's hash if no byte must be read for it."""
+    known = [project.memo.get(stat_key(path.stat())) for path in paths]
+    return archive_hash([found for found in known if found]) if all(known) else None
 
 
 def _require_archive(project: Project, dataset: str, archive: ArchiveTable) -> None:
@@ -86,12 +113,13 @@ def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
         problems.append("the tree is gone")
     for archive in project.dataset(unit.dataset).archives:
         part = read_receipt(project.receipt(NAME, unit.dataset, part_name(archive)))
-        path = project.folder(unit.dataset) / archive.file
-        if part is None and path.exists():
+        paths = archive_files(project, unit.dataset, archive)
+        there = all(path.exists() for path in paths)
+        if part is None and there:
             problems.append(f"{archive.file} arrived since the tree was adopted without it")
-        if part is None or not path.exists() or _stat(path) == part.outputs["archive_stat"]:
+        if part is None or not there or archive_stat(paths) == part.outputs["archive_stat"]:
             continue
-        if project.memo.get(stat_key(path.stat())) != part.outputs["archive_xxh3"]:
+        if _known_hash(project, paths) != part.outputs["archive_xxh3"]:
             problems.append(f"{archive.file} was replaced or touched: it must be read again")
     return problems
 
@@ -112,15 +140,17 @@ def _build(project: Project, unit: Unit) -> Built:
     members: dict[str, Any] = {}
     written, gone = 0, []
     for archive in table.archives:
-        if (project.folder(dataset) / archive.file).exists():
+        known = read_receipt(project.receipt(NAME, dataset, part_name(archive)))
+        there = [path.exists() for path in archive_files(project, dataset, archive)]
+        if all(there) or (any(there) and known is None):
             part, wrote = _extract(project, dataset, archive)
             written += wrote
+        elif known is None:
+            gone.append(archive.file)
+            continue
         else:
-            known = read_receipt(project.receipt(NAME, dataset, part_name(archive)))
-            if known is None:
-                gone.append(archive.file)
-                continue
             part = known
+            _require_members(project, dataset, archive, part)
         members[archive.file] = part.outputs["members"]
     if gone:
         members[TREE] = _adopt(project, dataset, gone).outputs["members"]
@@ -130,20 +160,25 @@ def _build(project: Project, unit: Unit) -> Built:
 
 def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Receipt, int]:
     """Extract one archive, or find that its receipt still holds; return the receipt and the bytes written."""
-    path, part = project.folder(dataset) / archive.file, part_name(archive)
+    paths, part = archive_files(project, dataset, archive), part_name(archive)
     where, inputs = project.receipt(NAME, dataset, part), _archive_inputs(archive)
     reusable = holds_files(project.root(dataset)) and not LOG.force
     key, known = make_key(f"{NAME}/archive", VERSION, inputs), read_receipt(where)
     if known is not None and known.key == key and not broken(project, [known.outputs["members"]]) and reusable:
-        same_stat = known.outputs["archive_stat"] == _stat(path)
-        if same_stat or project.memo.hash_file(path) == known.outputs["archive_xxh3"]:
+        same_stat = known.outputs["archive_stat"] == archive_stat(paths)
+        if same_stat or archive_hash([project.memo.hash_file(path) for path in paths]) == known.outputs["archive_xxh3"]:
             return known, 0
-    source = archives.Source(path, archive.size, archive.sums, tuple(archive.nested), tuple(archive.skip))
-    status, target = _stat(path), project.members(dataset, part)
+    *parts, last = (
+        archives.Source(path, download.size, download.sums)
+        for path, download in zip(paths, archive.downloads, strict=True)
+    )
+    source = replace(last, parts=tuple(parts), nested=tuple(archive.nested), skip=tuple(archive.skip))
+    there = [path for path in paths if path.exists()]  # what is missing of a split one, reading it says
+    status, target = archive_stat(there), project.members(dataset, part)
     label = f"{NAME}:{dataset} {archive.file}"
     with (
         publishing(target, project.scratch) as temporary,
-        LOG.progress(label, path.stat().st_size, unit="bytes") as bar,
+        LOG.progress(label, sum(path.stat().st_size for path in there), unit="bytes") as bar,
     ):
         made = archives.extract(
             source,
@@ -154,8 +189,9 @@ def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Rec
             on_bytes=bar.advance,
             memo=project.memo,
         )
-    project.memo.put([(stat_key(path.stat()), made.archive_xxh3)])
-    outputs = {"archive_stat": status, "archive_xxh3": made.archive_xxh3, "members": seal(project, target)}
+    hashes = [sums["xxh3"] for sums in made.sums]
+    project.memo.put([(stat_key(path.stat()), found) for path, found in zip(paths, hashes, strict=True)])
+    outputs = {"archive_stat": status, "archive_xxh3": archive_hash(hashes), "members": seal(project, target)}
     counts = {
         "members": made.n_members,
         "files": made.n_files,
@@ -171,6 +207,14 @@ def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Rec
     receipt = Receipt(f"{NAME}/archive", VERSION, key, inputs, outputs, counts, 0.0)
     publish_receipt(where, receipt, project.scratch)
     return receipt, made.written_bytes
+
+
+def _require_members(project: Project, dataset: str, archive: ArchiveTable, part: Receipt) -> None:
+    """Where `doit -a extract:<dataset>` cannot restore from an archive that was deleted, say what differs from it."""
+    again = tombstones.words(project, dataset) if LOG.force and f"{NAME}:{dataset}" in LOG.in_full else ""
+    members = project.home / part.outputs["members"]["path"]
+    for fault in proof.faults(members, project.folder(dataset), reading="changed", memo=project.memo) if again else ():
+        raise ArchiveError(f"{archive.file}: {fault}. {again}")
 
 
 def _adopt(project: Project, dataset: str, gone: list[str]) -> Receipt:
@@ -220,6 +264,7 @@ def _check_expectations(project: Project, dataset: str) -> int:
             raise CorpusError(
                 f"{where}: {project.relative(root)}: expected {count:,} files {pattern}, got {found[pattern]:,}."
                 " An archive is missing or incomplete, or the expectation is of another release."
+                f" {tombstones.words(project, dataset)}".rstrip()
             )
     return files
 
@@ -235,11 +280,6 @@ def _some_names(folder: Path) -> list[str]:
     with contextlib.suppress(OSError):
         return sorted(entry.name for entry in folder.iterdir())[:6]
     return []
-
-
-def _stat(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 STAGE = Stage(NAME, VERSION, _inputs, _intact, _build, _prepare)

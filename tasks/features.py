@@ -53,6 +53,8 @@ def _generated(project: Project) -> Path:
 def _model(project: Project, name: str) -> Path | None:
     """Return an encoder's model folder if it is on this disk, without asking the network."""
     model = encoder_table(project, name).model
+    if not model:
+        return None
     if model == GENERATED:
         return _generated(project) if _generated(project).is_dir() else None
     return weights.resolve_cached(model, project.home)
@@ -63,7 +65,10 @@ def identity(project: Project, name: str) -> dict[str, Any]:
 
     Raises UpstreamError while its model is not here, ModelError when it cannot be used.
     """
-    table, folder = encoder_table(project, name), _model(project, name)
+    table = encoder_table(project, name)
+    if table.kind == "f0":
+        return encoders.f0_identity(table.floor_hz, table.ceiling_hz, table.codec)
+    folder = _model(project, name)
     if folder is None:
         raise UpstreamError(f"model {table.model} is not here yet")
     shape = config.read_config(folder)
@@ -89,6 +94,9 @@ def _prepare(project: Project, unit: Unit) -> None:
     """Fetch or write the models that are not here yet."""
     for name in _encoders(project, unit.dataset):
         table = encoder_table(project, name)
+        if table.kind == "f0":
+            encoders.open_f0()
+            continue
         encoders.choose_engine(table.engine)
         if table.model == GENERATED:
             if not _generated(project).is_dir():
@@ -156,9 +164,7 @@ def _encode(project: Project, unit: Unit, name: str, rows: list[dict[str, Any]])
         for row in new
     ]
     table = encoder_table(project, name)
-    model = _model(project, name)
-    assert model is not None, "prepare() fetched it"
-    encoder = _opened(model, table.engine, table.precision, table.window)
+    encoder = _opened(_model(project, name), table.engine, table.precision, table.window)
     _say_untrained(project, name, table)
     held_here = digest("pack", [row["audio_hash"] for row in new])
     pack = f"{unit.dataset}-{unit.part}-{held_here[:8]}.zarr"
@@ -169,8 +175,7 @@ def _encode(project: Project, unit: Unit, name: str, rows: list[dict[str, Any]])
             encoder,
             folder / "packs",
             pack,
-            window=table.window,
-            n_mels=attributes["identity"]["mel"]["n_mels"],
+            front_end=encoders.front_end(attributes["identity"]),
             dtype=table.codec,
             attributes=attributes,
             resampler=project.catalog.standard.resampler,
@@ -183,7 +188,9 @@ def _encode(project: Project, unit: Unit, name: str, rows: list[dict[str, Any]])
 
 
 @functools.lru_cache(maxsize=2)
-def _opened(folder: Path, engine: str, precision: str, window: str) -> encoders.Encoder:
+def _opened(folder: Path | None, engine: str, precision: str, window: str) -> encoders.Encoder:
+    if folder is None:  # the one kind without a model, or prepare() would have fetched it
+        return encoders.open_f0()
     return encoders.open_encoder(folder, encoders.choose_engine(engine), precision, window)
 
 

@@ -1,4 +1,4 @@
-"""Whisper encoders: the same numbers from two engines, MLX and OpenVINO, behind one small protocol.
+"""Encoders: Whisper's, the same numbers from two engines, MLX and OpenVINO, and F0; behind one small protocol.
 
 Nothing heavy is imported here, so that a build tool may ask for names and identities at its start-up.
 """
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from earmark.errors import ModelError, near
+from earmark.errors import CatalogError, ModelError, near
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,14 +22,28 @@ if TYPE_CHECKING:
     from earmark.encoders.weights import WhisperConfig
 
 CODE_VERSION = 1  # raise it when our mel or encoder code changes the numbers: every feature is then computed anew
+F0_CODE_VERSION = 1
+F0_LOWEST_HZ, F0_HIGHEST_HZ = 20.0, 4000.0
+F0_FLOOR_HZ, F0_CEILING_HZ = 60.0, 1100.0  # from a low voice to a soprano's high c
 ENGINES = ("mlx", "openvino")
 PRECISIONS = ("float32", "float16", "bfloat16")
 WINDOWS = ("padded", "clip")
 MLX_CUDA_DISTRIBUTIONS = ("mlx-cuda-13", "mlx-cuda-12", "mlx-cuda")  # what the extras mlx[cuda13] etc. install
 
 
+class FrontEnd(Protocol):
+    """What makes an encoder's input of samples; `context` is how many samples around a window it looks at."""
+
+    @property
+    def context(self) -> int:
+        """Samples wanted on both sides, as far as the recording has them."""
+
+    def windows(self, samples: NDArray[np.int16], start: int, stop: int) -> list[tuple[NDArray[np.float32], int]]:
+        """Return the input of each 30 s window of samples[start:stop], and the number of rows that it must give."""
+
+
 class Encoder(Protocol):
-    """A Whisper encoder, ready to run."""
+    """An encoder, ready to run; the front end that belongs to it makes its input."""
 
     @property
     def n_state(self) -> int:
@@ -41,7 +55,7 @@ class Encoder(Protocol):
 
     @property
     def engine(self) -> str:
-        """`mlx` or `openvino`."""
+        """`mlx`, `openvino` or `praat`."""
 
     @property
     def version(self) -> str:
@@ -113,6 +127,46 @@ def open_encoder(folder: Path, engine: str, precision: str, window: str) -> Enco
 
     build = mlx_engine.build if chosen == "mlx" else openvino_engine.build
     return build(weights.load(folder), precision, window)
+
+
+def open_f0() -> Encoder:
+    """Return the encoder of kind "f0". Raises ModelError where its library is not installed."""
+    from earmark.encoders import f0
+
+    return f0.build()
+
+
+def front_end(identity: dict[str, Any]) -> FrontEnd:
+    """Return the front end that an identity names."""
+    from earmark.encoders import f0, mel
+
+    if identity["kind"] == "f0":
+        return f0.Pitch(identity["floor_hz"], identity["ceiling_hz"])
+    return mel.LogMel(identity["mel"]["n_mels"], identity["window"])
+
+
+def f0_range(floor_hz: float | None, ceiling_hz: float | None, where: str = "the catalog") -> tuple[float, float]:
+    """Return the frequencies between which F0 is looked for. Raises CatalogError for what no analysis can have."""
+    floor, ceiling = floor_hz or F0_FLOOR_HZ, ceiling_hz or F0_CEILING_HZ
+    if not F0_LOWEST_HZ <= floor < ceiling <= F0_HIGHEST_HZ:
+        raise CatalogError(
+            f"{where}: floor_hz, ceiling_hz: expected {F0_LOWEST_HZ:g} <= floor_hz < ceiling_hz <= {F0_HIGHEST_HZ:g},"
+            f" got {floor:g} and {ceiling:g}."
+        )
+    return floor, ceiling
+
+
+def f0_identity(floor_hz: float | None, ceiling_hz: float | None, codec: str) -> dict[str, Any]:
+    """Return all that names the numbers of an encoder of kind "f0"; Praat's version is recorded, not keyed."""
+    floor, ceiling = f0_range(floor_hz, ceiling_hz)
+    return {
+        "kind": "f0",
+        "method": "praat autocorrelation",
+        "floor_hz": floor,
+        "ceiling_hz": ceiling,
+        "codec": codec,
+        "code": F0_CODE_VERSION,
+    }
 
 
 def identity(weights: str, config: WhisperConfig, *, window: str, precision: str, codec: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ log10 with a floor of 1e-10 and of 8 decades below the loudest value of the wind
 """
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -40,6 +41,22 @@ def n_output_frames(n_samples: int) -> int:
     A window is a whole number of strides, so the sum over a recording's windows is the same number.
     """
     return -(-n_samples // STRIDE)
+
+
+@dataclass(frozen=True)
+class LogMel:
+    """The front end of a Whisper encoder: each 30 s window alone, with nothing around it."""
+
+    n_mels: int
+    window: str
+    context: int = 0
+
+    def windows(self, samples: NDArray[np.int16], start: int, stop: int) -> list[tuple[NDArray[np.float32], int]]:
+        """Return the log-mel of each window of samples[start:stop], (frames, n_mels), and the rows it must give."""
+        return [
+            (log_mel(samples[start + first : start + last], self.n_mels, self.window), n_output_frames(last - first))
+            for first, last in windows(stop - start)
+        ]
 
 
 def log_mel(samples: NDArray[np.int16], n_mels: int, window: str) -> NDArray[np.float32]:

@@ -1,0 +1,94 @@
+"""Fundamental frequency by Praat's autocorrelation method: one row for each row of a Whisper encoder, 50 a second.
+
+Row i, (f0_hz, strength) float32, describes samples [320 i, 320 i + 320): the analysis window of 3 / floor_hz seconds is
+centred on them. f0_hz is 0 where the sound is unvoiced; strength is the height of the autocorrelation's peak, 0 to 1.
+Windows of 30 s, with 1 s of sound around them, are analysed alone: Praat compares loudness within what it is given.
+Source: P. Boersma, "Accurate short-term analysis of the fundamental frequency ..." (IFA Proceedings 17, 1993), in the
+implementation of Praat itself (parselmouth), with Praat's standard costs.
+"""
+
+import importlib.util
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.encoders.mel import INT16_SCALE, RATE_HZ, STRIDE, windows
+from earmark.errors import ModelError
+
+N_VALUES = 2  # f0_hz, strength
+CONTEXT_SAMPLES = RATE_HZ  # sound around a window of 30 s
+PERIODS = 3  # periods of the floor frequency in an analysis window: Praat's choice for this method
+SPARE = STRIDE // 4  # samples added so that Praat counts as many frames as are wanted; two frames lie 320 apart
+
+
+@dataclass(frozen=True)
+class Pitch:
+    """The front end: samples to rows of (f0_hz, strength)."""
+
+    floor_hz: float
+    ceiling_hz: float
+    context: int = CONTEXT_SAMPLES
+
+    def windows(self, samples: NDArray[np.int16], start: int, stop: int) -> list[tuple[NDArray[np.float32], int]]:
+        """Return the rows of each 30 s window of samples[start:stop], (n, 2) float32, and n; the rest is context."""
+        found = []
+        for first, last in windows(stop - start):
+            rows = self._rows(samples, start + first, start + last)
+            found.append((rows, len(rows)))
+        return found
+
+    def _rows(self, samples: NDArray[np.int16], start: int, stop: int) -> NDArray[np.float32]:
+        """Analyse one window within its context; frames are laid out so that some fall on the wished places."""
+        n_rows = -(-(stop - start) // STRIDE)
+        rows_before = min(start, self.context) // STRIDE
+        rows_after = -(-min(len(samples) - stop, self.context) // STRIDE) if stop < len(samples) else 0
+        n_all = rows_before + n_rows + rows_after
+        # Praat centres its frames in the sound: silence is put around it until frame 0 is centred on row 0
+        reach = PERIODS * RATE_HZ / self.floor_hz
+        length = round((n_all - 1) * STRIDE + reach + SPARE)
+        lead = round((length - (n_all - 1) * STRIDE) / 2 - STRIDE / 2)
+        first = start - rows_before * STRIDE
+        sound = np.zeros(length)
+        heard = samples[max(first - lead, 0) : first - lead + length]
+        at = max(lead - first, 0)
+        sound[at : at + len(heard)] = heard * float(INT16_SCALE)
+        values = self._analyse(sound)
+        assert len(values) == n_all, (len(values), n_all)
+        return values[rows_before : rows_before + n_rows]
+
+    def _analyse(self, sound: NDArray[np.float64]) -> NDArray[np.float32]:
+        import parselmouth
+
+        pitch = parselmouth.Sound(sound, RATE_HZ).to_pitch_ac(
+            time_step=STRIDE / RATE_HZ, pitch_floor=self.floor_hz, pitch_ceiling=self.ceiling_hz
+        )
+        chosen = pitch.selected_array
+        return np.stack([chosen["frequency"], chosen["strength"]], axis=1).astype(np.float32)
+
+
+class Rows:
+    """The encoder of a front end that is all there is: rows pass as they are."""
+
+    n_state = N_VALUES
+    batch = 1
+    engine = "praat"
+
+    def __init__(self) -> None:
+        import parselmouth
+
+        self.version = f"parselmouth {parselmouth.__version__}, Praat {parselmouth.PRAAT_VERSION}"
+
+    def encode(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the rows, (1, n, 2)."""
+        return windows
+
+
+def build() -> Rows:
+    """Return the encoder. Raises ModelError where parselmouth is not installed."""
+    if importlib.util.find_spec("parselmouth") is None:
+        raise ModelError(
+            'encoder of kind "f0": not installed: expected the package praat-parselmouth (GPL-3.0), found none.'
+            " Install it: `uv sync --extra f0`."
+        )
+    return Rows()

@@ -21,7 +21,7 @@ from earmark.hashing import BLOCK_BYTES, Hasher, HashMemo, new_hasher
 from earmark.members import DamageError, Member
 from earmark.names import safe_path
 from earmark.tars import TAR_BLOCK_BYTES, tar_members
-from earmark.zips import is_last_part, zip_members
+from earmark.zips import SPLIT_MARK, is_last_part, zip_members
 
 MAX_NESTING = 5  # archives inside each other
 
@@ -31,8 +31,8 @@ class Source:
     """One archive of a dataset, as the catalog names it.
 
     `size` and `sums` (by algorithm: md5, sha256, xxh3) are what its publisher says; `nested` are patterns of base names
-    of members that are archives themselves, `skip` patterns of member paths that are left out. Of a zip that is split
-    over several files, this is the last and `parts` are the others, in order.
+    of members that are archives themselves, `skip` patterns of member paths that are left out. Of an archive that was
+    cut in several files, or a split zip, this is the last and `parts` are the others, in order.
     """
 
     path: Path
@@ -197,8 +197,9 @@ def read_archive(source: Source, raw: Raw, on_bytes: Callable[[int], None]) -> G
 
     `on_bytes` hears how many raw bytes were read since the last call, each byte once. Raises DamageError.
     """
-    with source.path.open("rb") as file:
-        kind = "zip" if source.parts or is_last_part(source.path) else find_format(file.read(TAR_BLOCK_BYTES))
+    with source.files[0].path.open("rb") as file:
+        head = file.read(TAR_BLOCK_BYTES)
+    kind = "zip" if head.startswith(SPLIT_MARK) or is_last_part(source.path) else find_format(head)
     if kind == "zip":  # its directory stands at the end: two passes, the first for the sums
         for block in raw.blocks():
             on_bytes(len(block))

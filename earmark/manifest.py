@@ -1,16 +1,18 @@
 """Manifest rows: one JSON object a recording, every number re-derivable from the receipts.
 
 {id, audio_path, audio_hash, duration, sample_rate, dataset, split, text, speaker_id, language, ...}; `duration` in
-seconds; paths relative to the catalog's folder; a field without a value is absent. `manifest.schema.json`, beside this
-module, describes every field.
+seconds; paths relative to the catalog's folder; a field without a value is absent. SCHEMA describes every field.
 """
 
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from earmark.shards import Row
 from earmark.standard import RATE_HZ
+
+SCHEMA = Path(__file__).with_name("manifest.schema.json")
 
 
 def make_row(dataset: str, row: Row, made: dict[str, Any], audio_path: str, form: str) -> dict[str, Any]:

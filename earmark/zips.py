@@ -23,6 +23,7 @@ from earmark.errors import ArchiveError
 from earmark.hashing import BLOCK_BYTES
 from earmark.members import DamageError, Kind, Member
 
+SPLIT_MARK = b"PK\7\x08"  # what the first file of a split zip begins with (section 8.5.3)
 END_BYTES = 22  # a zip's end record, without its comment
 LINK_BYTES = 4096  # longest link target that systems take
 ZIP_ENCRYPTED, ZIP_UTF8 = 0x1, 0x800  # bits of a member's flags
@@ -31,7 +32,7 @@ ZIP64_DISKS = 0xFFFF  # the number of files stands in the zip64 record, which sa
 
 
 def zip_members(*paths: Path) -> Iterator[Member]:
-    """Yield the members of a zip in the order of its directory; of a split one, `paths` are the files in order.
+    """Yield the members of a zip in the order of its directory; of a split or cut one, `paths` are the files in order.
 
     Raises DamageError; ArchiveError for members that are encrypted or packed in an unsupported way.
     """
@@ -105,7 +106,7 @@ def _place_members(archive: zipfile.ZipFile, last: Path, starts: list[int]) -> N
         file.seek(-END_BYTES - len(archive.comment), os.SEEK_END)
         end = file.read(END_BYTES)
     n_before, directory_in, n_named = (*struct.unpack("<HH", end[4:8]), len(starts) - 2)
-    if n_before == n_named == 0 or n_before == ZIP64_DISKS:
+    if n_before in {0, ZIP64_DISKS}:  # one zip, though its bytes may have been cut in several files
         return
     if n_before != n_named:
         raise ArchiveError(

@@ -1,9 +1,10 @@
 import hashlib
+import itertools
 import random
 import struct
 
 import pytest
-from archive_samples import FEW, NOISE, Place, contents, fresh_place, zip_bytes
+from archive_samples import FEW, FORMATS, NOISE, PACKED, Place, contents, fresh_place, zip_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ def split(data, cuts):
     body, entries = MARK + data[:directory], bytearray(data[directory:end])
     edges = [0, *sorted({max(len(MARK), int(cut * len(body))) for cut in cuts}), len(body)]
     edges = sorted(set(edges))
-    pieces = [body[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
+    pieces = [body[start:stop] for start, stop in itertools.pairwise(edges)]
     at = 0
     while at < len(entries):
         name, extra, comment = struct.unpack("<HHH", entries[at + 28 : at + 34])
@@ -55,6 +56,18 @@ def test_split_zip_gives_back_its_tree_wherever_it_is_cut(cuts):
         assert contents(place.tree) == NOISE
         assert [sums["md5"] for sums in made.sums[:-1]] == [hashlib.md5(piece).hexdigest() for piece in pieces[:-1]]
         assert made.archive_size == sum(map(len, pieces))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@settings(deadline=None, max_examples=15)
+@given(cuts=st.lists(st.floats(0, 1), min_size=1, max_size=4))
+def test_archive_cut_in_pieces_of_bytes_gives_back_its_tree(kind, cuts):
+    data = PACKED[kind]
+    edges = sorted({0, 600, *(600 + int(cut * (len(data) - 1200)) for cut in cuts), len(data)})
+    pieces = [data[start:stop] for start, stop in itertools.pairwise(edges)]
+    with fresh_place() as place:
+        place.extract(**sources(place, pieces))
+        assert contents(place.tree) == NOISE
 
 
 @pytest.fixture

@@ -105,8 +105,8 @@ def join(paths: Iterable[str], labels: Mapping[str, tuple[str, T]]) -> Iterator[
             yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id")
 
 
-def once(items: Iterable[Recording | Finding]) -> Iterator[Recording | Finding]:
-    """Pass items on, a recording whose id came before as a finding.
+def once(items: Iterable[Recording | Finding], kind: str = REPEATED_ID) -> Iterator[Recording | Finding]:
+    """Pass items on, a recording whose id came before as a finding of a kind.
 
     Holds every id in memory (about 0.1 kB each): for corpora of up to a few million recordings.
     """
@@ -114,7 +114,7 @@ def once(items: Iterable[Recording | Finding]) -> Iterator[Recording | Finding]:
     for item in items:
         if isinstance(item, Recording):
             if item.id in seen:
-                yield Finding(REPEATED_ID, item.path, f"{item.id}: a recording with this id came before")
+                yield Finding(kind, item.path, f"{item.id}: a recording with this id came before")
                 continue
             seen.add(item.id)
         yield item

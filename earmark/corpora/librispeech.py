@@ -4,38 +4,59 @@
     <split>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac
     <split>/<speaker>/<chapter>/<speaker>-<chapter>.trans.txt        <id> <TEXT>
     <split>/<speaker>/<chapter>/<speaker>-<chapter>.alignment.txt    <id> "<,words,>" "<ends,in,seconds>"
+    <split>/<speaker>/<chapter>/<id>.TextGrid                        tiers `words` and `phones`
 
 Where the alignment files are merged into the tree, a recording has `words`; an empty word there is silence.
-Source: OpenSLR 12 and 31; the word alignments of CorentinJ. Holds the speakers, all ids, and one chapter in memory.
+A TextGrid gives `words` and `phonemes`. Option `alignments`: a folder, relative to the root, that holds TextGrids in
+the same folders as the tree; those in the tree come before them. Where both alignments know an utterance, the words are
+the TextGrid's, so that words and phonemes are of one alignment. Its unknown words and the phone `spn` (a word that was
+not phonemised) are passed on as they stand, silence is not. Utterances without an alignment are normal.
+Source: OpenSLR 12 and 31; the alignments of CorentinJ, and of Zenodo record 2619474.
+Holds the speakers, all ids, and one chapter in memory.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from earmark.corpora import LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording, check_options
-from earmark.corpora._labels import Row, bad_line, collect, gender, join, lines, once, present
-from earmark.corpora._tree import is_audio, split_folders, walk
+from earmark.corpora._labels import bad_line, collect, gender, join, lines, once, present
+from earmark.corpora._textgrid import read_tiers
+from earmark.corpora._trans import rows, transcripts
+from earmark.corpora._tree import is_audio, listing, split_folders, walk
+from earmark.errors import CatalogError, CorpusError
 
-VERSION = 1
+VERSION = 2
 
-Word = dict[str, float | str]
-T = TypeVar("T")
+TEXTGRID = ".TextGrid"
+TIERS = {"words": ("words", "word"), "phones": ("phonemes", "phoneme")}  # tier -> label, key of its items
+SILENCE = frozenset({"", "sil", "sp"})
+
+Item = dict[str, float | str]
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings in the order of their paths; `split` from the folder, `subset` is the folder's name."""
-    check_options("librispeech", options)
-    return once(_recordings(root, options.language))
+    check_options("librispeech", options, ("alignments",))
+    alignments = options.options.get("alignments")
+    if alignments is not None and (not isinstance(alignments, str) or not alignments):
+        raise CatalogError(
+            f'corpus "librispeech": wrong option: expected alignments = "<folder>", got {alignments!r}.'
+            " Correct the dataset's options in the catalog."
+        )
+    return once(_recordings(root, options.language, alignments))
 
 
-def _recordings(root: Path, language: str | None) -> Iterator[Recording | Finding]:
+def _recordings(root: Path, language: str | None, alignments: str | None) -> Iterator[Recording | Finding]:
     splits = split_folders(root)
+    if alignments:
+        split_folders(root / alignments)  # raises where they are not
     genders = dict(_speakers(root / "SPEAKERS.TXT"))
     for subset, split in splits:
         for folder, files in walk(root, subset):
-            texts, repeated = collect(_rows(root, folder, files, ".trans.txt", _text))
-            words, again = collect(_rows(root, folder, files, ".alignment.txt", _words))
+            texts, repeated = collect(transcripts(root, folder, files))
+            words, again = collect(rows(root, folder, files, ".alignment.txt", _words))
+            grids = _grids(root, folder, files, alignments)
             yield from (*repeated, *again)
             for item in join((f"{folder}/{name}" for name in files if is_audio(name)), texts):
                 if isinstance(item, Finding):
@@ -50,39 +71,23 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
                     "gender": genders.get(speaker),
                 }
                 labels |= {"language": language, "subset": subset, "words": words.get(name, ("", None))[1]}
+                labels |= _aligned(root / grids[name]) if name in grids else {}
                 yield Recording(name, path, split, present(labels))
-            yield from _only_aligned(texts, words)
+            aligned = [(name, where) for name, (where, _) in words.items()]
+            yield from _only_aligned(texts, [*aligned, *grids.items()])
 
 
-def _only_aligned(texts: Mapping[str, Any], words: Mapping[str, tuple[str, Any]]) -> Iterator[Finding]:
+def _only_aligned(texts: dict[str, Any], aligned: Iterable[tuple[str, str]]) -> Iterator[Finding]:
     """Yield a finding for each alignment that its chapter's transcript lacks.
 
     Chapters without any transcript are passed over: the alignments cover every split, downloaded or not.
     """
-    for name, (where, _) in words.items():
+    for name, where in aligned:
         if texts and name not in texts:
             yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: aligned, but not in the transcript")
 
 
-def _rows(
-    root: Path, folder: str, files: list[str], ending: str, parse: Callable[[Path, int, str], T]
-) -> Iterator[Row[T]]:
-    """Yield the rows of a chapter's label files; the id is what stands before the first space."""
-    for name in files:
-        if name.endswith(ending):
-            path = root / folder / name
-            for number, line in lines(path):
-                key, space, rest = line.partition(" ")
-                if not space or key.count("-") != 2:
-                    raise bad_line(path, number, "<speaker>-<chapter>-<number>, one space, and text", line)
-                yield key, f"{folder}/{name}:{number}", parse(path, number, rest)
-
-
-def _text(path: Path, number: int, rest: str) -> str:
-    return rest
-
-
-def _words(path: Path, number: int, rest: str) -> list[Word]:
+def _words(path: Path, number: int, rest: str) -> list[Item]:
     """Return [{"start", "end", "word"}, ...] in seconds; an item starts where the one before it ends."""
     quoted = rest.strip().split('"')
     texts, ends = (quoted[1].split(","), quoted[3].split(",")) if len(quoted) == 5 else ([], [])
@@ -94,6 +99,34 @@ def _words(path: Path, number: int, rest: str) -> list[Word]:
         raise bad_line(path, number, '"words" "end times", two quoted lists of one length', rest)
     spans = zip(times, times[1:], texts, strict=False)
     return [{"start": start, "end": end, "word": word} for start, end, word in spans if word]
+
+
+def _grids(root: Path, folder: str, files: list[str], alignments: str | None) -> dict[str, str]:
+    """Return {id: path below the root} of a chapter's TextGrids."""
+    merged = {name.removesuffix(TEXTGRID): f"{folder}/{name}" for name in files if name.endswith(TEXTGRID)}
+    apart = f"{alignments}/{folder}"
+    if not alignments or not (root / apart).is_dir():
+        return merged
+    names = [name for name in listing(root / apart)[1] if name.endswith(TEXTGRID)]
+    return {name.removesuffix(TEXTGRID): f"{apart}/{name}" for name in names} | merged
+
+
+def _aligned(path: Path) -> dict[str, list[Item]]:
+    """Return `words` and `phonemes` of one utterance, [{"start", "end", "word" or "phoneme"}, ...] in seconds."""
+    tiers = {tier.name: tier.intervals for tier in read_tiers(path) if tier.name in TIERS}
+    if not tiers:
+        raise CorpusError(
+            f"{path}: no alignment: expected a tier words or phones, got neither. Extract the archive again."
+        )
+    return {
+        label: [
+            {"start": item.start, "end": item.end, key: item.text}
+            for item in tiers[tier]
+            if item.text.strip() not in SILENCE
+        ]
+        for tier, (label, key) in TIERS.items()
+        if tier in tiers
+    }
 
 
 def _speakers(path: Path) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@
     train/limited_supervision/{9hr,1hr/<fold>}/handles.txt           ids
 
 The second part of an id is a LibriVox book (`book_id`), not a chapter. A speaker of metainfo.txt need not have audio.
+Texts go through as they are; `defects` names those that hold boilerplate of the scanned book.
 Source: OpenSLR 94. Holds in memory one speaker's texts, the ids of dev and test, and where each speaker's lines stand:
 24 bytes for each unbroken run of one speaker's lines, so 0.3 GB at worst (English, lines in random order).
 """
@@ -14,7 +15,7 @@ import io
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
@@ -30,8 +31,9 @@ from earmark.corpora._labels import Row, bad_line, collect, decode_line, gender,
 from earmark.corpora._tree import audio_files, is_audio, layout_error, listing, split_folders, stem
 from earmark.errors import CorpusError
 
-VERSION = 1
+VERSION = 2  # 1 -> 2: defects of the text
 
+BOILERPLATE = "content from google book search"  # of the scan, where it got into Spanish texts
 ROW_FORM = "<speaker>_<book>_<number>, a tab, and text"
 
 Runs = dict[str, "array[int]"]  # speaker -> first byte, byte after the last, first line number; for each run
@@ -64,8 +66,10 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
             if not last:
                 earlier.add(name)
             speaker, book, _ = name.split("_")
-            labels = {"text": text, "speaker_id": speaker, "book_id": book, "gender": genders.get(speaker)}
-            labels |= {"language": language, "subset": subsets.get(name)}
+            labels: dict[str, Any] = {"text": text, "speaker_id": speaker, "book_id": book, "language": language}
+            labels |= {"gender": genders.get(speaker), "subset": subsets.get(name)}
+            if BOILERPLATE in text:
+                labels["defects"] = ["text of the scan, not of the book"]
             yield Recording(name, path, split, present(labels))
 
 

@@ -1,0 +1,136 @@
+"""NXT annotations of a meeting corpus: who takes part, and each one's words and segments, an XML file each.
+
+    <meeting observation="ES2002a"><speaker nxt_agent="A" channel="0" global_name="FEE005"/></meeting>
+    <w nite:id="ES2002a.A.words0" starttime="77.44" endtime="77.74" [punc="true"]>Hi</w>
+    <segment nite:id transcriber_start="77.4" transcriber_end="79.1">
+        <nite:child href="ES2002a.A.words.xml#id(ES2002a.A.words0)..id(ES2002a.A.words7)"/></segment>
+
+Files say their own encoding (ISO-8859-1). External entities are not read. Times in seconds. Source: AMI, 1.6.2.
+"""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from earmark.errors import CorpusError
+
+ID = "{http://nite.sourceforge.net/}id"
+HREF = re.compile(r"[^#]+#id\(([^)]+)\)(?:\.\.id\(([^)]+)\))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who stands behind an agent's letter in one meeting; `name` is the same in all meetings."""
+
+    agent: str
+    name: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What an agent says or does; `text` is None for what is no word, the times for what has none."""
+
+    id: str
+    text: str | None
+    start: float | None
+    end: float | None
+    punctuation: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of one agent's speech; `text` is empty where no word is in it."""
+
+    start: float
+    end: float
+    text: str
+
+
+def read_speakers(path: Path) -> dict[str, list[Speaker]]:
+    """Return the speakers of each meeting. Raises CorpusError."""
+    meetings: dict[str, list[Speaker]] = {}
+    for meeting in _elements(path, "meeting"):
+        speakers = [
+            Speaker(_attribute(path, part, "nxt_agent"), _attribute(path, part, "global_name"), part.get("channel", ""))
+            for part in meeting
+            if _name(part) == "speaker"
+        ]
+        meetings[_attribute(path, meeting, "observation")] = speakers
+    return meetings
+
+
+def read_tokens(path: Path) -> list[Token]:
+    """Return what a words file holds, in its order. Raises CorpusError."""
+    found = []
+    for part in _root(path):
+        text = part.text if _name(part) == "w" else None
+        start, end = (None if part.get(name) is None else _time(path, part, name) for name in ("starttime", "endtime"))
+        found.append(Token(_attribute(path, part, ID), text, start, end, part.get("punc") == "true"))
+    return found
+
+
+def read_segments(path: Path, tokens: list[Token]) -> Iterator[Segment]:
+    """Yield the segments of one agent, their texts from the agent's tokens. Raises CorpusError."""
+    places = {token.id: index for index, token in enumerate(tokens)}
+    for part in _elements(path, "segment"):
+        said: list[Token] = []
+        for child in part:
+            match = HREF.fullmatch(child.get("href", ""))
+            first, last = (match[1], match[2] or match[1]) if match else ("", "")
+            if first not in places or last not in places:
+                raise _broken(path, f"segment {part.get(ID)}", "a range of ids of the words file", child.get("href"))
+            said += tokens[places[first] : places[last] + 1]
+        start, end = (_time(path, part, name) for name in ("transcriber_start", "transcriber_end"))
+        yield Segment(start, end, _spoken(said))
+
+
+def _spoken(tokens: list[Token]) -> str:
+    """Return words with blanks between, punctuation without one before it."""
+    words = [token for token in tokens if token.text]
+    return "".join(f"{'' if token.punctuation else ' '}{token.text}" for token in words).lstrip(" ")
+
+
+def _root(path: Path) -> ET.Element:
+    try:
+        with path.open("rb") as file:  # bytes: the XML declaration tells the encoding
+            return ET.parse(file).getroot()  # noqa: S314 - expat bounds entities and reads no external one
+    except ET.ParseError as error:
+        raise CorpusError(
+            f"{path}:{error.position[0]}: broken label file: expected XML, got: {error}. Extract the archive again."
+        ) from error
+    except OSError as error:
+        raise CorpusError(
+            f"{path}: label file cannot be read: expected a readable file, got: {error.strerror}."
+            " Extract the archive again."
+        ) from error
+
+
+def _elements(path: Path, name: str) -> Iterator[ET.Element]:
+    return (part for part in _root(path).iter() if _name(part) == name)
+
+
+def _name(part: ET.Element) -> str:
+    return part.tag.rpartition("}")[2]
+
+
+def _attribute(path: Path, part: ET.Element, name: str) -> str:
+    value = part.get(name)
+    if not value:
+        raise _broken(path, f"{_name(part)} {part.get(ID, '')}", f"an attribute {name.rpartition('}')[2]}", value)
+    return value
+
+
+def _time(path: Path, part: ET.Element, name: str) -> float:
+    try:
+        return float(part.get(name, ""))
+    except ValueError:
+        raise _broken(path, f"{_name(part)} {part.get(ID, '')}", f"seconds in {name}", part.get(name)) from None
+
+
+def _broken(path: Path, what: str, expected: str, got: str | None) -> CorpusError:
+    return CorpusError(
+        f"{path}: {what.strip()}: broken label: expected {expected}, got {got!r}. Extract the archive again."
+    )

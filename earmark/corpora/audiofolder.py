@@ -1,0 +1,208 @@
+"""A home-made folder of recordings, as Hugging Face's audiofolder reads it, told by what is there, in this order:
+
+    metadata.csv, .jsonl or .parquet    in any folder: `file_name` (or one column *_file_name) is a path below that
+                                        folder; columns named as labels become labels, others `extra`
+    [<split>/]<class>/<name>.wav        two or more class folders at one depth: option `label` (default "sound_class")
+    [<split>/]<name>.wav                recordings without a label
+
+Where a table is, folder names give no label, and sound that no table lists is a finding. Splits: keywords in the names
+of folders (see `_splits`), or where no folder has one, in those of files; or a column `split`. With the option
+`splits = false` names tell none, so that a class or a speaker may be called dev. An id is the path without extension.
+Unlike there, a name without a keyword has no split, .m4a and .aac count as sound, and zips and the `configs` of
+README.md are not read. Source: huggingface/datasets, folder_based_builder and data_files. Holds all paths in memory.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from earmark.corpora import (
+    AUDIO_WITHOUT_LABEL,
+    LABEL_WITHOUT_AUDIO,
+    REFUSED,
+    REPEATED_ID,
+    Finding,
+    ReaderOptions,
+    Recording,
+    check_options,
+)
+from earmark.corpora._columns import LABELS, labels_of
+from earmark.corpora._csv import csv_rows
+from earmark.corpora._json import json_object
+from earmark.corpora._labels import bad_line, lines, once
+from earmark.corpora._splits import split_of_name
+from earmark.corpora._tables import columns_of, table_rows
+from earmark.corpora._tree import is_audio, layout_error, listing, walk
+from earmark.errors import CatalogError, CorpusError, near
+
+VERSION = 1
+
+TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+LAYOUTS = (
+    "a folder with metadata.csv or metadata.jsonl, or with two or more class folders at one depth (folders called as"
+    " splits are none, unless options = { splits = false }), or with sound files alone"
+)
+KEY = "file_name"
+DRIVE = re.compile(r"[A-Za-z]:[/\\]")
+
+SplitOf = Callable[[str], str | None]
+
+
+def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
+    """Yield the recordings in the order of the tables' lines, or of their paths."""
+    check_options("audiofolder", options, ("label", "splits"))
+    label, keywords = options.options.get("label", "sound_class"), options.options.get("splits", True)
+    if label not in LABELS:
+        hint = near(str(label), LABELS)
+        raise _wrong_option(f"label: expected the name of a label such as emotion, got {label!r}{hint}")
+    if not isinstance(keywords, bool):
+        raise _wrong_option(f"splits: expected true or false, got {keywords!r}")
+    return once(_recordings(root, options.language, label, keywords))
+
+
+def _wrong_option(what: str) -> CatalogError:
+    return CatalogError(f'corpus "audiofolder": wrong option {what}. Correct the dataset\'s options in the catalog.')
+
+
+def _recordings(root: Path, language: str | None, label: str, keywords: bool) -> Iterator[Recording | Finding]:
+    files = [f"{folder}/{name}" if folder else name for folder, names in walk(root) for name in names]
+    sounds = [path for path in files if is_audio(path)]
+    tables = [path for path in files if path.rpartition("/")[2] in TABLES]
+    top = [name for names in listing(root) for name in names]
+    if any(path.rpartition("/")[2] == "wav.scp" for path in files):
+        raise layout_error(root, f'{LAYOUTS}; wav.scp is the mark of corpus = "kaldi"', top)
+    split_of = _split_rule(sounds, keywords)
+    if tables:
+        found = _listed(root, tables, set(files), split_of)
+        yield from _with_language(found, language)
+        return
+    classes = {path: _class_of(path, keywords) for path in sounds}
+    depths = {len(steps) for steps in classes.values()}
+    if depths == {0}:
+        found = (_recording(path, split_of(path), {}) for path in sounds)
+    elif len(depths - {0}) == 1 and len({steps[-1] for steps in classes.values() if steps}) > 1:
+        found = _classed(root, classes, label, split_of)
+    else:
+        raise layout_error(root, LAYOUTS, top)
+    yield from _with_language(found, language)
+
+
+def _with_language(items: Iterator[Recording | Finding], language: str | None) -> Iterator[Recording | Finding]:
+    """Give recordings of no language that of the catalog."""
+    for item in items:
+        if language and isinstance(item, Recording) and not {"language", "language_name"} & item.labels.keys():
+            item = Recording(item.id, item.path, item.split, {**item.labels, "language": language})
+        yield item
+
+
+def _recording(path: str, split: str | None, labels: dict[str, Any]) -> Recording:
+    return Recording(PurePosixPath(path).with_suffix("").as_posix(), path, split, labels)
+
+
+def _split_rule(sounds: list[str], keywords: bool) -> SplitOf:
+    """Return what tells a path's split: its folders, where one of all the folders does, else its name."""
+
+    def of_folders(path: str) -> str | None:
+        return next((split for name in path.split("/")[:-1] if (split := split_of_name(name))), None)
+
+    def of_name(path: str) -> str | None:
+        return split_of_name(PurePosixPath(path).stem)
+
+    if not keywords:
+        return lambda path: None
+    return of_folders if any(map(of_folders, sounds)) else of_name
+
+
+def _class_of(path: str, keywords: bool) -> list[str]:
+    """Return the folders of a path that are no splits: the last one is its class."""
+    return [name for name in path.split("/")[:-1] if not (keywords and split_of_name(name))]
+
+
+def _classed(root: Path, classes: dict[str, list[str]], label: str, split_of: SplitOf) -> Iterator[Recording | Finding]:
+    for path, steps in classes.items():
+        if not steps:
+            detail = f"{path}: in no class folder (a folder called as a split is none, unless splits = false)"
+            yield Finding(AUDIO_WITHOUT_LABEL, path, detail)
+            continue
+        try:
+            labels = labels_of({label: steps[-1]})
+        except ValueError as error:
+            raise CorpusError(
+                f"{root / path}: wrong class folder: expected {error.args[0]}, got {steps[-1]!r}. Rename the folder, or"
+                " name another label in the dataset's options in the catalog."
+            ) from error
+        yield _recording(path, split_of(path), labels)
+
+
+def _listed(root: Path, tables: list[str], files: set[str], split_of: SplitOf) -> Iterator[Recording | Finding]:
+    """Yield what the tables list, then the sound that none of them lists."""
+    endings = {path.rpartition(".")[2] for path in tables}
+    if len(endings) > 1:
+        raise CorpusError(
+            f"{root}: metadata in several forms: expected one of {', '.join(TABLES)}, got {', '.join(tables)}."
+            " Keep one form."
+        )
+    taken: dict[str, str] = {}
+    columns: dict[str, set[str]] = {}
+    for table in tables:
+        for number, row in _rows(root / table):
+            where = f"{table}:{number}"
+            names = columns.setdefault(table, set(row))
+            first = next(iter(columns))
+            if endings != {"jsonl"} and names != columns[first]:
+                expected = f"the columns of {first}, {', '.join(sorted(columns[first]))}"
+                raise bad_line(root / table, 1, expected, ", ".join(sorted(names)))
+            value, labels, split = _read_row(root / table, number, row)
+            if reason := _refusal(value):
+                yield Finding(REFUSED, where, f"{value}: {reason}, not a path below the folder of {table}")
+                continue
+            path = (PurePosixPath(table).parent / value).as_posix()
+            if path in taken:
+                yield Finding(REPEATED_ID, where, f"{path}: listed before at {taken[path]}, which counts")
+                continue
+            taken[path] = where
+            found = _recording(path, split or split_of(path), labels)
+            if path in files:
+                yield found
+            else:
+                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{found.id}: no audio file {path}")
+    for path in sorted(files - taken.keys()):
+        if is_audio(path):
+            yield Finding(AUDIO_WITHOUT_LABEL, path, f"{path}: in no metadata table")
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line or row number, {column: value}) of a table."""
+    if path.suffix == ".csv":
+        yield from csv_rows(path, ())
+    elif path.suffix == ".jsonl":
+        yield from ((number, json_object(path, number, line)) for number, line in lines(path))
+    else:
+        yield from enumerate(table_rows(path, columns_of(path)), 1)
+
+
+def _read_row(path: Path, number: int, row: dict[str, Any]) -> tuple[str, dict[str, Any], str | None]:
+    """Return a row's file name, labels and split. Raises CorpusError."""
+    keys = [KEY] if KEY in row else [name for name in row if name.endswith(f"_{KEY}")]
+    value = row.get(keys[0]) if len(keys) == 1 else None
+    if not isinstance(value, str) or not value:
+        raise bad_line(path, number, f"a path in a column {KEY}, or in one column that ends in _{KEY}", str(row))
+    said = str(row.get("split") or "")
+    split = split_of_name(said)
+    if said and not split:
+        raise bad_line(path, number, "train, dev or test as split", said)
+    try:
+        labels = labels_of({name: cell for name, cell in row.items() if name not in (keys[0], "split")})
+    except ValueError as error:
+        raise bad_line(path, number, *error.args) from error
+    return value, labels, split
+
+
+def _refusal(value: str) -> str:
+    """Say why a file name is not followed; an empty string for one that is."""
+    if "://" in value:
+        return "a URL"
+    if value.startswith(("/", "\\")) or DRIVE.match(value):
+        return "an absolute path"
+    return "a path with .." if ".." in re.split(r"[/\\]", value) else ""

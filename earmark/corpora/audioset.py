@@ -1,0 +1,178 @@
+"""AudioSet: ten seconds of YouTube videos with their sound events; every copy has another part of it.
+
+    {eval,balanced_train,unbalanced_train}_segments.csv      # comments, then <id>, <start>, <end>, "<mid>,<mid>"
+    class_labels_indices.csv                                 index,mid,display_name       a header, commas
+    audios/{eval,balanced_train,...}_segments/.../Y<id>.wav  PANNs: a Y before the id
+    {eval,balanced,unbalanced}/<id>_<...>.wav                icefall, and downloaders: <id>_<start>_<end>.wav
+    audio/{eval,bal_train,unbal_train}/<id>.flac             agkphysics/AudioSet, the tars of its old revisions
+    data/{eval,bal_train,unbal_train}/<number>.parquet       agkphysics/AudioSet: video_id, audio, labels, human_labels
+
+The tables lie in the root or in `metadata`, `csv` or `data`. An id has eleven characters, its case counts, and it may
+begin with `-` or `_` or hold them. The table that names an id tells its split (eval: test) and `subset`, not the
+folder; of Parquet files the folder does. Rows without audio are counted, one finding a table: videos vanish, so no
+copy is whole. Labels are incomplete. `source_start` and `source_end`, seconds in the video, are absent for Parquet;
+`sound_events`, the names, are absent for audio files without the table of classes.
+Source: the AudioSet project; qiuqiangkong/audioset_tagging_cnn; k2-fsa/icefall. Holds in memory the id and path of each
+audio file, 0.25 kB (0.5 GB for a copy of all 2 million), or the id of each row in Parquet, 0.1 kB; never a table.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from earmark.corpora import (
+    AUDIO_WITHOUT_LABEL,
+    BROKEN_LABEL,
+    LABEL_WITHOUT_AUDIO,
+    REPEATED_ID,
+    Finding,
+    ReaderOptions,
+    Recording,
+    check_options,
+)
+from earmark.corpora._csv import csv_rows
+from earmark.corpora._labels import bad_line, present
+from earmark.corpora._tables import table_rows
+from earmark.corpora._tree import is_audio, layout_error, listing, stem, walk
+from earmark.errors import CorpusError
+
+VERSION = 1
+
+TABLES = {  # table -> split, subset
+    "eval_segments.csv": ("test", "eval"),
+    "balanced_train_segments.csv": ("train", "balanced"),
+    "unbalanced_train_segments.csv": ("train", "unbalanced"),
+}
+FOLDERS = {"eval": ("test", "eval"), "bal_train": ("train", "balanced"), "unbal_train": ("train", "unbalanced")}
+CLASSES = "class_labels_indices.csv"
+PLACES = ("", "metadata/", "csv/", "data/")  # of tables
+COLUMNS = ("id", "start", "end", "labels")
+PARQUET = ".parquet"
+PARQUET_COLUMNS = ("video_id", "audio", "labels", "human_labels")
+# Without the Y of PANNs an id of eleven characters ends the name or has a "_" behind it; an id itself may begin with Y.
+NAME = re.compile(r"(?:Y([\w-]{11})|([\w-]{11}))(?:_.*)?", re.ASCII)
+ID = re.compile(r"[\w-]{11}", re.ASCII)
+
+
+def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
+    """Yield the recordings of Parquet files in their order, then those of audio files in the order of the tables."""
+    check_options("audioset", options)
+    return _recordings(root)
+
+
+def _recordings(root: Path) -> Iterator[Recording | Finding]:
+    folders, files = listing(root)
+    tables = {name: place + name for name in TABLES for place in reversed(PLACES) if (root / place / name).is_file()}
+    audio: dict[str, str | None] = {}  # id -> path, None once it has been told
+    parquet: list[str] = []
+    findings: list[Finding] = []
+    for path in _files(root):
+        if path.endswith(PARQUET):
+            parquet.append(path)
+        elif (match := NAME.fullmatch(stem(path))) is None:
+            findings.append(Finding(AUDIO_WITHOUT_LABEL, path, f"{stem(path)}: no YouTube id in the name"))
+        elif audio.setdefault(name := match[1] or match[2], path) != path:
+            findings.append(Finding(REPEATED_ID, path, f"{name}: {audio[name]} counts"))
+    if not tables and not parquet:
+        raise layout_error(root, f"a folder with {' or '.join(TABLES)}, or Parquet files", [*folders, *files])
+    yield from findings
+    seen: set[str] = set()
+    for path in parquet:
+        yield from _parquet(root, path, seen)
+    classes = _classes(root)
+    for name, table in tables.items():
+        yield from _segments(root, table, TABLES[name], classes, audio, seen)
+    for name, left in audio.items():
+        if left is not None:
+            yield Finding(AUDIO_WITHOUT_LABEL, left, f"{name}: in no table of segments")
+
+
+def _files(root: Path) -> Iterator[str]:
+    """Yield the audio and Parquet files below the root, sorted, as POSIX paths."""
+    for folder, files in walk(root):
+        for name in files:
+            if is_audio(name) or name.endswith(PARQUET):
+                yield f"{folder}/{name}" if folder else name
+
+
+def _segments(
+    root: Path,
+    table: str,
+    part: tuple[str, str],
+    classes: dict[str, str],
+    audio: dict[str, str | None],
+    seen: set[str],
+) -> Iterator[Recording | Finding]:
+    """Yield the recordings of one table whose audio is there, and a finding that counts its rows without audio.
+
+    `seen` are the ids that Parquet files hold.
+    """
+    split, subset = part
+    rows, missing, first = 0, 0, ""
+    for number, row in csv_rows(root / table, COLUMNS, headed=False, comment="#", spaced=True):
+        rows += 1
+        name = row["id"]
+        labels = _labels(root / table, number, row, classes) | {"subset": subset, "group_id": name}
+        if name not in audio:
+            if name not in seen:
+                missing, first = missing + 1, first or name
+            continue
+        path, audio[name] = audio[name], None
+        if path is None:
+            yield Finding(REPEATED_ID, f"{table}:{number}", f"{name}: a segment of this video came before")
+        elif name in seen:
+            yield Finding(REPEATED_ID, path, f"{name}: in a Parquet file too, which counts")
+        else:
+            yield Recording(name, path, split, labels)
+    if missing:
+        detail = f"{missing:,} of {rows:,} segments have no audio here, such as {first}"
+        yield Finding(LABEL_WITHOUT_AUDIO, table, detail)
+
+
+def _labels(path: Path, number: int, row: dict[str, str], classes: dict[str, str]) -> dict[str, Any]:
+    """Return the labels of a row. Raises CorpusError for another form, or a class that the table of classes lacks."""
+    ids = row["labels"].split(",")
+    try:
+        start_s, end_s = float(row["start"]), float(row["end"])
+    except ValueError:
+        start_s = end_s = -1.0
+    if not (ID.fullmatch(row["id"]) and 0 <= start_s <= end_s < float("inf") and all(ids)):
+        raise bad_line(path, number, 'id, start, end, "mid,mid"', ", ".join(row.values()))
+    unknown = [mid for mid in ids if mid not in classes]
+    if classes and unknown:
+        raise bad_line(path, number, f"classes of {CLASSES}", unknown[0])
+    names = [classes[mid] for mid in ids] if classes else []
+    return present({"sound_events": names, "sound_event_ids": ids, "source_start": start_s, "source_end": end_s})
+
+
+def _parquet(root: Path, path: str, seen: set[str]) -> Iterator[Recording | Finding]:
+    """Yield the rows of one Parquet file, and add their ids to `seen`."""
+    folder = path.split("/")[-2] if "/" in path else ""
+    if folder not in FOLDERS:
+        raise CorpusError(
+            f"{root / path}: expected a folder {', '.join(FOLDERS)} around it, got {folder or 'none'}: which split it"
+            " belongs to cannot be told. Move it."
+        )
+    split, subset = FOLDERS[folder]
+    for number, row in enumerate(table_rows(root / path, PARQUET_COLUMNS)):
+        name, ids, names = row["video_id"], row["labels"] or [], row["human_labels"] or []
+        where = f"{path}/{number}.row"
+        if not name or len(ids) != len(names):
+            yield Finding(BROKEN_LABEL, where, f"{name}: {len(ids)} labels and {len(names)} human_labels")
+        elif name in seen:
+            yield Finding(REPEATED_ID, where, f"{name}: a row with this id came before")
+        elif not row["audio"]["has_bytes"]:
+            yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: a row without audio")
+        else:
+            seen.add(name)
+            labels = {"sound_events": names, "sound_event_ids": ids, "subset": subset, "group_id": name}
+            yield Recording(name, where, split, present(labels))
+
+
+def _classes(root: Path) -> dict[str, str]:
+    """Return {mid: display name}, empty where the table of classes is not there."""
+    path = next((root / place / CLASSES for place in PLACES if (root / place / CLASSES).is_file()), None)
+    if path is None:
+        return {}
+    return {row["mid"]: row["display_name"] for _, row in csv_rows(path, ("index", "mid", "display_name"))}

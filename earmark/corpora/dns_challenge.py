@@ -1,0 +1,197 @@
+"""DNS Challenge 1 to 5: clean speech, noise and impulse responses to mix, and test sets; labels are in the names.
+
+    **/{clean,clean_fullband}/<set>/...           read_speech/book_<n>_chp_<n>_reader_<n>_<n>[_seg_<n>].wav,
+                                                  emotional_speech (CREMA-D's names), vctk_*/p<nnn>_..., and others
+    **/{noise,noise_fullband}/<name>.wav          <YouTube id>, or <class>_Freesound_validated_<Freesound id>_<n>
+    **/impulse_responses/{SLR26,SLR28}/...        described by **/RIR_table_simple.csv, a row a channel:
+                                                  wavfile, channel, T60_WB, C50_WB, isRealRIR
+    **/{dev_testset,test_set}/...                 noisy; and clean or noise in folders of that name
+    {clean,noise}_fileid_<n>.wav, *_snr<dB>_tl<dB>_fileid_<n>.wav     parts and mixture, in folders beside each other
+
+The folders stand in `datasets`, `datasets_fullband`, `mnt/dnsv5` or a second one of these: they are found by name. An
+id is the path below the root. In a folder inside one of the same name (read_speech/read_speech), what the outer one has
+too is a duplicate. The table's paths name the 16 kHz release also beside the 48 kHz one; its rows count where their SLR
+folder is on disk. Git LFS pointers, which an archive of DNS1 holds, are findings. The catalog's language is for clean
+speech of no other known language. Source: microsoft/DNS-Challenge.
+Holds all ids, one folder's names and the table in memory (0.3 GB for DNS4).
+"""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from earmark.corpora import (
+    AUDIO_WITHOUT_LABEL,
+    DUPLICATE,
+    LABEL_WITHOUT_AUDIO,
+    Finding,
+    ReaderOptions,
+    Recording,
+    check_options,
+)
+from earmark.corpora._csv import csv_rows
+from earmark.corpora._labels import bad_line, once, present
+from earmark.corpora._lfs import is_pointer, pointer_finding
+from earmark.corpora._tree import is_audio, layout_error, listing, walk
+from earmark.corpora.crema_d import name_labels
+
+VERSION = 1
+
+CLEAN, NOISE, RESPONSE, NOISY = "clean", "noise", "impulse_response", "noisy"
+CATEGORIES = {  # folder -> category
+    **{"clean": CLEAN, "clean_fullband": CLEAN, "noise": NOISE, "noise_fullband": NOISE, "noisy": NOISY},
+    "impulse_responses": RESPONSE,
+}
+SPLITS = {"dev_testset": "dev", "test_set": "test"}
+SINGING = ("singing_voice", "VocalSet_48kHz_mono")
+LANGUAGES = {  # set of clean speech -> language, where that is no other than the catalog's: None
+    **dict.fromkeys(("read_speech", "emotional_speech", "vctk_wav48_silence_trimmed", *SINGING)),
+    **{"french_data": "fr", "french_speech": "fr", "german_speech": "de", "italian_speech": "it"},
+    **{"mandarin_speech": "zh", "russian_speech": "ru", "spanish_speech": "es"},
+}
+DEEPEST = 5  # folders above those of the categories, as in x/Track1_Headset/mnt/dnsv5/clean
+TABLE = "RIR_table_simple.csv"
+READ = re.compile(r"book_(\d+)_chp_(\d+)_(reader_\d+)_.+")
+VCTK = re.compile(r"(p\d{3})_.+")
+YOUTUBE = re.compile(r"[\w-]{11}", re.ASCII)
+FREESOUND = re.compile(r"(.+)_Freesound_validated_(\d+)_\d+")
+PART = re.compile(r"(clean|noise)_fileid_(\d+)")
+MIXTURE = re.compile(r".+_snr(-?\d+)_tl(-?\d+)_fileid_(\d+)")
+
+Responses = dict[str, tuple[str, dict[str, Any]]]  # path below impulse_responses -> "table:line" and labels
+
+
+def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
+    """Yield the recordings in the order of their paths; the test sets have a split, what is there to mix has none."""
+    check_options("dns_challenge", options)
+    return once(_recordings(root, options.language))
+
+
+def _recordings(root: Path, language: str | None) -> Iterator[Recording | Finding]:
+    tables, found = [], False
+    for folder, folders, files in _above(root, "", DEEPEST):
+        found |= bool(set(folders) & {*CATEGORIES, *SPLITS})
+        tables += [f"{folder}{TABLE}"] if TABLE in files else []
+    if not found:
+        raise layout_error(root, f"a folder {', '.join((*CATEGORIES, *SPLITS))}", [n for x in listing(root) for n in x])
+    responses = _responses(root, tables[0]) if tables else {}
+    parts: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)  # folder above, number -> {part: id}
+    heard: set[str] = set()  # responses that are there
+    for folder, files in walk(root):
+        for name in (name for name in files if is_audio(name)):
+            path = f"{folder}/{name}" if folder else name
+            key = path.rpartition(".")[0]
+            if outer := _outer_copy(root, folder, name):
+                yield Finding(DUPLICATE, path, f"{key}: a copy of {outer}")
+            elif is_pointer(root / path):
+                yield pointer_finding(path, key)
+            elif (labels := _labels(folder, name.rpartition(".")[0], language)) is None:
+                yield Finding(AUDIO_WITHOUT_LABEL, path, f"{key}: in none of the folders {', '.join(CATEGORIES)}")
+            else:
+                if labels["category"] == RESPONSE:
+                    heard.add(_response_key(path))
+                    labels |= responses.get(_response_key(path), ("", {}))[1]
+                labels |= _paired(key, labels, parts)
+                split = next((SPLITS[step] for step in folder.split("/") if step in SPLITS), None)
+                yield Recording(key, path, split, present(labels))
+    extracted = {key.partition("/")[0] for key in heard}
+    for key, (where, _) in responses.items():
+        if key not in heard and key.partition("/")[0] in extracted:
+            yield Finding(LABEL_WITHOUT_AUDIO, where, f"{key}: no audio file with this path")
+
+
+def _above(root: Path, below: str, depth: int) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield (folder with its slash, folders, files) of the root and of the folders above those of a category."""
+    folders, files = listing(root / below)
+    yield below, folders, files
+    for name in folders if depth else ():
+        if name not in CATEGORIES and name not in SPLITS:
+            yield from _above(root, f"{below}{name}/", depth - 1)
+
+
+def _outer_copy(root: Path, folder: str, name: str) -> str | None:
+    """Return the same file in the outer of two folders of one name that stand in each other."""
+    steps = folder.split("/")
+    for at in range(1, len(steps)):
+        if steps[at] == steps[at - 1]:
+            outer = "/".join((*steps[:at], *steps[at + 1 :], name))
+            if (root / outer).is_file():
+                return outer
+    return None
+
+
+def _labels(folder: str, name: str, language: str | None) -> dict[str, Any] | None:
+    """Return what the folders and the name say, or None where no folder says what this is."""
+    steps = folder.split("/")
+    is_test = any(step in SPLITS for step in steps)
+    category = next((CATEGORIES[step] for step in steps if step in CATEGORIES), NOISY if is_test else None)
+    if category is None:
+        return None
+    if category == RESPONSE:
+        return {"category": category, "source": next((step for step in steps if step.startswith("SLR")), None)}
+    if category == NOISE:
+        return {"category": category, **_noise(name)}
+    if category == NOISY or is_test:
+        return {"category": category}
+    subset = next((step for step in steps if step in LANGUAGES), None)
+    if subset in SINGING:
+        return {"category": category, "subset": subset, "singing": True}
+    labels: dict[str, Any] = {
+        "category": category,
+        "subset": subset,
+        "language": LANGUAGES.get(subset or "") or language,
+    }
+    if match := READ.fullmatch(name):
+        labels |= {"book_id": match[1], "chapter_id": match[2], "speaker_id": match[3]}
+    elif subset == "vctk_wav48_silence_trimmed" and (match := VCTK.fullmatch(name)):
+        labels |= {"speaker_id": match[1]}
+    elif subset == "emotional_speech":
+        labels |= name_labels(name) or {}
+    return labels
+
+
+def _noise(name: str) -> dict[str, str]:
+    if match := FREESOUND.fullmatch(name):
+        return {"source": "freesound", "sound_class": match[1], "group_id": match[2]}
+    return {"source": "audioset", "group_id": name} if YOUTUBE.fullmatch(name) else {}
+
+
+def _paired(key: str, labels: dict[str, Any], parts: dict[tuple[str, str], dict[str, str]]) -> dict[str, Any]:
+    """Return the labels of a synthesised mixture or of a part, and remember the part: its folder sorts before."""
+    above, _, name = key.rpartition("/")
+    above = above.rpartition("/")[0]
+    if match := PART.fullmatch(name):
+        parts[above, match[2]][match[1]] = key
+        return {"stem": match[1]}
+    if match := MIXTURE.fullmatch(name):
+        labels = {"stem": "mixture", "snr_db": int(match[1]), "level_db": int(match[2])}
+        return labels | {"stems": dict(parts[above, match[3]]) or None}
+    return {}
+
+
+def _response_key(path: str) -> str:
+    """Return a response's path below impulse_responses, whatever its rate."""
+    below = path.replace("\\", "/").rpartition("impulse_responses/")[2]
+    return re.sub(r"simulated_rirs_\d+k", "simulated_rirs", below)
+
+
+def _responses(root: Path, table: str) -> Responses:
+    """Return what the table says of each response: reverberation time and clarity of each channel, as listed."""
+    found: Responses = {}
+    for number, row in csv_rows(root / table, ("wavfile", "channel", "T60_WB", "C50_WB", "isRealRIR")):
+        real = {"0": False, "1": True, "false": False, "true": True}.get(row["isRealRIR"].strip().lower())
+        try:
+            t60_s, c50_db = float(row["T60_WB"]), float(row["C50_WB"])
+        except ValueError:
+            t60_s = c50_db = math.nan
+        if real is None or not math.isfinite(t60_s) or not math.isfinite(c50_db):
+            said = ", ".join(row.values())
+            raise bad_line(root / table, number, "numbers as T60_WB and C50_WB, and 0 or 1 as isRealRIR", said)
+        empty: dict[str, Any] = {"is_measured": real, "t60_s": [], "c50_db": []}
+        _, labels = found.setdefault(_response_key(row["wavfile"]), (f"{table}:{number}", empty))
+        labels["t60_s"].append(t60_s)
+        labels["c50_db"].append(c50_db)
+    return found

@@ -1,0 +1,220 @@
+"""VoxPopuli, transcribed: speeches in the European Parliament, 16 languages and accented English below one root.
+
+    transcribed_data/<lang>/<year>/<session>-<id_>.ogg         as the publisher's script cuts them, or
+    data/<lang>/.../<session>-<id_>.wav                        from the hub's archives, in any folder
+    .../<lang>/asr_{train,dev,test}.tsv                        header, tabs, no quoting; columns by name: id, raw_text,
+                                                               normalized_text, speaker_id, split, gender, ...
+    .../<lang>/asr_<lang>.tsv.gz (or unpacked)                 the annotation, read where those are missing: header,
+                                                               `|`, quotes; session_id, id_, original_text, ...
+    ... or Hugging Face tables (see _huggingface): audio_id and the columns of the TSV
+
+`text` is the normalized text, `text_original` the raw text, which many rows lack. A value "None" is none.
+`subset` is "en_accented" for accented English. Rows of other splits ("invalid") are no part of the corpus; a clip of
+one is a finding. Sessions in raw_audios, unlabelled_data and speech-to-speech pairs (<lang>/<lang>) are not looked at.
+Source: facebookresearch/voxpopuli, facebook/voxpopuli. Holds the clips' paths and all ids in memory (0.3 GB for all).
+"""
+
+import csv
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from earmark.corpora import (
+    AUDIO_WITHOUT_LABEL,
+    BROKEN_LABEL,
+    DUPLICATE,
+    LABEL_WITHOUT_AUDIO,
+    REPEATED_ID,
+    SPLITS,
+    WITHDRAWN,
+    Finding,
+    ReaderOptions,
+    Recording,
+    check_options,
+)
+from earmark.corpora._huggingface import Copy, look
+from earmark.corpora._labels import bad_line, gender, lines, once, present
+from earmark.corpora._tree import audio_files, is_audio, layout_error, listing, stem
+from earmark.errors import CorpusError
+
+VERSION = 1
+
+LANGUAGES = frozenset({"cs", "de", "en", "es", "et", "fi", "fr", "hr", "hu", "it", "lt", "nl", "pl", "ro", "sk", "sl"})
+ACCENTED, MIXED = "en_accented", "multilang"
+CONFIGS = LANGUAGES | {ACCENTED}
+BASES = ("transcribed_data", "data", "")  # where the languages' folders lie
+OTHER_AUDIO = frozenset({"raw_audios", "unlabelled_data", "datasets", "hub", "downloads"})
+PAIRS = re.compile(r"(?:^|/)[a-z]{2}/[a-z]{2}/")  # speech to speech: <source>/<target>/<year>/...
+ANNOTATION = {"original_text": "raw_text", "normed_text": "normalized_text"}  # its names for columns of the tables
+COLUMNS = ("raw_text", "normalized_text", "speaker_id", "gender", "is_gold_transcript", "accent")
+REQUIRED = ("normalized_text", "speaker_id")
+FLAGS = {"true": True, "false": False}
+
+Labelled = tuple[int, str, str, dict[str, Any]]  # line number, id, split, the row by column
+
+
+def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
+    """Yield the recordings by language and split, in the order of the tables; `language` from the folder or row."""
+    check_options("voxpopuli", options)
+    return once(_recordings(root), DUPLICATE)
+
+
+def _recordings(root: Path) -> Iterator[Recording | Finding]:
+    top, files = listing(root)
+    folders = _languages(root)
+    copy = look(root, "voxpopuli", CONFIGS, MIXED)
+    if not folders and not copy.tables:
+        expected = "a folder transcribed_data/<lang> or data/<lang> with asr_train.tsv, or tables of a cache"
+        raise layout_error(root, expected, [*top, *files])
+    clips: dict[str, str] = {}
+    for path in _clips(root, top, files) if folders else ():
+        if clips.setdefault(stem(path), path) != path:
+            yield Finding(DUPLICATE, path, f"{stem(path)}: read from {clips[stem(path)]}")
+    taken: set[str] = set()
+    for config, folder in folders:
+        for table in _tables(root / folder, config):
+            yield from _table(root, f"{folder}/{table}" if folder else table, config, clips, taken)
+    for name, path in clips.items():
+        if name not in taken:
+            yield Finding(AUDIO_WITHOUT_LABEL, path, f"{name}: no row with this id")
+    yield from copy.findings
+    yield from _rows(root, copy)
+
+
+def _languages(root: Path) -> list[tuple[str, str]]:
+    """Return (language or en_accented, its folder) where a folder holds tables, sorted."""
+    found: dict[str, str] = {}
+    for base in BASES:
+        for config in listing(root / base)[0] if (root / base).is_dir() else ():
+            folder = f"{base}/{config}" if base else config
+            if config in CONFIGS and _tables(root / folder, config):
+                found.setdefault(config, folder)
+    return sorted(found.items())
+
+
+def _tables(folder: Path, config: str) -> list[str]:
+    """Return the tables of a language: those of the splits, else the annotation that they are made from."""
+    splits = [name for split in SPLITS if (folder / (name := f"asr_{split}.tsv")).is_file()]
+    annotation = [name for name in (f"asr_{config}.tsv", f"asr_{config}.tsv.gz") if (folder / name).is_file()]
+    return splits or annotation[:1]
+
+
+def _clips(root: Path, folders: list[str], files: list[str]) -> Iterator[str]:
+    yield from (name for name in files if is_audio(name))
+    for folder in folders:
+        if folder not in OTHER_AUDIO:
+            yield from (path for path in audio_files(root, folder) if not PAIRS.search(path))
+
+
+def _table(
+    root: Path, table: str, config: str, clips: dict[str, str], taken: set[str]
+) -> Iterator[Recording | Finding]:
+    """Yield a table's recordings; the ids of clips that it names are added to `taken`."""
+    path = root / table
+    split = path.name.removeprefix("asr_").removesuffix(".tsv")
+    for item in _generated(path, table, split) if split in SPLITS else _annotated(path, table):
+        if isinstance(item, Finding):
+            yield item
+            continue
+        number, name, split, row = item
+        where = f"{table}:{number}"
+        if name in taken:
+            yield Finding(REPEATED_ID, where, f"{name}: a row with this id came before")
+        elif split not in SPLITS:
+            if name in clips:
+                taken.add(name)
+                yield Finding(WITHDRAWN, clips[name], f'{name}: split "{split}" at {where}')
+        elif name not in clips:
+            yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id")
+        else:
+            taken.add(name)
+            yield _recording(name, clips[name], split, config, row)
+
+
+def _generated(path: Path, table: str, split: str) -> Iterator[Labelled | Finding]:
+    """Yield the rows of a split's table; one with a tab in its text has too many fields, as the publisher wrote it."""
+    header: list[str] = []
+    for number, line in lines(path):
+        fields = line.split("\t")
+        if not header:
+            header = fields
+            _require(path, number, header, ("id", *REQUIRED), line)
+        elif len(fields) != len(header):
+            yield Finding(BROKEN_LABEL, f"{table}:{number}", f"{fields[0]}: {len(fields)} of {len(header)} fields")
+        else:
+            row = dict(zip(header, fields, strict=True))
+            yield number, row["id"], split, row
+
+
+def _annotated(path: Path, table: str) -> Iterator[Labelled | Finding]:
+    """Yield the rows of an annotation, quoted as the publisher's script reads it."""
+    header: list[str] = []
+    try:
+        with _opened(path) as file:
+            rows = csv.reader(file, delimiter="|")
+            for fields in rows:
+                number = rows.line_num
+                if not header:
+                    header = [ANNOTATION.get(name, name) for name in fields]
+                    _require(path, number, header, ("session_id", "id_", "split", *REQUIRED), "|".join(fields))
+                elif len(fields) != len(header):
+                    detail = f"{fields[2] if len(fields) > 2 else ''}: {len(fields)} of {len(header)} fields"
+                    yield Finding(BROKEN_LABEL, f"{table}:{number}", detail)
+                else:
+                    row = dict(zip(header, fields, strict=True))
+                    yield number, f"{row['session_id']}-{row['id_']}", row["split"], row
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
+        raise CorpusError(
+            f"{path}: label file cannot be read: expected UTF-8 text with | between fields, got: {error}."
+            " Download it again."
+        ) from error
+
+
+def _opened(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _require(path: Path, number: int, header: list[str], columns: tuple[str, ...], line: str) -> None:
+    for name in columns:
+        if name not in header:
+            raise bad_line(path, number, f"a header with a column {name}", line)
+
+
+def _rows(root: Path, copy: Copy) -> Iterator[Recording | Finding]:
+    for row in copy.rows(("audio_id", "language", *COLUMNS)):
+        name = row.values.get("audio_id") or stem(str(row.values["file"]).replace("\\", "/"))
+        if not name:
+            raise CorpusError(f"{root / row.path}: no id: expected one in audio_id or audio.path, got none.")
+        config = row.values.get("language") if row.table.config == MIXED else row.table.config
+        if config not in CONFIGS:
+            raise CorpusError(
+                f"{root / row.table.path}: no language: expected dataset_info.json beside the table with the names of"
+                f" language, got {config!r}. Read the languages' own tables, or build the cache again."
+            )
+        if len(row.audio) == 1:
+            yield _recording(name, row.audio[0], row.table.split, config, row.values)
+        else:
+            yield row.missing(name)
+
+
+def _recording(name: str, path: str, split: str, config: str, row: dict[str, Any]) -> Recording:
+    values = {column: None if row.get(column) == "None" else row.get(column) for column in COLUMNS[2:]}
+    language = "en" if config == ACCENTED else config
+    session, mark, _ = name.partition(f"-{language}_")
+    labels = {
+        "text": row.get("normalized_text"),
+        "text_original": row.get("raw_text"),
+        "speaker_id": values["speaker_id"],
+        "session_id": session if mark else None,
+        "gender": gender(values["gender"] or ""),
+        "accent": values["accent"],
+        "is_gold_transcript": FLAGS.get(str(values["is_gold_transcript"]).lower()),
+        "language": language,
+        "subset": ACCENTED if config == ACCENTED else None,
+    }
+    return Recording(name, path, split, present(labels))

@@ -130,7 +130,7 @@ class DownloadTable(Table):
 
 
 class ArchiveTable(DownloadTable):
-    """One archive of a dataset; of a zip that is split over several files, `file` is the last, `parts` are the others.
+    """One archive of a dataset; of one cut in several files, or a split zip, `file` is the last, `parts` the others.
 
     `nested` are patterns of members that are archives themselves, `skip` of members that are left out.
     """
@@ -171,7 +171,7 @@ class DatasetTable(Table):
     max_missing: float = Field(default=0.01, ge=0, le=1)
     channel: Literal["mean"] | Annotated[int, Field(ge=0)] = "mean"
     disjoint: tuple[str, ...] = Field(default=(), strict=False)  # labels whose values no two splits may share
-    speakers: str | None = None  # whose numbers the speaker ids are; the dataset's own where none is named
+    spaces: dict[str, str] = {}  # labels whose values mean the same in every dataset that names the same space
     per_split: bool = True  # one manifest file a split, or all rows in one
     watch: Literal["files", "folders", "auto"] = "auto"
     shard_files: int = Field(default=4096, ge=1)
@@ -198,7 +198,8 @@ class JobTable(Table):
     languages: tuple[Annotated[str, Field(pattern=LANGUAGE)], ...] = Field(default=(), strict=False)
     licences: tuple[str, ...] = Field(default=(), strict=False)  # patterns such as "CC-BY-*"
     splits: tuple[SplitName, ...] = Field(default=(), strict=False)  # the publisher's, of which rows are taken
-    where: dict[str, Annotated[Any, AfterValidator(parse_wanted)]] = {}
+    where: dict[str, Annotated[Any, AfterValidator(parse_wanted)]] = {}  # label -> its value, or one of several
+    without: dict[str, Annotated[Any, AfterValidator(parse_wanted)]] = {}  # likewise, of rows that are left out
     split: Annotated[tuple[Policy, ...], BeforeValidator(in_list), Field(min_length=1)] = ("official",)
     unsplit: SplitName | None = None  # where rows go of which no policy can tell
     dev: float = Field(default=0.05, ge=0, lt=1)  # shares of the groups

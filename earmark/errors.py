@@ -34,6 +34,10 @@ class BadAudioError(EarmarkError):
         return (type(self), (self.kind, self.detail, self.decoder))
 
 
+class JobError(EarmarkError):
+    """A job that has no rows, or whose splits leak into one another."""
+
+
 class ModelError(EarmarkError):
     """An encoder's folder, weights, configuration or engine cannot be used."""
 

@@ -20,7 +20,9 @@ def check_tasks() -> Iterator[dict[str, Any]]:
     """Yield one task a check, and `check` over them all."""
     for name, command in CHECKS.items():
         yield {"basename": f"check:{name}", "actions": [(_run, [command])], "doc": " ".join(command)}
-    yield {"basename": "check", "actions": None, "task_dep": [f"check:{name}" for name in CHECKS]}
+    names = [f"check:{name}" for name in CHECKS]
+    doc = "lint, types and tests: what must pass before a commit"
+    yield {"basename": "check", "actions": None, "task_dep": names, "doc": doc}
 
 
 def _run(command: list[str]) -> TaskFailed | None:

@@ -78,6 +78,16 @@ def archive_files(project: Project, dataset: str, archive: ArchiveTable) -> list
     return [project.folder(dataset) / download.file for download in archive.downloads]
 
 
+def archive_source(project: Project, dataset: str, archive: ArchiveTable) -> archives.Source:
+    """Return an archive as it is read."""
+    paths = archive_files(project, dataset, archive)
+    *parts, last = (
+        archives.Source(path, download.size, download.sums)
+        for path, download in zip(paths, archive.downloads, strict=True)
+    )
+    return replace(last, parts=tuple(parts), nested=tuple(archive.nested), skip=tuple(archive.skip))
+
+
 def archive_stat(paths: list[Path]) -> list[int]:
     """Return size, mtime and inode of each file of an archive. Raises OSError for one that is not there."""
     found = (path.stat() for path in paths)
@@ -168,11 +178,6 @@ def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Rec
         same_stat = known.outputs["archive_stat"] == archive_stat(paths)
         if same_stat or archive_hash([project.memo.hash_file(path) for path in paths]) == known.outputs["archive_xxh3"]:
             return known, 0
-    *parts, last = (
-        archives.Source(path, download.size, download.sums)
-        for path, download in zip(paths, archive.downloads, strict=True)
-    )
-    source = replace(last, parts=tuple(parts), nested=tuple(archive.nested), skip=tuple(archive.skip))
     there = [path for path in paths if path.exists()]  # what is missing of a split one, reading it says
     status, target = archive_stat(there), project.members(dataset, part)
     label = f"{NAME}:{dataset} {archive.file}"
@@ -181,7 +186,7 @@ def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Rec
         LOG.progress(label, sum(path.stat().st_size for path in there), unit="bytes") as bar,
     ):
         made = archives.extract(
-            source,
+            archive_source(project, dataset, archive),
             make_folder(project.folder(dataset)),
             temporary,
             scratch=project.scratch,

@@ -11,9 +11,10 @@ from doit.globals import Globals
 from earmark.catalog import catalog_path
 from earmark.errors import EarmarkError
 from earmark.project import Project, open_project
-from tasks import extract, features, manifest, quarantine, scan, standardize
+from tasks import cleanup, extract, features, manifest, quarantine, scan, standardize
+from tasks.joined import joined
 from tasks.report import Reporter
-from tasks.stage import PER_DATASET, STAGES, Stage, Unit, UpstreamError, task
+from tasks.stage import JOB, PER_DATASET, STAGES, Stage, Unit, UpstreamError, task
 from tasks.state import make_checker
 
 
@@ -115,6 +116,23 @@ def _creator(project: Project, name: str) -> Callable[[], Iterator[dict[str, Any
     return task_shards  # type: ignore[no-any-return]
 
 
+def joined_tasks(project: Project) -> Iterator[dict[str, Any]]:
+    """Yield one task a joint manifest and job, and the group of the jobs that have a dataset on this disk."""
+    for one in joined(project).values():
+        before = list(one.before(project))
+        receipts = [project.receipt(unit.stage, unit.dataset) for unit in before]
+        # by name, too: tasks that are created once a dataset is scanned are not found by their targets before
+        made = task(project, one.stage, one.unit, receipts, map(str, before))
+        what = "rows, splits and summary of a training job" if one.unit.stage == JOB else "joint JSONL manifest"
+        yield made | {"doc": f"{what}, from {len(one.datasets)} datasets"}
+    yield {"basename": JOB, "actions": None, "task_dep": _joined_here(project, JOB), "doc": "job: every job"}
+
+
+def _joined_here(project: Project, stage: str) -> list[str]:
+    """Return the joint manifests or the jobs that have a dataset on this disk."""
+    return [name for name, one in joined(project).items() if one.unit.stage == stage and any(one.before(project))]
+
+
 def verify_tasks(project: Project) -> Iterator[dict[str, Any]]:
     """Yield one task a dataset; it always runs."""
     for name in project.catalog.by_priority():
@@ -134,16 +152,30 @@ def verify_dataset(project: Project, name: str) -> TaskFailed | None:
     return TaskFailed(f"{damaged:,} damaged, listed above") if damaged else None
 
 
+def cleanup_tasks(project: Project) -> Iterator[dict[str, Any]]:
+    """Yield one task a dataset; there is no group over them all: what is deleted is named."""
+    yes = {"name": "yes", "long": "yes", "type": bool, "default": False, "help": "delete; else only say what would go"}
+    for name in project.catalog.by_priority():
+        yield {
+            "basename": f"cleanup:{name}",
+            "actions": [(cleanup.cleanup, [project, name])],
+            "params": [yes],
+            "uptodate": [False],
+            "doc": f"delete the archives of {name} that are proved extracted; only with --yes",
+        }
+
+
 def group_tasks(project: Project) -> Iterator[dict[str, Any]]:
     """Yield one group a stage over the datasets that are on this disk, most urgent first."""
     here = [name for name in project.catalog.by_priority() if extract.on_disk(project, name)]
     for stage in STAGES:
         members = [f"{stage}:{name}" for name in here]
+        members += _joined_here(project, stage)
         yield {"basename": stage, "actions": None, "task_dep": members, "doc": f"{stage}: every dataset on this disk"}
 
 
 def stage_of(unit: Unit) -> Stage:
-    """Return the stage that judges and builds a unit."""
+    """Return the stage that judges and builds a unit of one dataset."""
     if unit.part:
         return {"standardize": standardize.STAGE, "features": features.STAGE}[unit.stage]
     whole = {"standardize": quarantine.SEAL, "features": features.SEAL, "manifest": manifest.STAGE}

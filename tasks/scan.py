@@ -20,7 +20,7 @@ from earmark.prefetch import threaded_prefetch
 from earmark.project import Project
 from earmark.receipts import Receipt
 from earmark.shards import Row, ShardWriter
-from tasks import extract
+from tasks import extract, tombstones
 from tasks.report import LOG
 from tasks.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
 
@@ -107,7 +107,9 @@ def _say_gone(project: Project, unit: Unit, snapshot: watch.Snapshot) -> None:
     before = watch.load(project.watch_list(unit.dataset))
     gone = sorted(before.entries.keys() - snapshot.entries.keys()) if before and before.mode == snapshot.mode else []
     if gone:
+        deleted = tombstones.words(project, unit.dataset)
         again = f"; if that was not meant, `doit -a extract:{unit.dataset}` restores what its archives hold"
+        again = f"; if that was not meant: {deleted}" if deleted else again
         hint = again if project.dataset(unit.dataset).archives else ""
         LOG.note(f"{unit}: {len(gone):,} {snapshot.mode} gone since the last scan (such as {gone[0]}){hint}")
 
@@ -176,7 +178,7 @@ def _check_counts(project: Project, dataset: str, counts: Counter[str], examples
         raise CorpusError(
             f"{dataset}: {missing:,} of {counts['recordings'] + missing:,} do not fit, max_missing allows {allowed:.2%}"
             f" ({named}). All are listed in {project.relative(project.findings(dataset))}; mend the tree, or raise"
-            f" max_missing in [datasets.{dataset}]."
+            f" max_missing in [datasets.{dataset}]. {tombstones.words(project, dataset)}".rstrip()
         )
 
 

@@ -17,6 +17,7 @@ from tasks.report import LOG
 
 PER_DATASET = ("standardize", "manifest", "features")  # stages whose units are known once scan has listed shards
 STAGES = ("extract", "scan", *PER_DATASET)
+JOB = "job"  # reads the manifests of several datasets
 
 
 class UpstreamError(EarmarkError):
@@ -25,7 +26,7 @@ class UpstreamError(EarmarkError):
 
 @dataclass(frozen=True, order=True)
 class Unit:
-    """A piece of a stage's work: a whole dataset, or one shard of it."""
+    """A piece of a stage's work: a whole dataset, or one shard of it; or a job or joint manifest, by its name."""
 
     stage: str
     dataset: str

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from earmark.errors import EarmarkError
 from earmark.project import Project
 from earmark.shards import read_rows
-from tasks import extract, features, scan
+from tasks import extract, features, joint, scan
+from tasks.joined import chosen, joined, judge_joined
 from tasks.pipeline import stage_of
 from tasks.stage import STAGES, Unit, UpstreamError, Verdict, judge, receipt_of
 from tasks.standardize import read_table
@@ -90,23 +91,53 @@ def _shards(
 
 def table(project: Project, is_ignored: Callable[[str], bool], wanted: list[str], *, all_shards: bool) -> Iterator[str]:
     """Yield the lines of `doit list --status`."""
-    datasets, stages = _wanted(project, wanted)
+    several, rest = chosen(project, wanted)
+    datasets, stages = _wanted(project, rest) if rest or not wanted else ([], {})
+    surveys = _Surveys(project, is_ignored)
     away = []
     for dataset in datasets:
         made_here = any(archive.generator for archive in project.dataset(dataset).archives)
         if not wanted and not made_here and not extract.on_disk(project, dataset):
             away.append(dataset)
             continue
-        for line in survey(project, dataset, is_ignored):
+        for line in surveys.of(dataset).values():
             if stages.get(dataset) and line.unit.stage not in stages[dataset]:
                 continue
             count = f"{line.current:,} of {line.total:,} shards" if line.shards else ""
             yield f"{line.verdict.state} {line.unit!s:<34} {count:<20} {_reason(line)}".rstrip()
             for shard, verdict in line.shards if all_shards else ():
                 yield f"  {verdict.state} {shard!s:<32} {'; '.join(verdict.reasons)}".rstrip()
+    without = []
+    for one in several:
+        if not wanted and not joint.present(project, one.datasets)[0]:
+            without.append(str(one.unit))
+            continue
+        verdict, _ = judge_joined(project, one, surveys.verdict, is_ignored)
+        yield f"{verdict.state} {one.unit!s:<34} {'':<20} {'; '.join(verdict.reasons[:1])}".rstrip()
+    if without:
+        yield f"none of their datasets is on this disk ({len(without)}): {', '.join(without)}."
     if away:
         names = ", ".join(away)
         yield f"not on this disk ({len(away)}): {names}. `doit why extract:<dataset>` says where archives belong."
+
+
+class _Surveys:
+    """Surveys of datasets, each made once: several jobs read the same ones."""
+
+    def __init__(self, project: Project, is_ignored: Callable[[str], bool]) -> None:
+        self._project, self._is_ignored = project, is_ignored
+        self._known: dict[str, dict[str, Line]] = {}
+
+    def of(self, dataset: str) -> dict[str, Line]:
+        """Return a dataset's lines by stage."""
+        if dataset not in self._known:
+            lines = survey(self._project, dataset, self._is_ignored)
+            self._known[dataset] = {line.unit.stage: line for line in lines}
+        return self._known[dataset]
+
+    def verdict(self, unit: Unit) -> Verdict:
+        """Return the state of one stage of a dataset."""
+        return self.of(unit.dataset)[unit.stage].verdict
 
 
 def _wanted(project: Project, names: list[str]) -> tuple[list[str], dict[str, set[str]]]:
@@ -142,6 +173,9 @@ def why(project: Project, name: str, is_ignored: Callable[[str], bool]) -> Itera
 
     Raises CatalogError for a name that is no task.
     """
+    if name in joined(project):
+        yield from _why_joined(project, name, is_ignored)
+        return
     unit = parse(project, name)
     lines = {line.unit.stage: line for line in survey(project, unit.dataset, is_ignored)}
     if unit.part:
@@ -155,6 +189,23 @@ def why(project: Project, name: str, is_ignored: Callable[[str], bool]) -> Itera
         line = lines[stage]
         if line.verdict.state != "U":
             yield from (f"  {words}" for words in _explain(project, line))
+
+
+def _why_joined(project: Project, name: str, is_ignored: Callable[[str], bool]) -> Iterator[str]:
+    """Yield what differs for a job or a joint manifest, and for what it waits for."""
+    one, surveys = joined(project)[name], _Surveys(project, is_ignored)
+    verdict, late = judge_joined(project, one, surveys.verdict, is_ignored)
+    yield f"{name}: {_says(verdict.state)}"
+    if verdict.state == "U":
+        return
+    yield f"  {name}: {'; '.join(verdict.reasons)}"
+    for dataset in dict.fromkeys(unit.dataset for unit in late):
+        for stage in STAGES[: STAGES.index(one.needs[-1]) + 1]:
+            line = surveys.of(dataset)[stage]
+            if line.verdict.state != "U":
+                yield from (f"  {words}" for words in _explain(project, line))
+    if absent := joint.present(project, one.datasets)[1]:
+        yield f"  not on this disk, skipped: {', '.join(absent)}"
 
 
 def _says(state: str) -> str:
@@ -260,7 +311,7 @@ def parse(project: Project, name: str) -> Unit:
     if stage not in STAGES or not rest:
         from earmark.errors import CatalogError, near
 
-        known = [f"{one}:{dataset}" for one in STAGES for dataset in project.catalog.datasets]
+        known = [f"{one}:{dataset}" for one in STAGES for dataset in project.catalog.datasets] + list(joined(project))
         raise CatalogError(f'no task "{name}"{near(name, known)}: expected <stage>:<dataset>[:<shard>].')
     dataset, _, part = rest.partition(":")
     project.dataset(dataset)

@@ -14,7 +14,8 @@ from earmark.packs import verify_pack
 from earmark.prefetch import threaded_prefetch
 from earmark.project import Project
 from earmark.shards import read_rows
-from tasks import extract, features, scan
+from tasks import extract, features, scan, tombstones
+from tasks.joined import joined
 from tasks.report import LOG
 from tasks.stage import STAGES, Unit, broken, receipt_of
 from tasks.standardize import audio_file, read_table, require_standard
@@ -41,8 +42,22 @@ def verify(project: Project, datasets: list[str]) -> int:
             if faults:
                 damaged += 1
                 print(f"!! {project.relative(pack)}: {faults[0]}. {_act(project, dataset, pack, source=False)}")
+    for path, size, expected, again in _joined(project, datasets):
+        checked += 1
+        _, wrong, _ = _check((path, size, expected, False))
+        if wrong:
+            damaged += 1
+            print(f"!! {project.relative(path)}: {wrong}. {_set_aside(project, path)}`doit {again}` makes it again.")
     print(f"{checked:,} files and packs read, {damaged:,} damaged")
     return damaged
+
+
+def _joined(project: Project, datasets: list[str]) -> Iterator[tuple[Path, int, str, str]]:
+    """Yield path, size, hash and task of the files of joint manifests and jobs all of whose datasets are verified."""
+    for name, one in joined(project).items():
+        receipt = receipt_of(project, one.unit) if set(one.datasets) <= set(datasets) else None
+        for entry in receipt.outputs["files"].values() if receipt else ():
+            yield project.home / entry["path"], entry["size"], entry["xxh3"], name
 
 
 def _sealed(project: Project, dataset: str) -> Iterator[tuple[Path, int, str, bool]]:
@@ -133,13 +148,20 @@ def _check(item: tuple[Path, int, str, bool]) -> tuple[Path, str, bool]:
 
 def _act(project: Project, dataset: str, path: Path, source: bool) -> str:
     """Set a damaged product aside, and say what to do."""
+    if source and (deleted := tombstones.words(project, dataset)):
+        return f"It is a source: {deleted} Or, if you edited it, run `doit scan:{dataset}`."
     if source:
         return (
             f"It is a source: delete it and run `doit -a extract:{dataset}`, which restores it from its archive;"
             f" or, if you edited it, run `doit scan:{dataset}`."
         )
+    return f"{_set_aside(project, path)}`doit features:{dataset}` makes it again."
+
+
+def _set_aside(project: Project, path: Path) -> str:
+    """Move a damaged product away, if it is there, and say where it is."""
     if not path.exists():
-        return f"`doit features:{dataset}` makes it again."
+        return ""
     aside = make_folder(project.cache / "damaged") / f"{uuid.uuid4().hex[:6]}-{path.name}"
     shutil.move(str(path), str(aside))
-    return f"Set aside as {project.relative(aside)}; `doit features:{dataset}` makes it again."
+    return f"Set aside as {project.relative(aside)}; "

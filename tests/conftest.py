@@ -35,6 +35,8 @@ class Collection:
     standard: dict[str, Any] = field(default_factory=dict)
     encoder: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=lambda: {"workers": 1})
+    manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def write_catalog(self) -> None:
         tables = {
@@ -42,7 +44,8 @@ class Collection:
             "run": self.run,
             "encoders.small": {"model": "model", "engine": "openvino"} | self.encoder,
         }
-        tables |= {f"datasets.{name}": table for name, table in self.datasets.items()}
+        for kind, named in {"datasets": self.datasets, "manifests": self.manifests, "jobs": self.jobs}.items():
+            tables |= {f"{kind}.{name}": table for name, table in named.items()}
         lines = []
         for name, table in tables.items():
             lines.append(f"[{name}]")

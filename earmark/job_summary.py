@@ -1,0 +1,101 @@
+"""What a job took and what it left out: summary.json, and the short table that people read."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import xxhash
+
+from earmark.corpora import RESERVED, SPLITS
+from earmark.selection import SPEAKER, Row, Source, values
+
+SECONDS = 3600  # of an hour
+ADDED = RESERVED | {"features", "start", "end"}  # what a row holds that is no label of its recording
+SHOWN = 6  # languages named in the table
+
+
+@dataclass
+class Part:
+    """One split, or one dataset, of a job."""
+
+    rows: int = 0
+    seconds: float = 0.0
+    speakers: set[int] = field(default_factory=set)  # 64-bit hashes: one a speaker, however many rows
+    languages: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Row, speakers: set[int]) -> None:
+        """Count one row in."""
+        self.rows += 1
+        self.seconds += row["duration"]
+        self.speakers |= speakers
+        if "language" in row:
+            self.languages[row["language"]] += 1
+
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON; languages by rows."""
+        found = {"rows": self.rows, "hours": round(self.seconds / SECONDS, 3), "speakers": len(self.speakers)}
+        return found | {"languages": dict(sorted(self.languages.items()))}
+
+
+@dataclass
+class Summary:
+    """Counts of one job. Speakers are counted once among the datasets whose ids are the same people's."""
+
+    name: str
+    rows: int = 0
+    splits: dict[str, Part] = field(default_factory=lambda: {split: Part() for split in SPLITS})
+    datasets: dict[str, Part] = field(default_factory=dict)
+    labels: dict[str, Counter[str]] = field(default_factory=dict)  # by dataset: rows that carry a label
+    left_out: dict[str, Counter[str]] = field(default_factory=dict)  # by dataset: rows by reason
+    leakage: dict[str, dict[str, Any]] = field(default_factory=dict)
+    leaking_rows: Counter[str] = field(default_factory=Counter)  # by kind: rows dropped, or kept as accepted
+    skipped: tuple[str, ...] = ()  # datasets that are not on this disk
+
+    def add(self, source: Source, row: Row, split: str) -> None:
+        """Count a row that was written."""
+        self.rows += 1
+        speakers = {xxhash.xxh3_64_intdigest(source.qualified(SPEAKER, one)) for one in values(row, SPEAKER)}
+        self.splits[split].add(row, speakers)
+        self.datasets.setdefault(source.name, Part()).add(row, speakers)
+        self.labels.setdefault(source.name, Counter()).update(row.keys() - ADDED)
+
+    def leave_out(self, source: Source, reason: str) -> None:
+        """Count a row that was left out."""
+        self.left_out.setdefault(source.name, Counter())[reason] += 1
+
+    def why_left_out(self) -> str:
+        """Say in one line what was left out: rows by reason and dataset."""
+        counts = [(dataset, reason, n) for dataset, found in self.left_out.items() for reason, n in found.items()]
+        return ", ".join(f"{n:,} {reason} ({dataset})" for dataset, reason, n in sorted(counts))
+
+    def told(self) -> dict[str, Any]:
+        """Return summary.json; keys in a fixed order."""
+        return {
+            "job": self.name,
+            "rows": self.rows,
+            "splits": {split: part.told() for split, part in self.splits.items()},
+            "datasets": {name: part.told() for name, part in self.datasets.items()},
+            "labels": {name: dict(sorted(found.items())) for name, found in self.labels.items()},
+            "left_out": {name: dict(sorted(found.items())) for name, found in self.left_out.items()},
+            "skipped": list(self.skipped),
+            "leakage": self.leakage,
+        }
+
+    def table(self) -> list[str]:
+        """Return the lines that people read."""
+        lines = [f"{'job ' + self.name:<24} {'rows':>12} {'hours':>12} {'speakers':>9}  languages"]
+        for name, part in (*self.splits.items(), *self.datasets.items()):
+            most = sorted(language for language, _ in part.languages.most_common(SHOWN))
+            languages = " ".join([*most, "…"] if len(part.languages) > SHOWN else most)
+            hours = f"{part.seconds / SECONDS:,.2f}"
+            lines.append(f"{name:<24} {part.rows:>12,} {hours:>12} {len(part.speakers):>9,}  {languages}".rstrip())
+        if self.left_out:
+            lines.append(f"left out: {self.why_left_out()}")
+        for kind, found in self.leakage.items():
+            shared = ", ".join(f"{count:,} in {pair}" for pair, count in found["shared"].items())
+            done = f"{found['rows_dropped']:,} rows left out" if "rows_dropped" in found else ""
+            accepted = f"{found.get('rows_kept', 0):,} rows kept, accepted: {found.get('accepted')}"
+            lines.append(f"leakage of {kind}: {shared}: {done or accepted}")
+        if self.skipped:
+            lines.append(f"not on this disk, skipped: {', '.join(self.skipped)}")
+        return lines

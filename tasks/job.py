@@ -1,0 +1,95 @@
+"""job: the rows of its datasets that carry what a training job needs, a file a split, and a summary of what was taken.
+
+A dataset that is not on this disk is named and left out; a leak between splits fails the job and writes nothing.
+"""
+
+import contextlib
+from typing import Any
+
+import orjson
+
+from earmark.catalog import JobTable
+from earmark.corpora import SPLITS
+from earmark.files import publishing
+from earmark.jobs import write_job
+from earmark.project import Project
+from earmark.receipts import Receipt
+from earmark.selection import Source
+from tasks.joint import hashes, manifest_of, note_skipped, present, require_some
+from tasks.report import LOG
+from tasks.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
+
+NAME, VERSION = "job", 1
+PASSES = 2  # over the manifests
+
+
+def _table(project: Project, unit: Unit) -> JobTable:
+    return project.catalog.jobs[unit.dataset]
+
+
+def _features(project: Project, dataset: str, encoders: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return the sealed feature manifests of a dataset by encoder."""
+    if not encoders:
+        return {}
+    receipt = receipt_of(project, Unit("features", dataset))
+    if receipt is None or any(name not in receipt.outputs["files"] for name in encoders):
+        raise UpstreamError(f"features:{dataset} has not run")
+    return {name: receipt.outputs["files"][name] for name in encoders}
+
+
+def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
+    table = _table(project, unit)
+    here, absent = require_some(project, table.datasets)
+    said = {name: project.dataset(name) for name in here}
+    features = {name: _features(project, name, table.features) for name in here}
+    return {
+        "table": table.model_dump(mode="json"),
+        "folder": project.catalog.paths.manifests,
+        "absent": absent,
+        "manifests": {name: hashes(manifest_of(project, name)) for name in here},
+        "features": {
+            name: {encoder: entry["xxh3"] for encoder, entry in found.items()} for name, found in features.items()
+        },
+        "licences": {name: dataset.licence for name, dataset in said.items()},
+        "disjoint": {name: list(dataset.disjoint) for name, dataset in said.items()},
+        "spaces": {name: dict(dataset.spaces) for name, dataset in said.items()},
+    }
+
+
+def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
+    return broken(project, receipt.outputs["files"].values())
+
+
+def _source(project: Project, name: str, encoders: tuple[str, ...]) -> Source:
+    """Return one dataset as the job reads it: its manifest's files by name, and what the catalog says."""
+    table, files = project.dataset(name), manifest_of(project, name).outputs["files"]
+    features = {one: project.home / found["path"] for one, found in _features(project, name, encoders).items()}
+    paths = tuple(project.home / entry["path"] for _, entry in sorted(files.items()))
+    return Source(name, paths, table.licence, table.disjoint, table.spaces, features)
+
+
+def _build(project: Project, unit: Unit) -> Built:
+    table, folder = _table(project, unit), project.manifests / "jobs" / unit.dataset
+    here, absent = present(project, table.datasets)
+    note_skipped(unit, absent)
+    sources = [_source(project, name, table.features) for name in here]
+    size = sum(path.stat().st_size for source in sources for path in source.files)
+    targets = [*(folder / f"{split}.jsonl" for split in SPLITS), folder / "summary.json", folder / "summary.txt"]
+    with contextlib.ExitStack() as stack:
+        paths = {path.stem: stack.enter_context(publishing(path, project.scratch)) for path in targets[: len(SPLITS)]}
+        with LOG.progress(str(unit), PASSES * size, unit="bytes") as bar:
+            summary = write_job(unit.dataset, table, sources, paths, bar.advance)
+        summary.skipped = tuple(absent)
+        lines = summary.table()
+        told = orjson.dumps(summary.told(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        for path, data in zip(targets[len(SPLITS) :], (told, "\n".join([*lines, ""]).encode()), strict=True):
+            stack.enter_context(publishing(path, project.scratch)).write_bytes(data)
+    for line in lines:
+        print(f"   {line}", flush=True)
+    sealed = {path.name: seal(project, path) for path in targets}
+    counts = {split: part.rows for split, part in summary.splits.items()}
+    counts |= {"left_out": sum(found.total() for found in summary.left_out.values()), "skipped": len(absent)}
+    return Built({"files": sealed, "skipped": absent}, counts, sum(entry["size"] for entry in sealed.values()))
+
+
+STAGE = Stage(NAME, VERSION, _inputs, _intact, _build)

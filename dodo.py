@@ -5,6 +5,7 @@ archive --extract--> raw tree --scan--> shard lists --standardize--> 16 kHz mono
 
 doit                          what there is, what is current, what would run and why
 doit features:demo            everything that the features of one dataset need
+doit job:ctc_asr              what a training job reads, from every dataset that it names
 doit features                 every dataset on this disk, most urgent first
 doit list --status [--all]    one line a stage and dataset; with --all, the shards
 doit why features:demo        what differs, in words
@@ -13,7 +14,7 @@ doit verify [DATASET ...]     read everything again and compare
 
 from pathlib import Path
 
-from tasks import dev, pipeline
+from tasks import dev, new_corpus, pipeline
 
 PROJECT = pipeline.open_here(Path(__file__).parent)
 DOIT_CONFIG = pipeline.doit_config(PROJECT)
@@ -33,9 +34,19 @@ def task_scan():
 globals().update(pipeline.creators(PROJECT))
 
 
+def task_job():
+    """joint manifests, and what training jobs read: rows by label, splits held apart"""
+    yield from pipeline.joined_tasks(PROJECT)
+
+
 def task_verifying():
     """read everything of a dataset again and compare it with what was sealed"""
     yield from pipeline.verify_tasks(PROJECT)
+
+
+def task_cleaning():
+    """delete archives that are proved, member by member, to lie extracted on disk"""
+    yield from pipeline.cleanup_tasks(PROJECT)
 
 
 def task_groups():
@@ -43,6 +54,7 @@ def task_groups():
     yield from pipeline.group_tasks(PROJECT)
 
 
-def task_check():
-    """lint, types and tests: what must pass before a commit"""
+def task_developing():
+    """check: lint, types and tests; new-corpus: a reader, a fixture and a table to start from"""
     yield from dev.check_tasks()
+    yield from new_corpus.new_corpus_tasks(PROJECT)

@@ -1,4 +1,4 @@
-"""doit COMMANDs of our own: run (locked, interruptible), list --status, why, verify."""
+"""doit COMMANDs of our own: run (locked, interruptible), list --status, why, plan, verify."""
 
 import contextlib
 import fnmatch
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import orjson
 from doit.cmd_base import DoitCmdBase
 from doit.cmd_list import List as DoitList
 from doit.cmd_run import Run as DoitRun
@@ -21,10 +22,20 @@ from tasks import status
 from tasks.lock import run_lock
 from tasks.pipeline import begin_run, opened
 from tasks.report import LOG
-from tasks.stage import PER_DATASET, STAGES
+from tasks.stage import JOB, PER_DATASET, STAGES
 from tasks.workers import stop_workers
 
 KEPT = ("extract-", "journal-")  # unfinished work in cache/tmp that the next run goes on with
+UNLOCKED = ("check", "new-corpus")  # tasks that work on no dataset
+
+
+ANYWAY = {
+    "name": "anyway",
+    "long": "anyway",
+    "type": bool,
+    "default": False,
+    "help": "run although `doit plan` says that the disk is too small",
+}
 
 
 class Interrupted(BaseException):
@@ -34,8 +45,12 @@ class Interrupted(BaseException):
 class Run(DoitRun):  # type: ignore[misc]  # doit has no types
     """doit run, one at a time on a cache; without a task it shows the status and starts nothing."""
 
+    cmd_options = (*DoitRun.cmd_options, ANYWAY)
+    anyway = False
+
     def execute(self, params: Any, args: list[str]) -> int:
         """Run tasks; every expected failure is one line on standard error and an exit code."""
+        self.anyway = bool(params["anyway"])
         with _plain_failures() as failed:
             return int(super().execute(params, args))
         return failed.code
@@ -54,10 +69,14 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         self.sel_tasks = _in_order(self, project, self.sel_tasks)
         LOG.in_full = set(self.sel_tasks)
         begin_run()
-        if all(name.partition(":")[0] == "check" for name in self.sel_tasks):
+        if all(name.partition(":")[0] in UNLOCKED for name in self.sel_tasks):
             return int(super()._execute(*args, **kwargs))
         with run_lock(project), _terminating():
             project.scratch.sweep(KEPT)
+            if not self.anyway:
+                from tasks.fit import require_fit
+
+                require_fit(project, self.sel_tasks, _ignored(self))
             try:
                 return int(super()._execute(*args, **kwargs))
             finally:
@@ -110,6 +129,43 @@ class Why(DoitCmdBase):  # type: ignore[misc]  # doit has no types
         return worst
 
 
+class Plan(DoitCmdBase):  # type: ignore[misc]  # doit has no types
+    """doit plan: what would run and why, what it would write and for how long, and whether it fits."""
+
+    name = "plan"
+    doc_purpose = "say before anything runs what would run, what it would write, and whether it fits"
+    doc_usage = "[TASK ...]"
+    doc_description = "Without a task: everything on this disk. Exit code 1 where it does not fit."
+    cmd_options = (
+        {"name": "json", "long": "json", "type": bool, "default": False, "help": "print JSON (see tasks/fit.py)"},
+        {"name": "all", "long": "all", "type": bool, "default": False, "help": "list the shards, too"},
+    )
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Plan tasks; exit code 0 where they fit, or may fit, 1 where not."""
+        for name in ("json", "all"):  # behind the tasks as well as before them
+            if f"--{name}" in args:
+                params[name] = True
+        self.options = (bool(params["json"]), bool(params["all"]))
+        with _plain_failures() as failed:
+            return int(super().execute(params, [arg for arg in args if arg not in ("--json", "--all")]))
+        return failed.code
+
+    options: tuple[bool, bool]
+
+    def _execute(self, pos_args: list[str]) -> int:
+        from tasks import fit
+        from tasks.steps import Asking
+
+        as_json, shards = self.options
+        seen = fit.outlook(opened(), pos_args, Asking(_ignored(self)))
+        if as_json:
+            print(orjson.dumps(fit.as_json(seen, shards=shards), option=orjson.OPT_INDENT_2).decode())
+        else:
+            fit.show(seen, shards=shards)
+        return int(seen.fits == "no")
+
+
 class Verify(DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """doit verify: read everything again and compare it with what was sealed."""
 
@@ -134,6 +190,38 @@ class Verify(DoitCmdBase):  # type: ignore[misc]  # doit has no types
             project.dataset(name)
         with run_lock(project), _terminating():
             return 1 if verify(project, names) else 0
+
+
+class Audit(DoitCmdBase):  # type: ignore[misc]  # doit has no types
+    """doit audit: what lies on disk, how whole it is, what could be freed. Beside a run, too."""
+
+    name = "audit"
+    doc_purpose = "show every archive and corpus on disk, what is missing, what could be freed"
+    doc_usage = "[DATASET ...] [--deep] [--json]"
+    doc_description = None
+    cmd_options = (
+        {"name": "deep", "long": "deep", "type": bool, "default": False, "help": "compare archives' sums and members"},
+        {"name": "json", "long": "json", "type": bool, "default": False, "help": "one JSON object instead of a table"},
+    )
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Audit datasets, or everything below paths.data; exit code 0 whatever is found."""
+        for option in ("deep", "json"):  # after a dataset's name, doit leaves them among the names
+            if f"--{option}" in args:
+                params[option] = True
+        with _plain_failures() as failed:
+            return int(super().execute(params, [name for name in args if name not in ("--deep", "--json")]))
+        return failed.code
+
+    def _execute(self, deep: bool, json: bool, pos_args: list[str]) -> int:
+        from tasks import audit, audit_table
+
+        report = audit.look(opened(), pos_args, deep=deep)
+        if json:
+            print(audit_table.as_json(report))
+        else:
+            audit_table.show(report, pos_args)
+        return 0
 
 
 class _Refused(DoitCmdBase):  # type: ignore[misc]
@@ -220,9 +308,9 @@ def _in_order(command: Any, project: Project, selected: list[str]) -> list[str]:
     known = {task.name: task for task in command.task_list}
     found = []
     for name in selected:
-        if name in STAGES and _ignored(command)(name):
+        if name in (*STAGES, JOB) and _ignored(command)(name):
             print(f"ignored: {name} (doit forget {name} brings it back)")
-        elif name in STAGES:
+        elif name in (*STAGES, JOB):
             members = known[name].task_dep
             if not members:
                 raise CatalogError(

@@ -73,7 +73,7 @@ def test_of_two_builds_the_whole_one_counts_and_the_other_is_named(tmp_path):
     [
         (
             "fleurs",
-            {"en_us/1/ab/dataset_info.json": "{\n", "en_us/1/ab/x-test.arrow": ROW % "a"},
+            {"en_us/1/ab/dataset_info.json": "{\n", "en_us/1/ab/fleurs-test.arrow": ROW % "a"},
             "json: broken: expec",
         ),
         ("fleurs", {"all/1/ab/fleurs-test.arrow": ROW % "a"}, "no language: expected dataset_info"),

@@ -5,7 +5,8 @@
     datasets/downloads/extracted/<sha256>/...                                        audio of rows without bytes
     hub/datasets--<namespace>--<name>/snapshots/<commit>/<config>/[<name>-]<split>-NNNNN-of-NNNNN.parquet
 
-A table's config is the last folder above it that has a config's name, so a copy of any of these folders is read too.
+A table's config is the last folder above it that has a config's name, so a copy of any of these folders is read too;
+below no folder that names the dataset, as caches of old are, a table is the dataset's by its own name, or has no name.
 Of two builds of one split, one counts: a whole one before one with missing shards, Arrow before Parquet, then the last
 path. What lies in `extracted` is looked at only for rows without bytes. Source: huggingface/datasets, arrow_writer,
 naming and features/audio. Holds the tables' names in memory, and where a row has no bytes the extracted files' names.
@@ -26,7 +27,7 @@ from earmark.corpora._tables import columns_of, table_rows
 from earmark.corpora._tree import audio_files, listing
 from earmark.errors import CorpusError
 
-FILE = re.compile(r"(?:.+-)?(train|validation|dev|test)(?:-(\d{5})-of-(\d{5}))?\.(arrow|parquet)")
+FILE = re.compile(r"(?:(.+)-)?(train|validation|dev|test)(?:-(\d{5})-of-(\d{5}))?\.(arrow|parquet)")
 SPLITS = {"train": "train", "validation": "dev", "dev": "dev", "test": "test"}
 EXTRACTED = "extracted"
 PARTIAL = ".incomplete"
@@ -109,12 +110,12 @@ def look(root: Path, dataset: str, configs: frozenset[str], mixed: str) -> Copy:
         folder, _, name = path.rpartition("/")
         match = FILE.fullmatch(name)
         config = next((part for part in reversed(folder.split("/")) if part in configs or part == mixed), None)
-        if match is None or config is None:
+        if match is None or config is None or not _is_table(folder, match[1], dataset):
             continue
         if not (root / path).is_file():
             copy.findings.append(Finding(INCOMPLETE, path, "a link to a file that is not there"))
             continue
-        split, part, of, form = match.groups()
+        _, split, part, of, form = match.groups()
         build = builds.setdefault((config, SPLITS[split]), {}).setdefault((form, folder, of or ""), [])
         build.append((part or "", path))
     for (config, split), found in sorted(builds.items(), key=lambda item: (item[0][0] == mixed, item[0])):
@@ -146,8 +147,19 @@ def _walk(root: Path, folder: str, dataset: str, copy: Copy) -> Iterator[str]:
 
 def _belongs(name: str, dataset: str) -> bool:
     """Say whether a folder may be the dataset's: `<namespace>___<name>` and `datasets--<namespace>--<name>` tell."""
-    separator = "___" if "___" in name else "--" if name.startswith("datasets--") else ""
+    separator = _separator(name)
     return not separator or name.rpartition(separator)[2].replace("_", "-") == dataset
+
+
+def _is_table(folder: str, prefix: str | None, dataset: str) -> bool:
+    """Say whether a table is the dataset's: by a folder above it, which was entered as such, or by its own name."""
+    named = any(_separator(part) for part in folder.split("/"))
+    return named or prefix is None or prefix.replace("_", "-") == dataset
+
+
+def _separator(folder: str) -> str:
+    """Return what stands between namespace and name in a folder's name, "" where it names no dataset."""
+    return "___" if "___" in folder else "--" if folder.startswith("datasets--") else ""
 
 
 def _gaps(of: str, parts: list[tuple[str, str]]) -> list[str]:

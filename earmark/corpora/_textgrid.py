@@ -47,10 +47,11 @@ class Tier:
     intervals: tuple[Interval, ...]
 
 
-def read_tiers(path: Path) -> list[Tier]:
+def read_tiers(path: Path, *, backward: bool = False) -> list[Tier]:
     """Return the interval tiers in the order of the file.
 
-    Raises CorpusError for another format, a file cut short, or an interval that ends before it starts.
+    Raises CorpusError for another format, a file cut short, and, unless they are to be passed on (`backward`), an
+    interval that ends before it starts.
     """
     text = _text(path)
     if not HEADER.match(text):
@@ -60,13 +61,13 @@ def read_tiers(path: Path) -> list[Tier]:
         _take(path, values, str, "the header of a TextGrid")
     for _ in range(2):
         _take(path, values, float, "the file's start and end")
-    tiers = [_tier(path, values) for _ in range(_count(path, values))]
+    tiers = [_tier(path, values, backward) for _ in range(_count(path, values))]
     for number, value in values:
         raise bad_line(path, number, "the end of the file after the announced tiers", str(value))
     return [tier for tier in tiers if tier is not None]
 
 
-def _tier(path: Path, values: Values) -> Tier | None:
+def _tier(path: Path, values: Values, backward: bool) -> Tier | None:
     """Read one tier; None for a tier of points."""
     kind, name = (_take(path, values, str, "a tier's class and name")[1] for _ in range(2))
     _, end = (_take(path, values, float, "a tier's start and end")[1] for _ in range(2))
@@ -74,7 +75,7 @@ def _tier(path: Path, values: Values) -> Tier | None:
     for _ in range(_count(path, values)):
         number, start = _take(path, values, float, "an item's time")
         stop = _take(path, values, float, "an interval's end")[1] if kind == INTERVALS else start
-        if not start <= stop < math.inf:
+        if not (start <= stop or backward) or not math.isfinite(stop):
             raise bad_line(path, number, "an interval that ends after its start", f"{start} to {stop}")
         intervals.append(Interval(start, stop, _take(path, values, str, "an item's text")[1]))
     return Tier(name, end, tuple(intervals)) if kind == INTERVALS else None

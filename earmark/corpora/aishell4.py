@@ -6,11 +6,12 @@
         <session> is [<date>_]<room size L, M or S>_<room, session and configuration>
 
 `segments` come from the TextGrid, or without text from the RTTM where there is none. Speakers are numbered anew in each
-session, so `speaker_id` is <session>_<tier>. Text loses the blanks around it; tags such as `<$>` stay; an interval
-without text, or of `<sil>` alone, is silence. Each session begins with a reading of numbers before the meeting.
-Two published TextGrids have tiers that end before their last intervals by their own headers; the intervals count.
-That, and a turn of more than a minute, is a finding, and all turns stay. Subset and split come from the folders, since
-the names of sessions do not tell them.
+session, so `speaker_id` is <session>_<tier>; the tier tells `gender`. Text loses the blanks around it; tags such as
+`<$>` stay; an interval without text, or of `<sil>` alone, is silence. Each session begins with a reading of numbers
+before the meeting.
+Two published TextGrids have ends that contradict each other. Where a tier ends before its last interval, the interval
+counts; a turn that ends before it starts is left out. Both are findings, and so is a turn of more than a minute, which
+stays. Subset and split come from the folders, since the names of sessions do not tell them.
 Source: OpenSLR 111. Holds the ids, one folder's names and one session's turns in memory.
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from earmark.corpora import BROKEN_LABEL, SPLITS, Finding, ReaderOptions, Recording, check_options
-from earmark.corpora._labels import join, once, present
+from earmark.corpora._labels import gender, join, once, present
 from earmark.corpora._rttm import Segment, in_order, turns
 from earmark.corpora._textgrid import Tier, read_tiers
 from earmark.corpora._tree import is_audio, layout_error, listing, stem, walk
@@ -66,15 +67,20 @@ def _segments(root: Path, where: str, session: str) -> tuple[list[Segment], list
     segments: list[Segment] = []
     if where.endswith(RTTM):
         for _, _, turn in turns(root / where):
-            segments.append(turn | {"speaker_id": f"{session}_{turn['speaker_id']}"})
+            segments.append(turn | _speaker(session, turn["speaker_id"]))
     else:
-        for tier in read_tiers(root / where):
+        for tier in read_tiers(root / where, backward=True):
             findings += _overrun(where, session, tier)
             for item in tier.intervals:
                 text = item.text.strip()
-                if text not in SILENCE:
-                    speaker = f"{session}_{tier.name}"
-                    segments.append({"start": item.start, "end": item.end, "speaker_id": speaker, "text": text})
+                if text in SILENCE:
+                    continue
+                if item.end < item.start:
+                    detail = f"{session}: {tier.name} from {item.start} s to {item.end} s; the turn is left out"
+                    findings.append(Finding(BROKEN_LABEL, where, detail))
+                    continue
+                span: Segment = {"start": item.start, "end": item.end}
+                segments.append(span | _speaker(session, tier.name) | {"text": text})
     for segment in segments:
         length_s = segment["end"] - segment["start"]
         if length_s > LONGEST_S:
@@ -83,6 +89,12 @@ def _segments(root: Path, where: str, session: str) -> tuple[list[Segment], list
             )
             findings.append(Finding(BROKEN_LABEL, where, detail))
     return in_order(segments), findings
+
+
+def _speaker(session: str, tier: str) -> Segment:
+    """Return what a tier's name, <number>-<M or F>, says of who speaks."""
+    sex = tier.rpartition("-")[2]
+    return {"speaker_id": f"{session}_{tier}"} | ({"gender": gender(sex)} if sex in ("F", "M") else {})
 
 
 def _overrun(where: str, session: str, tier: Tier) -> Iterator[Finding]:

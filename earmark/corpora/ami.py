@@ -61,7 +61,7 @@ PARTITIONS = {  # dev and test, by series of meetings; the rest is train
 SCENARIO = ("ES", "IS", "TS")
 IN_NO_PARTITION = "IB4005"
 WITHOUT_AUDIO = frozenset({"IS1002a", "IS1005d", "EN2001c", "EN2009a"})  # never published
-WITHOUT_ARRAYS = frozenset({"IS1003b", "IS1007d"})
+WITHOUT_ARRAYS = frozenset({"IS1003b", "IS1007d"})  # nor the beam formed of one
 
 
 @dataclass
@@ -199,8 +199,8 @@ def _manual(root: Path, speakers: list[Speaker], files: list[str]) -> Annotation
                 found.findings.append(Finding(DUPLICATE, path, detail))
                 continue
             seen.add(key)
-            labels = {"start": part.start, "end": part.end, "speaker_id": names[agent], "text": part.text}
-            found.segments.append(present(labels))
+            said = present({"start": part.start, "end": part.end, "text": part.text})
+            found.segments.append(said | _who(names[agent]))
     found.segments = in_order(found.segments)
     return found
 
@@ -211,7 +211,7 @@ def _turns(root: Path, meeting: str, files: list[str]) -> Annotation:
         for number, recording, turn in turns(root / path):
             if recording != meeting:
                 raise bad_line(root / path, number, f"turns of {meeting} alone", recording)
-            found.segments.append(turn)
+            found.segments.append(turn | _who(turn["speaker_id"]))
     found.findings.extend(Finding(DUPLICATE, path, f"{meeting}: read from {files[0]}") for path in files[1:])
     found.segments = in_order(found.segments)
     return found
@@ -224,8 +224,7 @@ def _wanted(meeting: str, microphone: str, found: Annotation) -> dict[str, dict[
         return {f"{meeting}{separator}{microphone}": {"segments": found.segments}}
     return {
         f"{meeting}.Headset-{speaker.channel}": {
-            "speaker_id": speaker.name,
-            "gender": gender(speaker.name[:1]),
+            **_who(speaker.name),
             "segments": [part for part in found.segments if part["speaker_id"] == speaker.name],
             "words": found.words.get(speaker.name, []),
         }
@@ -233,7 +232,12 @@ def _wanted(meeting: str, microphone: str, found: Annotation) -> dict[str, dict[
     }
 
 
+def _who(speaker: str) -> dict[str, str]:
+    """Return what a speaker's name says: F or M comes first."""
+    return {"speaker_id": speaker} | ({"gender": gender(speaker[0])} if speaker[:1] in ("F", "M") else {})
+
+
 def _lost(meeting: str, name: str, microphone: str, where: str) -> Finding:
-    if meeting in WITHOUT_AUDIO or (meeting in WITHOUT_ARRAYS and microphone in ARRAYS):
+    if meeting in WITHOUT_AUDIO or (meeting in WITHOUT_ARRAYS and microphone in (*ARRAYS, "MDM8")):
         return Finding(WITHDRAWN, where, f"{name}: never published")
     return Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id")

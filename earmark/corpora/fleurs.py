@@ -7,8 +7,8 @@
 
 An id is `<code>_<stem of the file>`, a code of older copies replaced by its later name: a sentence id is that of a
 text, which several speakers read in every language. `text` is the lower-case text, `text_original` the text as written.
-`language` is the code as a BCP 47 tag. No speaker is published. More than 170 recordings of es_419 hold noise only; the
-two of them that are known here have `defects`.
+`language` is the code as a BCP 47 tag. No speaker is published. More than 170 recordings of es_419 hold noise only, and
+some Arabic ones; the two of them that are known here have `defects`.
 Option `edition`: whose folders of a cache are read, "fleurs" (default) or "fleurs-r", the restored one.
 Source: google/fleurs, card, script and discussion 16. Holds one language's file names and all ids in memory.
 """
@@ -49,7 +49,7 @@ ALL = "all"  # the config that mixes the others
 EDITIONS = ("fleurs", "fleurs-r")
 COLUMNS = ("id", "path", "transcription", "raw_transcription", "gender", "lang_id")
 CLASS_GENDERS = {0: "male", 1: "female", 2: "other"}  # where a copy lost the names of its class labels
-GENDERS = {"MALE": "male", "FEMALE": "female"}
+GENDERS = {"MALE": "male", "FEMALE": "female", "OTHER": "other"}
 FIELDS = 7
 NOISE = frozenset({"es_419_2929017630020536228", "es_419_4887807060315182124"})
 

@@ -2,7 +2,8 @@
 
     {small,medium,large,duplicate}/<speaker>/<book>/<file>.flac
     {small,medium,large,duplicate}/<speaker>/<book>/<file>.json
-        {"speaker", "book_meta": {"id", "title", "genre", "meta_genre"}, "snr", "voice_activity": [[<on>, <off>]]}
+        {"speaker", "book_meta": {"id", "title", "genre", "meta_genre", "Dramatic Readings"}, "snr",
+         "voice_activity": [[<on>, <off>]]}
     librispeech_finetuning/<hours>/<clean|other>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac
     librispeech_finetuning/<hours>/<clean|other>/<speaker>/<chapter>/<speaker>-<chapter>.trans.txt      <id> <TEXT>
         <hours> is 9h, or 1h/0 to 1h/5 of ten minutes each; 10 h are 9h and all of 1h
@@ -30,7 +31,12 @@ UNLABELLED = ("small", "medium", "large", "duplicate")
 LIMITED = "librispeech_finetuning"
 HOURS = ("1h", "9h")
 CONDITIONS = ("clean", "other")
-BOOK = ("title", "genre", "meta_genre")  # of book_meta, as published
+BOOK = {  # keys of book_meta -> labels
+    "title": "title",
+    "genre": "genre",
+    "meta_genre": "meta_genre",
+    "Dramatic Readings": "dramatic_reading",
+}
 JSON_FORM = "book_meta an object, snr a number, voice_activity a list of [on, off] in seconds"
 
 
@@ -81,9 +87,9 @@ def _meta(path: Path) -> tuple[str | None, dict[str, Any]]:
     said = json_file(path)
     book, activity = said.get("book_meta") or {}, said.get("voice_activity") or []
     try:
-        segments = [{"start": float(on), "end": float(off)} for on, off in activity]
+        segments = [{"start": on, "end": off} for on, off in sorted((float(on), float(off)) for on, off in activity)]
         snr = None if said.get("snr") is None else float(said["snr"])
-        labels = {name: book.get(name) for name in BOOK} | {"book_id": _text(book.get("id"))}
+        labels = {label: book.get(name) for name, label in BOOK.items()} | {"book_id": _text(book.get("id"))}
     except (AttributeError, TypeError, ValueError) as error:
         raise bad_line(path, 1, JSON_FORM, str(said)) from error
     return _text(said.get("speaker")), labels | {"snr": snr, "segments": segments}

@@ -1,18 +1,20 @@
 """LibriSpeech and Mini LibriSpeech: read audiobooks, one transcript file a chapter.
 
     SPEAKERS.TXT                                       <id> | <F or M> | <subset> | <minutes> | <name, may hold |>
+    CHAPTERS.TXT                                       <id> | <reader> | <minutes> | <subset> | <project> | <book> | ...
     <split>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac
     <split>/<speaker>/<chapter>/<speaker>-<chapter>.trans.txt        <id> <TEXT>
     <split>/<speaker>/<chapter>/<speaker>-<chapter>.alignment.txt    <id> "<,words,>" "<ends,in,seconds>"
     <split>/<speaker>/<chapter>/<id>.TextGrid                        tiers `words` and `phones`
 
-Where the alignment files are merged into the tree, a recording has `words`; an empty word there is silence.
-A TextGrid gives `words` and `phonemes`. Option `alignments`: a folder, relative to the root, that holds TextGrids in
-the same folders as the tree; those in the tree come before them. Where both alignments know an utterance, the words are
-the TextGrid's, so that words and phonemes are of one alignment. Its unknown words and the phone `spn` (a word that was
-not phonemised) are passed on as they stand, silence is not. Utterances without an alignment are normal.
+`book_id` is that of CHAPTERS.TXT, where 0 is none. Where the alignment files are merged into the tree, a recording has
+`words`; an empty word there is silence. A TextGrid gives `words`, `phonemes`. Option `alignments`: a folder, relative
+to the root, that holds TextGrids in the same folders as the tree; those in the tree come before them. Where both
+alignments know an utterance, the words are the TextGrid's, so that words and phonemes are of one alignment. Its unknown
+words and the phone `spn` (a word that was not phonemised) are passed on as they stand, silence is not. Utterances
+without an alignment are normal.
 Source: OpenSLR 12 and 31; the alignments of CorentinJ, and of Zenodo record 2619474.
-Holds the speakers, all ids, and one chapter in memory.
+Holds the speakers, the chapters' books, all ids, and one chapter in memory.
 """
 
 from collections.abc import Iterable, Iterator
@@ -52,6 +54,7 @@ def _recordings(root: Path, language: str | None, alignments: str | None) -> Ite
     if alignments:
         split_folders(root / alignments)  # raises where they are not
     genders = dict(_speakers(root / "SPEAKERS.TXT"))
+    books = dict(_books(root / "CHAPTERS.TXT"))
     for subset, split in splits:
         for folder, files in walk(root, subset):
             texts, repeated = collect(transcripts(root, folder, files))
@@ -68,6 +71,7 @@ def _recordings(root: Path, language: str | None, alignments: str | None) -> Ite
                     "text": text,
                     "speaker_id": speaker,
                     "chapter_id": chapter,
+                    "book_id": books.get(chapter),
                     "gender": genders.get(speaker),
                 }
                 labels |= {"language": language, "subset": subset, "words": words.get(name, ("", None))[1]}
@@ -138,3 +142,15 @@ def _speakers(path: Path) -> Iterator[tuple[str, str]]:
                 if len(fields) < 3:
                     raise bad_line(path, number, "id | sex | subset | minutes | name", line)
                 yield fields[0], gender(fields[1])
+
+
+def _books(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (chapter, book); titles may hold the separator, so only the first six are cut."""
+    if path.is_file():
+        for number, line in lines(path):
+            if not line.startswith(";"):
+                fields = [part.strip() for part in line.split("|", 6)]
+                if len(fields) < 6:
+                    raise bad_line(path, number, "id | reader | minutes | subset | project | book | two titles", line)
+                if fields[5] != "0":
+                    yield fields[0], fields[5]

@@ -54,20 +54,17 @@ VALIDATION = frozenset(
         "Young Griffo - Pennies",
     }
 )
-ERRATA: dict[str, dict[str, str]] = {  # song, or an artist with one song -> stem -> what is wrong with it
-    "Al James - Schoolboy Facination": {"other": "synthesiser and vocals in other"},
-    "BKS - Bulldozer": dict.fromkeys(("drums", "other"), "cowbell in the wrong stem"),
-    "Chris Durban - Celebrate": dict.fromkeys(STEMS, "bleed between stems"),
-    "Detsky Sad - Walkie Talkie": {"drums": "other in drums"},
-    "Enda Reilly": {"other": "speech at the start of other"},
-    "Hop Along - Sister Cities": dict.fromkeys(STEMS, "bleed between stems"),
-    "Leaf - Wicked": {"drums": "guitar in drums at 2:20 and 3:02"},
-    "PR - Oh No": {MIXTURE: "the left channel is not the sum of the stems"},
+ERRATA = {  # song -> stem, what is wrong with it
+    "Al James - Schoolboy Facination": ("other", "synthesiser and vocals in other"),
+    "BKS - Bulldozer": ("other", "cowbell in other"),
+    "Chris Durban - Celebrate": ("vocals", "other instruments in vocals"),
+    "Detsky Sad - Walkie Talkie": ("drums", "other in drums"),
+    "Enda Reilly - Cur An Long Ag Seol": ("other", "speech at the start of other"),
+    "Hop Along - Sister Cities": ("vocals", "other instruments in vocals"),
+    "Leaf - Wicked": ("drums", "guitar in drums at 2:20 and 3:02"),
+    "PR - Oh No": (MIXTURE, "the left channel is not the sum of the stems"),
 }
-LICENSED = (
-    "The Easton Ellises",
-    "CC-BY-NC-SA-3.0",
-)  # of the groups of songs with their own licence, the one told by name
+LICENSED = ("The Easton Ellises", "CC-BY-NC-SA-3.0")  # of the songs with their own licence, those told by name
 SAMPLE_BYTES = 3_000_000  # a file, on average: seven seconds are 1.2 MB in both forms, a song is 30 MB
 
 
@@ -114,15 +111,15 @@ def _song(part: str, song: str, paths: dict[str, str]) -> Iterator[Recording]:
     """Yield a recording for each stem of a song that is there."""
     split = "dev" if part == "train" and song in VALIDATION else part
     artist, _, title = song.partition(" - ")
-    wrong = ERRATA.get(song) or ERRATA.get(artist) or {}
+    wrong, defect = ERRATA.get(song, ("", ""))
     for which, path in paths.items():
         labels: dict[str, Any] = {"stem": which, "artist": artist, "title": title, "group_id": artist}
         if which in SINGING:
             labels["singing"] = SINGING[which]
         if which == MIXTURE:
             labels["stems"] = {other: f"{song}.{other}" for other in STEMS if other in paths}
-        if which in wrong:
-            labels["defects"] = [wrong[which]]
+        if which == wrong:
+            labels["defects"] = [defect]
         if artist.startswith(LICENSED[0]):
             labels["licence"] = LICENSED[1]
         yield Recording(f"{song}.{which}", path, split, present(labels))

@@ -85,5 +85,5 @@ def _labels(match: re.Match[str]) -> dict[str, Any]:
         **emotion(EMOTIONS[int(emotion_code) - 1]),
         "emotion_intensity": INTENSITIES[int(intensity) - 1],
         "singing": channel == SONG,
-        "take": int(repetition),
+        "take": repetition,
     }

@@ -85,7 +85,7 @@ def _recordings(root: Path, language: str | None, dev: frozenset[str]) -> Iterat
             dialect = folder.split("/")[-2].upper()
             labels: dict[str, Any] = {"speaker_id": speaker, "gender": gender(speaker[0]), "language": language}
             labels |= {"dialect": dialect if DIALECT.fullmatch(dialect) else None}
-            yield from _sentences(root, folder, files, split, labels | speakers.get(speaker[1:], {}))
+            yield from _sentences(root, folder, files, split, labels | speakers.get(speaker, {}))
 
 
 def _base(root: Path) -> tuple[str, list[str]]:
@@ -161,7 +161,7 @@ def _spans(path: Path) -> Iterator[tuple[int, int, str]]:
 
 
 def _speakers(root: Path, base: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield (id without the sex, labels) of SPKRINFO.TXT, which lies beside TRAIN or above, in DOC or not."""
+    """Yield (id with the sex before it, labels) of SPKRINFO.TXT, beside TRAIN or above, in DOC or not."""
     place = root / base
     for folder in (place, *list(place.parents)[: len(Path(base).parts)]):
         folders, files = listing(folder)
@@ -180,4 +180,4 @@ def _info(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
             if len(fields) < len(INFO):
                 raise bad_line(path, number, f"id, {', '.join(INFO)}", line)
             said = dict(zip(INFO, fields, strict=False))
-            yield name.upper(), {key: said[key] for key in KEPT if said[key].strip("?")}
+            yield f"{said['sex']}{name}".upper(), {key: said[key] for key in KEPT if said[key].strip("?")}

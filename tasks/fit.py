@@ -1,0 +1,468 @@
+"""Does a plan fit? Free space by volume, the catalog's budget, what would make it fit; and the plan in words and JSON.
+
+`doit plan --json` prints one object; bytes and seconds are {"low", "likely", "high"}, "fits" is "yes", "maybe" or "no",
+"state" as in `doit list --status`:
+
+    version    1
+    tasks      [what was asked for]
+    steps      [{task, stage, dataset, state, why [], units {run, total}, writes [{what, folder, bytes, files, replaced,
+               passing}], bytes, seconds, from [], held, unknown, shards? [{task, state, why []}]}]
+    seconds    of all steps
+    volumes    [{folders [], free, total, peak, final, fits}]: bytes beyond what lies there now
+    budget     {bytes, used, final, fits}, or null where the catalog sets none
+    fits       the worst of volumes and budget
+    hints      [{saves, text}], the largest first
+"""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from earmark import watch
+from earmark.errors import DiskFullError, EarmarkError
+from earmark.estimate import Amount, exact, total
+from earmark.project import Project
+from earmark.receipts import read_receipt
+from tasks import extract, plan
+from tasks.material import DEMO_TREE
+from tasks.report import LOG, human
+from tasks.stage import STAGES
+from tasks.steps import Asking, Step
+
+VERSION = 1
+WALK_S = 10.0  # seconds for adding up what lies under the project's paths
+RUN_PATIENCE_S = 0.5  # seconds of probing before a run, over all its datasets
+RUN_WALK_S = 0.5
+FITS = ("no", "maybe", "yes")
+SLOWEST_BYTES_PER_S = 2_000  # source bytes of a second of audio, at the least: an obvious upper bound of its length
+LARGEST_FEATURES = 50 * 1280 * 4  # bytes of features of a second of audio, at the most
+
+
+@dataclass
+class Volume:
+    """A file system that a plan writes to: bytes beyond what lies there now, while it works and at its end."""
+
+    folders: list[str]
+    free: int
+    total: int
+    device: int
+    peak: Amount = field(default_factory=Amount)
+    final: Amount = field(default_factory=Amount)
+
+    @property
+    def fits(self) -> str:
+        """Refuse on the low end alone, warn on the high end."""
+        return _fits(self.peak, self.free)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The catalog's budget, what lies under the project's paths now, and at the end."""
+
+    limit: int
+    used: Amount
+    final: Amount
+
+    @property
+    def fits(self) -> str:
+        """Refuse on the low end alone, warn on the high end."""
+        return _fits(self.final, self.limit)
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A way to make a plan fit, and the bytes that it saves."""
+
+    saves: float
+    text: str
+
+
+def _fits(needed: Amount, limit: int) -> str:
+    return "no" if needed.low > limit else "maybe" if needed.high > limit else "yes"
+
+
+def volumes(project: Project, steps: list[Step]) -> list[Volume]:
+    """Add steps up in their order, a volume a file system."""
+    found: dict[int, Volume] = {}
+    for folder in (project.data, project.standard, project.manifests, project.cache):
+        _volume(project, found, folder).folders.append(project.relative(folder))
+    now: dict[int, Amount] = dict.fromkeys(found, Amount())
+    for step in steps:
+        during = dict(now)
+        for item in step.items:
+            volume = _volume(project, found, item.folder)
+            size = item.size + exact(item.files * _block_bytes(item.folder) / 2)
+            before = now.get(volume.device, Amount())
+            now[volume.device] = before + size + exact(-item.replaced)
+            # at best each file makes room for the next, at worst all of both lie there together
+            extra = Amount(size.low - item.replaced, size.likely + item.passing, size.high + item.passing)
+            during[volume.device] = during.get(volume.device, Amount()) + extra
+        for device, amount in during.items():
+            peak = found[device].peak
+            found[device].peak = Amount(
+                max(peak.low, amount.low), max(peak.likely, amount.likely), max(peak.high, amount.high)
+            )
+    for device, amount in now.items():
+        found[device].final = amount
+    return list(found.values())
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _volume(project: Project, found: dict[int, Volume], folder: Path) -> Volume:
+    home = _existing(folder)
+    device = home.stat().st_dev
+    if device not in found:
+        usage = shutil.disk_usage(home)
+        known = folder in (project.data, project.standard, project.manifests, project.cache)
+        found[device] = Volume([] if known else [project.relative(folder)], usage.free, usage.total, device)
+    return found[device]
+
+
+def _block_bytes(folder: Path) -> int:
+    return os.statvfs(_existing(folder)).f_frsize
+
+
+def budget(project: Project, steps: list[Step], patience_s: float) -> Budget | None:
+    """Hold what lies under the project's paths, and what comes, against the catalog's budget."""
+    limit = project.catalog.disk.budget_bytes
+    if limit is None:
+        return None
+    used = _used(project, patience_s)
+    items = [item for step in steps for item in step.items]
+    comes = total(item.size for item in items) + exact(-sum(item.replaced for item in items))
+    return Budget(limit, used, used + comes)
+
+
+def _used(project: Project, patience_s: float) -> Amount:
+    """Add up all files under the project's paths; of millions, as many as there is time for, and what receipts say."""
+    ends, walked = time.monotonic() + patience_s, 0
+    paths = {path.resolve() for path in (project.data, project.standard, project.manifests, project.cache)}
+    for path in sorted(paths):
+        if not path.is_dir() or any(other in path.parents for other in paths):
+            continue
+        for number, entry in enumerate(watch.walk(path)):
+            with contextlib.suppress(OSError):
+                walked += 0 if entry.is_dir() else entry.stat().st_size
+            if number % 4096 == 0 and time.monotonic() > ends:
+                known = max(walked, _recorded(project))
+                return Amount(walked, known, 1.2 * known)
+    return exact(walked)
+
+
+def _recorded(project: Project) -> int:
+    """Return what receipts say of trees and standard audio, and the archives beside them."""
+    size = sum(archive_bytes for name in project.catalog.datasets for _, archive_bytes in _archives(project, name))
+    for path in (project.cache / "receipts").glob("extract/*/*.json"):
+        receipt = read_receipt(path)
+        size += receipt.counts.get("member_bytes", 0) if receipt else 0
+    for path in (project.cache / "receipts").glob("standardize/*/*.json"):
+        receipt = read_receipt(path)
+        size += receipt.counts["standard_bytes"] if receipt else 0
+    return size
+
+
+def _archives(project: Project, dataset: str) -> Iterator[tuple[Path, int]]:
+    """Yield the archives of a dataset that receipts prove extracted and that are still here."""
+    for archive in project.dataset(dataset).archives:
+        if read_receipt(project.receipt("extract", dataset, extract.part_name(archive))) is not None:
+            for path in extract.archive_files(project, dataset, archive):
+                if path.is_file():
+                    yield path, path.stat().st_size
+
+
+def hints(project: Project, steps: list[Step], found: list[Volume], limit: Budget | None) -> list[Hint]:
+    """Say what would make a plan fit that may not, with the bytes that each way saves; the largest first."""
+    short = {volume.device for volume in found if volume.fits != "yes"}
+    if limit is not None and limit.fits != "yes":
+        short = {volume.device for volume in found}
+    form, ways, float32 = project.catalog.standard.format, list[Hint](), dict[str, float]()
+    standard = 0.0
+    for item in (item for step in steps for item in step.items):
+        if _existing(item.folder).stat().st_dev not in short:
+            continue
+        standard += item.size.likely if item.what == "standard audio" else 0
+        name = item.what.removeprefix("packs of ")
+        if name != item.what and project.catalog.encoders[name].codec == "float32":
+            float32[name] = float32.get(name, 0) + item.size.likely
+    if standard and form == "wav":
+        ways.append(Hint(standard * 0.4, '[standard] format = "flac" saves about'))
+    if standard and form != "none":
+        ways.append(Hint(standard, '[standard] format = "none" (features straight from the source) saves'))
+    for name, size in float32.items():
+        ways.append(Hint(size / 2, f'[encoders.{name}] codec = "float16" saves'))
+    for name in project.catalog.datasets:
+        freed = sum(size for path, size in _archives(project, name) if path.stat().st_dev in short)
+        if freed:
+            ways.append(Hint(freed, f"`doit cleanup:{name}` would free"))
+    ways = [Hint(way.saves, f"{way.text} {human(way.saves)}") for way in ways]
+    ways.sort(key=lambda way: -way.saves)
+    return [*ways, *_smaller(steps, found, limit)] if short else []
+
+
+def _smaller(steps: list[Step], found: list[Volume], limit: Budget | None) -> Iterator[Hint]:
+    """Say which part of the selection fits: its first datasets, or of one dataset some shards."""
+    shares = [volume.free / volume.peak.likely for volume in found if volume.peak.likely > volume.free]
+    if limit is not None and limit.final.likely > limit.limit:
+        shares.append((limit.limit - limit.used.likely) / (limit.final.likely - limit.used.likely))
+    share, size = min(shares, default=1.0), total(step.size for step in steps).likely
+    sizes = {step.unit.dataset: 0.0 for step in steps}
+    for step in steps:
+        sizes[step.unit.dataset] += step.size.likely
+    if share >= 1.0:
+        return
+    if len(sizes) > 1:
+        fitting = [name for name in sizes if sizes[name] <= size * share]
+        if fitting:
+            yield Hint(size - sizes[fitting[0]], f"a smaller selection fits, such as {fitting[0]} alone")
+        return
+    sharded = [step for step in steps if len(step.shards) > 1 and step.run > 1]
+    if sharded:
+        last = sharded[-1]
+        some = int(last.run * share)
+        first = next(unit for unit, verdict in last.shards if verdict.state == "R" or last.state == "R")
+        if some:
+            yield Hint(size * (1 - share), f"about {some:,} of {last.run:,} shards fit, such as `doit {first}`")
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A plan with all that is said of it."""
+
+    tasks: list[str]
+    steps: list[Step]
+    volumes: list[Volume]
+    budget: Budget | None
+    hints: list[Hint]
+
+    @property
+    def fits(self) -> str:
+        """The worst of volumes and budget; with a size that nobody published, "maybe" at best."""
+        said = ["maybe"] if any(step.unknown for step in self.steps) else []
+        said += [volume.fits for volume in self.volumes] + ([self.budget.fits] if self.budget else [])
+        return min(said, key=FITS.index)
+
+
+def outlook(project: Project, names: list[str], asking: Asking, walk_s: float = WALK_S) -> Outlook:
+    """Plan some tasks, or everything on this disk.
+
+    Raises CatalogError with the nearest name for one that is no task.
+    """
+    asked = names or [f"features:{name}" for name in project.catalog.by_priority() if extract.on_disk(project, name)]
+    return _outlook(project, asked, list(plan.steps(project, plan.wanted(project, asked), asking)), walk_s)
+
+
+def _outlook(project: Project, names: list[str], steps: list[Step], walk_s: float) -> Outlook:
+    found, limit = volumes(project, steps), budget(project, steps, walk_s)
+    return Outlook(names, steps, found, limit, hints(project, steps, found, limit))
+
+
+# before a run
+
+
+def require_fit(project: Project, names: list[str], is_ignored: Callable[[str], bool]) -> None:
+    """Refuse a run whose results will not fit, before it begins; one that may not fit is told so and goes on.
+
+    Costs a few stats where there is plenty of space, and a look at receipts where there is nothing to do.
+    Raises DiskFullError.
+    """
+    try:
+        known = [name for name in names if "*" in name or name.partition(":")[0] in (*STAGES, "job")]
+        found = plan.wanted(project, known)
+        if project.catalog.disk.budget is None and _plenty(project, found):
+            return
+        asking = Asking(is_ignored, RUN_PATIENCE_S / max(1, len(found)), thorough=False)
+        steps = [step for step in plan.steps(project, found, asking) if step.state == "R"]
+        if not any(step.items for step in steps):
+            return
+        seen = _outlook(project, known, steps, RUN_WALK_S)
+    except (EarmarkError, OSError):  # what cannot be estimated is not refused: the run says what is wrong, if anything
+        return
+    said = " ".join(names)
+    if seen.fits == "no":
+        lines = [f"{said} does not fit on the disk:", *_shortages(seen, "no")]
+        lines += [f"to make it fit: {hint.text}" for hint in seen.hints[:4]]
+        lines.append(f"`doit plan {said}` shows how this comes about; `doit run --anyway {said}` runs nevertheless.")
+        raise DiskFullError("\n  ".join(lines))
+    if seen.fits == "maybe":
+        for line in _shortages(seen, "maybe"):
+            LOG.note(f"it may not fit on the disk: {line} (`doit plan {said}`)")
+
+
+def _plenty(project: Project, found: plan.Wanted) -> bool:
+    """Say that all volumes have more space than these datasets can take at all; receipts and sizes of archives only."""
+    needed = 0.0
+    for name in found:
+        receipt = read_receipt(project.receipt("scan", name))
+        if receipt is not None:
+            size = float(sum(sealed["size_bytes"] for sealed in receipt.outputs["shards"].values()))
+        else:
+            archives = project.dataset(name).archives
+            paths = [path for archive in archives for path in extract.archive_files(project, name, archive)]
+            generated = any(archive.generator for archive in archives)
+            if not generated and not all(path.is_file() for path in paths):
+                return False
+            size = 3.0 * sum(path.stat().st_size for path in paths if path.is_file()) + DEMO_TREE * generated
+        encoders = max(1, len(project.catalog.encoders_of(name)))
+        needed += 4 * size + size / SLOWEST_BYTES_PER_S * (32_000 + encoders * LARGEST_FEATURES)
+    folders = {project.data, project.standard, project.manifests, project.cache, *map(project.folder, found)}
+    return all(shutil.disk_usage(_existing(folder)).free > needed for folder in folders)
+
+
+def _shortages(seen: Outlook, fits: str) -> Iterator[str]:
+    """Yield a line for each volume, and the budget, that is too small."""
+    for volume in seen.volumes:
+        if volume.fits == fits:
+            where = ", ".join(volume.folders)
+            yield f"{_range(volume.peak)} needed, {human(volume.free)} free on the volume of {where}"
+    if seen.budget is not None and seen.budget.fits == fits:
+        limit = seen.budget
+        yield (
+            f"{_range(limit.final)} in all at the end ({human(limit.used.likely)} now), [disk] budget allows"
+            f" {human(limit.limit)}"
+        )
+
+
+# in words and as JSON
+
+
+def as_json(seen: Outlook, *, shards: bool) -> dict[str, Any]:
+    """Return a plan as the JSON that this module's head describes."""
+    return {
+        "version": VERSION,
+        "tasks": seen.tasks,
+        "steps": [_step_json(step, shards=shards) for step in seen.steps],
+        "seconds": asdict(total(step.seconds for step in seen.steps)),
+        "volumes": [
+            {
+                "folders": volume.folders,
+                "free": volume.free,
+                "total": volume.total,
+                "peak": asdict(volume.peak),
+                "final": asdict(volume.final),
+                "fits": volume.fits,
+            }
+            for volume in seen.volumes
+        ],
+        "budget": seen.budget
+        and {
+            "bytes": seen.budget.limit,
+            "used": asdict(seen.budget.used),
+            "final": asdict(seen.budget.final),
+            "fits": seen.budget.fits,
+        },
+        "fits": seen.fits,
+        "hints": [asdict(hint) for hint in seen.hints],
+    }
+
+
+def _step_json(step: Step, *, shards: bool) -> dict[str, Any]:
+    writes = [
+        {
+            "what": item.what,
+            "folder": str(item.folder),
+            "bytes": asdict(item.size),
+            "files": item.files,
+            "replaced": item.replaced,
+            "passing": item.passing,
+        }
+        for item in step.items
+    ]
+    found = {
+        "task": str(step.unit),
+        "stage": step.unit.stage,
+        "dataset": step.unit.dataset,
+        "state": step.state,
+        "why": step.why,
+        "units": {"run": step.run, "total": step.total},
+        "writes": writes,
+        "bytes": asdict(step.size),
+        "seconds": asdict(step.seconds),
+        "from": step.inputs,
+        "held": step.held,
+        "unknown": step.unknown,
+    }
+    if shards:
+        found["shards"] = [
+            {"task": str(unit), "state": verdict.state, "why": list(verdict.reasons)} for unit, verdict in step.shards
+        ]
+    return found
+
+
+def show(seen: Outlook, *, shards: bool) -> None:
+    """Print a plan as a table, the volumes, and what would make it fit."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, emoji=False, width=200)
+    table = Table(box=None, pad_edge=False)
+    for name, side in (("", "left"), ("task", "left"), ("units", "right"), ("writes", "right"), ("time", "right")):
+        table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("why, and what the numbers are made from", overflow="fold")
+    for step in seen.steps:
+        if step.state == "U":
+            continue
+        run = f"{step.run:,} of {step.total:,}" if step.total > 1 else ""
+        words = "; ".join(filter(None, ["; ".join(step.why), *dict.fromkeys(step.inputs), step.held]))
+        table.add_row(step.state, str(step.unit), run, _range(step.size), _clock(step.seconds.likely), words)
+        for unit, verdict in step.shards if shards else ():
+            table.add_row(verdict.state, f"  {unit}", "", "", "", "; ".join(verdict.reasons))
+    if table.row_count:
+        console.print(table)
+    current = sum(step.state == "U" for step in seen.steps)
+    if current:
+        console.print(f"{current} of {len(seen.steps)} stages are current: nothing to do there.")
+    if not seen.steps:
+        console.print("nothing on this disk to plan. `doit plan DATASET` plans one that is to be downloaded.")
+    if any(step.items for step in seen.steps):
+        _show_sums(seen, console.print)
+
+
+def _show_sums(seen: Outlook, say: Callable[[str], None]) -> None:
+    seconds = total(step.seconds for step in seen.steps)
+    say(f"time: about {_clock(seconds.likely)} ({_clock(seconds.low)} to {_clock(seconds.high)})")
+    for volume in seen.volumes:
+        said = {"yes": "fits", "maybe": "MAY NOT FIT", "no": "DOES NOT FIT"}[volume.fits]
+        say(
+            f"volume of {', '.join(volume.folders)}: {_range(volume.peak)} at the peak, {_range(volume.final)} at the"
+            f" end, {human(volume.free)} free: {said}"
+        )
+    if seen.budget is not None:
+        limit = seen.budget
+        said = {"yes": "fits", "maybe": "MAY BE EXCEEDED", "no": "EXCEEDED"}[limit.fits]
+        say(
+            f"budget: {human(limit.used.likely)} now, {_range(limit.final)} at the end, {human(limit.limit)} allowed:"
+            f" {said}"
+        )
+    if any(step.unknown for step in seen.steps):
+        say("sizes that nobody published are not in these sums.")
+    for hint in seen.hints:
+        say(f"to make it fit: {hint.text}")
+
+
+def _range(amount: Amount) -> str:
+    """Say an amount, with its ends where they are apart."""
+    if not amount.high and not amount.low:
+        return ""
+    if amount.high - amount.low <= 0.1 * abs(amount.likely):
+        return human(amount.likely)
+    return f"{human(amount.likely)} ({human(amount.low)} to {human(amount.high)})"
+
+
+def _clock(seconds: float) -> str:
+    """Return a duration as people say it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 60 else f"{minutes / 60:,.1f} h"

@@ -17,7 +17,7 @@ import xxhash
 from earmark.catalog import JobTable
 
 Row = dict[str, Any]
-SPEAKER = "speaker_id"
+SPEAKER, GROUP = "speaker_id", "group_id"
 AUDIO = "audio_hash"
 OF_THE_WHOLE = frozenset({"segments", "text", "text_original", "words", "phonemes"})  # what no segment inherits
 
@@ -114,7 +114,7 @@ def values(row: Row, label: str) -> list[Any]:
 
 def _group(source: Source, recording: Row) -> bytes:
     """Return what keeps a recording on one side of a split: its dataset's group, else its speaker, else its audio."""
-    for label in (*source.disjoint, SPEAKER):
+    for label in (*source.disjoint, GROUP, SPEAKER):
         value = recording.get(label)
         if value is not None:
             return source.qualified(label, value)

@@ -158,7 +158,7 @@ def test_unknown_option_is_refused_before_the_disk_is_touched(corpus):
         ("audiofolder", {"label": "emotoin"}, r"got 'emotoin' \(did you mean \"emotion\"\?\)"),
         ("audiofolder", {"label": 3}, "expected the name of a label"),
         ("audiofolder", {"splits": "no"}, "splits: expected true or false, got 'no'"),
-        ("librispeech", {"alignments": ""}, 'expected alignments = "<folder>", got \'\''),
+        ("librispeech", {"alignments": ""}, "expected alignments = \"<folder>\", got ''"),
         ("timit", {"dev_speakers": "yes"}, "expected dev_speakers = true or false, got 'yes'"),
     ],
 )
@@ -203,8 +203,8 @@ AMI = {
 }
 VS = {f"datafiles/{name}.json": '{"data": []}' for name in ("tr", "val", "te")} | {"audio_16k/a": ""}
 SEP = (
-    "Show,EpId,ClipId,Unsure,PoorAudioQuality,Prolongation,Block,SoundRep,WordRep,DifficultToUnderstand,Interjection,"
-    "NoStutteredWords,NaturalPause,Music,NoSpeech"
+    "Show,EpId,ClipId,Start,Stop,Unsure,PoorAudioQuality,Prolongation,Block,SoundRep,WordRep,DifficultToUnderstand,"
+    "Interjection,NoStutteredWords,NaturalPause,Music,NoSpeech"
 )
 AF = "file_name\na.wav\n"
 LS = {"dev/1/2/1-2.trans.txt": "1-2-3 A\n", "dev/1/2/1-2-3.flac": ""}
@@ -220,18 +220,38 @@ TIER = 'File type = "ooTextFile"\n"TextGrid"\n0 1 <exists> 1\n"IntervalTier" "%s
         ("librispeech", {"dev/1/2/1-2.alignment.txt": '1-2-3 ",A," "1,2"\n'}, r"alignment\.txt:1: .* of one length"),
         ("librispeech", {"dev/1/2/1-2.alignment.txt": '1-2-3 ",A," "1,x,2"\n'}, r"alignment\.txt:1: broken"),
         ("librispeech", {"dev/a": "", "SPEAKERS.TXT": ";c\n14 F dev\n"}, r"SPEAKERS\.TXT:2: .* got '14 F dev'"),
-        ("librispeech", {**LS, "dev/1/2/1-2-3.TextGrid": TIER % ("tones", "0 1")}, r"3\.TextGrid: no alignment: expected a"),
-        ("librispeech", {**LS, "dev/1/2/1-2-3.TextGrid": TIER % ("words", "2 1")}, r"3\.TextGrid:6: .* got '2\.0 to 1\.0'"),
+        (
+            "librispeech",
+            {**LS, "dev/1/2/1-2-3.TextGrid": TIER % ("tones", "0 1")},
+            r"3\.TextGrid: no alignment: expected a",
+        ),
+        (
+            "librispeech",
+            {**LS, "dev/1/2/1-2-3.TextGrid": TIER % ("words", "2 1")},
+            r"3\.TextGrid:6: .* got '2\.0 to 1\.0'",
+        ),
         ("librispeech", {**LS, "dev/1/2/1-2-3.TextGrid": "1-2-3"}, r"3\.TextGrid:1: .*ooTextFile"),
         ("libri_light", {"small/1/b/a.flac": "", "small/1/b/a.json": "{"}, r"a\.json:1: .* expected a JSON object"),
-        ("libri_light", {"small/1/b/a.flac": "", "small/1/b/a.json": '{"voice_activity": [1]}'}, r"a\.json:1: .* \[on, o"),
+        (
+            "libri_light",
+            {"small/1/b/a.flac": "", "small/1/b/a.json": '{"voice_activity": [1]}'},
+            r"a\.json:1: .* \[on, o",
+        ),
         ("libri_light", {"1h/0/clean/1/2/1-2.trans.txt": "1-2 A\n"}, r"1-2\.trans\.txt:1: .* expected <speaker>"),
-        ("aishell4", {"test/wav/a.flac": "", "test/TextGrid/a.TextGrid": (TIER % ("1", "0 1"))[:-4]}, "a.TextGrid: cut sh"),
+        (
+            "aishell4",
+            {"test/wav/a.flac": "", "test/TextGrid/a.TextGrid": (TIER % ("1", "0 1"))[:-4]},
+            "a.TextGrid: cut sh",
+        ),
         ("aishell4", {"test/wav/a.flac": "", "test/TextGrid/a.rttm": "SPEAKER a 1 0 x\n"}, r"a\.rttm:1: broken"),
         ("hifi_tts", {"92_manifest_clean_dev.json": "{}\n[1]\n"}, r"92_manifest_clean_dev\.json:1: .* audio_filepath"),
         ("hifi_tts", {"92_manifest_clean_dev.json": "[1]\n"}, r"clean_dev\.json:1: .* a JSON object, got '\[1\]'"),
         ("timit", {"test/dr1/faks0/sa1.wav": "", "test/dr1/faks0/sa1.phn": "0 9 a\n9 8 b\n"}, r"sa1\.phn:2: broken"),
-        ("timit", {"test/dr1/faks0/sa1.wav": "", "test/dr1/faks0/sa1.txt": "0 9 A\n0 9 B\n"}, r"sa1\.txt:2: .* a single"),
+        (
+            "timit",
+            {"test/dr1/faks0/sa1.wav": "", "test/dr1/faks0/sa1.txt": "0 9 A\n0 9 B\n"},
+            r"sa1\.txt:2: .* a single",
+        ),
         ("timit", {"test/a": "", "doc/spkrinfo.txt": "CJF0 F 1\n"}, r"spkrinfo\.txt:1: .* expected id, sex"),
         ("mls", {"dev/audio/a": "", "dev/transcripts.txt": "1_2_3\tA\n\n1_2_4 B\n"}, r"transcripts\.txt:3: broken"),
         ("mls", {"dev/audio/a": "", "dev/transcripts.txt": "12\tA\n"}, r"transcripts\.txt:1: broken"),
@@ -239,6 +259,8 @@ TIER = 'File type = "ooTextFile"\n"TextGrid"\n0 1 <exists> 1\n"IntervalTier" "%s
         ("mls", {"dev/audio/a": ""}, r"transcripts\.txt: label file cannot be read"),
         ("mls", {"dev/transcripts.txt": ""}, r"audio: cannot be listed"),
         ("mls", {"dev/a": "", "metainfo.txt": "SPEAKER\n"}, r"metainfo\.txt:1: broken"),
+        ("librispeech", {"dev/1/x": "", "CHAPTERS.TXT": "1 | 2 | 3\n"}, r"CHAPTERS\.TXT:1: .* project \| book"),
+        ("common_voice", {"audios/x": "", "ss-corpus-pl.tsv": CV}, r"ss-corpus-pl\.tsv:1: .* a column audio_file"),
         ("libritts", {"dev/1/2/1_2.trans.tsv": "1_2_3_4\tA\n"}, r"1_2\.trans\.tsv:1: broken"),
         ("libritts", {"dev/1/2/1_2_3_4.normalized.txt": "A\nB\n"}, r"normalized\.txt:2: .* single line"),
         ("libritts", {"dev/a": "", "speakers.tsv": "84\n"}, r"speakers\.tsv:1: broken"),
@@ -257,7 +279,11 @@ TIER = 'File type = "ooTextFile"\n"TextGrid"\n0 1 <exists> 1\n"IntervalTier" "%s
         ("voxceleb", {"id10001/a": "", "vox2_meta.csv": f"{VOX}id1 ,m ,dev\n"}, r"vox2_meta\.csv:2: broken"),
         ("voxceleb", {"id10001/a": "", "vox2_meta.csv": f"{VOX}id10001 ,m\n"}, r"vox2_meta\.csv:2: .* 3 fields"),
         ("ami", {**AMI, "corpusResources/meetings.xml": "<r>\n<meeting>"}, r"meetings\.xml:2: .* expected XML"),
-        ("ami", {**AMI, "corpusResources/meetings.xml": "<meeting/>"}, r"meetings\.xml: meeting: .* observation, got None"),
+        (
+            "ami",
+            {**AMI, "corpusResources/meetings.xml": "<meeting/>"},
+            r"meetings\.xml: meeting: .* observation, got None",
+        ),
         ("ami", {**AMI, "words/ES2002a.A.words.xml": "<r/>"}, r"segments\.xml: segment None: .* ids of the words file"),
         ("ami", {**AMI, "words/ES2002a.A.words.xml": "<r><w/></r>"}, r"words\.xml: w: .* an attribute id"),
         ("ami", AMI, r"ES2002a\.A\.words\.xml: label file cannot be read"),
@@ -281,7 +307,11 @@ TIER = 'File type = "ooTextFile"\n"TextGrid"\n0 1 <exists> 1\n"IntervalTier" "%s
         ("wham", {"cv/a": "", WHAM: f"{WHAM_COLUMNS}\na.wav,x,f,1,l,p,d\n"}, r"csv:2: .* numbers as Noise Band"),
         ("wham", {"cv/a": "", WHAM: f"{WHAM_COLUMNS}\na.wav,1,f,1,x,p,d\n"}, r"csv:2: .* l, m or h"),
         ("wham", {"cv/a": "", WHAM: f"{WHAM_COLUMNS}\na.wav,1,f,1,l,p\n"}, r"csv:2: .* 7 columns"),
-        ("dns_challenge", {"noise/a": "", "x/RIR_table_simple.csv": "wavfile\n"}, r"simple\.csv:1: .* a column channel"),
+        (
+            "dns_challenge",
+            {"noise/a": "", "x/RIR_table_simple.csv": "wavfile\n"},
+            r"simple\.csv:1: .* a column channel",
+        ),
         ("dns_challenge", {"noise/a": "", RIR: f"{RIR_COLUMNS}\na.wav,1,x,2,0\n"}, r"simple\.csv:2: .* numbers as T60"),
         ("dns_challenge", {"noise/a": "", RIR: f"{RIR_COLUMNS}\na.wav,1,1,nan,0\n"}, r"simple\.csv:2: .* numbers as"),
         ("dns_challenge", {"noise/a": "", RIR: f"{RIR_COLUMNS}\na.wav,1,1,2,no\n"}, r"simple\.csv:2: .* 0 or 1"),
@@ -294,14 +324,26 @@ TIER = 'File type = "ooTextFile"\n"TextGrid"\n0 1 <exists> 1\n"IntervalTier" "%s
             r"both\.csv:2: .* dB",
         ),
         ("crema_d", {"AudioWAV/a": "", "SentenceFilenames.csv": "Filename\n1001_X\n"}, r"names\.csv:2: broken"),
-        ("crema_d", {"AudioWAV/a": "", "VideoDemographics.csv": f"{ACTORS}\n1001,x,F,A,B\n"}, r"csv:2: .* years as Age"),
-        ("crema_d", {"AudioWAV/a": "", VOTES: ',A,D,F,H,N,S,fileName\n"1",-1,0,0,0,0,0,a\n'}, r"csv:2: .* counts as A, D"),
+        (
+            "crema_d",
+            {"AudioWAV/a": "", "VideoDemographics.csv": f"{ACTORS}\n1001,x,F,A,B\n"},
+            r"csv:2: .* years as Age",
+        ),
+        (
+            "crema_d",
+            {"AudioWAV/a": "", VOTES: ',A,D,F,H,N,S,fileName\n"1",-1,0,0,0,0,0,a\n'},
+            r"csv:2: .* counts as A, D",
+        ),
         ("crema_d", {"AudioWAV/a": "", VOTES: '"",A,D,F,H,N,S\n'}, r"Votes\.csv:1: .* a column fileName"),
         ("meld", {"dev_splits_complete/a.mp4": ""}, r"no dev_sent_emo\.csv: .* got none\. Put that of the publisher"),
         ("meld", {**MELD_CLIP, "dev_sent_emo.csv": "Utterance\n"}, r"dev_sent_emo\.csv:1: .* a column Speaker"),
         ("meld", {**MELD_CLIP, "dev_sent_emo.csv": MELD_ROW % ("joyful", 1)}, r"emo\.csv:2: .* got 'joyful, neutral'"),
         ("meld", {**MELD_CLIP, "dev_sent_emo.csv": MELD_ROW % ("joy", "x")}, r"emo\.csv:2: .* numbers of dialogue"),
-        ("meld", {**MELD_CLIP, "dev_sent_emo.csv": f"{MELD_ROW % ('joy', 1)}\"A"}, r"emo\.csv:3: .* got 'unexpected end"),
+        (
+            "meld",
+            {**MELD_CLIP, "dev_sent_emo.csv": f'{MELD_ROW % ("joy", 1)}"A'},
+            r"emo\.csv:3: .* got 'unexpected end",
+        ),
         (
             "meld",
             {**MELD_CLIP, "dev_sent_emo.csv": (MELD_ROW % ("joy", 1)).replace("0:00:01,05", "1 s")},
@@ -326,31 +368,67 @@ TIER = 'File type = "ooTextFile"\n"TextGrid"\n0 1 <exists> 1\n"IntervalTier" "%s
         ("audioset", {"eval_segments.csv": "-0RWZT-miFs, 0, 1, /m/a\n", **CLASSES}, "csv:1: .* classes of .*'/m/a'"),
         ("audioset", {"data/bal_train/00.parquet": "no table"}, r"00\.parquet: expected a table with the col"),
         ("audioset", {"mine/00.parquet": "no table"}, r"00\.parquet: expected a folder eval, bal_train, unbal_train"),
-        ("vocalset", {"FULL/x/a": "", "test_singers_technique.txt": "male3\nm4\n"}, r"technique\.txt:2: .* such as female1"),
+        (
+            "vocalset",
+            {"FULL/x/a": "", "test_singers_technique.txt": "male3\nm4\n"},
+            r"technique\.txt:2: .* such as female1",
+        ),
         ("vocalsound", {"audio_16k/a": "", "datafiles/tr.json": "[1]"}, r"tr\.json:1: .* a JSON object"),
         ("vocalsound", {"audio_16k/a": "", "datafiles/tr.json": '{"data": 1}'}, r"tr\.json:1: .* a list as"),
         ("vocalsound", {"audio_16k/a": "", "datafiles/tr.json": '{"data": [{"wav": 1}]}'}, r"tr\.json:1: .* entry 1"),
         ("vocalsound", {**VS, "meta/all_meta.csv": "f0001,female,36\n"}, r"all_meta\.csv:1: .* speaker, gender, age"),
         ("sep28k", {"clips/a": "", "SEP-28k_labels.csv": "Show,EpId\n"}, r"labels\.csv:1: .* a column ClipId"),
-        ("sep28k", {"clips/a": "", "SEP-28k_labels.csv": f"{SEP}\nA, 0, 0{', x' * 12}\n"}, r"csv:2: .* whole numbers"),
-        ("sep28k", {"clips/a": "", "SEP-28k_labels.csv": f"{SEP}\nA, , 0{', 0' * 12}\n"}, r"csv:2: .* values as Show"),
+        ("sep28k", {"clips/a": "", "SEP-28k_labels.csv": f"{SEP}\nA, 0, 0{', x' * 14}\n"}, r"csv:2: .* whole numbers"),
+        ("sep28k", {"clips/a": "", "SEP-28k_labels.csv": f"{SEP}\nA, , 0{', 0' * 14}\n"}, r"csv:2: .* values as Show"),
         ("audiofolder", {"metadata.csv": "name\na.wav\n"}, r"metadata\.csv:2: .* in a column file_name"),
-        ("audiofolder", {"metadata.csv": "file_name,pitch\na.wav,high\n"}, r"metadata\.csv:2: .* a whole number from 0 to 127 in"),
+        (
+            "audiofolder",
+            {"metadata.csv": "file_name,pitch\na.wav,high\n"},
+            r"metadata\.csv:2: .* a whole number from 0 to 127 in",
+        ),
         ("audiofolder", {"metadata.csv": "file_name,split\na.wav,mine\n"}, r"metadata\.csv:2: .* train, dev or test"),
-        ("audiofolder", {"metadata.jsonl": '{"file_name": "a"}\n{"file_name": 3}\n'}, r"jsonl:2: .* a path in a column"),
-        ("audiofolder", {"metadata.jsonl": '{"file_name": "a", "singing": "la"}'}, r"jsonl:1: .* true or false in column s"),
-        ("audiofolder", {"metadata.jsonl": '{"file_name": "a", "words": [{}]}'}, r"jsonl:1: .* start and end in seconds"),
+        (
+            "audiofolder",
+            {"metadata.jsonl": '{"file_name": "a"}\n{"file_name": 3}\n'},
+            r"jsonl:2: .* a path in a column",
+        ),
+        (
+            "audiofolder",
+            {"metadata.jsonl": '{"file_name": "a", "singing": "la"}'},
+            r"jsonl:1: .* true or false in column s",
+        ),
+        (
+            "audiofolder",
+            {"metadata.jsonl": '{"file_name": "a", "words": [{}]}'},
+            r"jsonl:1: .* start and end in seconds",
+        ),
         ("audiofolder", {"metadata.jsonl": '{"file_name": "a", "text": [1]}'}, r"jsonl:1: .* a text in column text"),
-        ("audiofolder", {"metadata.jsonl": '{"file_name": "a", "genre": [1]}'}, r"jsonl:1: .* a list of words in column"),
+        (
+            "audiofolder",
+            {"metadata.jsonl": '{"file_name": "a", "genre": [1]}'},
+            r"jsonl:1: .* a list of words in column",
+        ),
         ("audiofolder", {"metadata.jsonl": '{"file_name": "a", "votes": [1]}'}, r"jsonl:1: .* object of whole numbers"),
-        ("audiofolder", {"metadata.csv": "", "x/metadata.jsonl": ""}, r"several forms: .* got metadata\.csv, x/metadata\.js"),
-        ("audiofolder", {"a/metadata.csv": AF, "b/metadata.csv": "file_name,x\na.wav,1\n"}, r"b/metadata\.csv:1: .* the columns of a/meta"),
+        (
+            "audiofolder",
+            {"metadata.csv": "", "x/metadata.jsonl": ""},
+            r"several forms: .* got metadata\.csv, x/metadata\.js",
+        ),
+        (
+            "audiofolder",
+            {"a/metadata.csv": AF, "b/metadata.csv": "file_name,x\na.wav,1\n"},
+            r"b/metadata\.csv:1: .* the columns of a/meta",
+        ),
         ("audiofolder", {"x/wav.scp": "", "x/a.wav": ""}, r'wav\.scp is the mark of corpus = "kaldi", got x'),
         ("audiofolder", {"x/a.wav": "", "y/z/b.wav": ""}, r"two or more class folders at one depth .* got x, y\."),
         ("kaldi", {"wav.scp": "a a.wav\nb\n"}, r"wav\.scp:2: .* an id, a blank or tab, and a value"),
         ("kaldi", {"x/wav.scp": "a a.wav", "x/segments": "u a 0\n"}, r"segments:1: .* start and end in seconds"),
         ("kaldi", {"wav.scp": "a a.wav", "segments": "u a 0 1\nv a 2 1\n"}, r"segments:2: .* got 'v a 2 1'"),
-        ("kaldi", {"wav.scp": "a a.wav", "segments": "u a 2 -1", "reco2dur": "a nan"}, r"segments:1: .* got 'u a 2 -1'"),
+        (
+            "kaldi",
+            {"wav.scp": "a a.wav", "segments": "u a 2 -1", "reco2dur": "a nan"},
+            r"segments:1: .* got 'u a 2 -1'",
+        ),
     ],
 )
 def test_broken_label_file_is_named_with_its_line(corpus, files, message, tmp_path):

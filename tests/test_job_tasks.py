@@ -15,7 +15,9 @@ JOB = "manifests/jobs/asr"
 def shelf(tmp_path_factory):
     """Two datasets, one of them an archive; a third that is not on this disk; a joint manifest and jobs, all run."""
     made = Collection(tmp_path_factory.mktemp("shelf") / "collection")
-    write_chapter(made.add_dataset("books", disjoint=["speaker_id"], spaces={"speaker_id": "librivox"}), "84-1", {0: 1, 1: 2})
+    write_chapter(
+        made.add_dataset("books", disjoint=["speaker_id"], spaces={"speaker_id": "librivox"}), "84-1", {0: 1, 1: 2}
+    )
     made.add_dataset("more", archives=[{"file": "more.tar.gz"}], spaces={"speaker_id": "librivox"})
     tree = tmp_path_factory.mktemp("more")
     write_chapter(tree, "85-2", {0: 3}, split="dev-clean")

@@ -1,39 +1,50 @@
-"""Common Voice, scripted speech: one table a split, clips in one folder.
+"""Common Voice: scripted speech, one table a split, clips in one folder; or spontaneous speech, all in one table.
 
     {train,dev,test,validated,other,invalidated}.tsv     header, tabs, no quoting
     clips/<path>                                         MP3; the first releases leave `.mp3` off the path
+    ss-corpus-<locale>.tsv                               spontaneous: the same form, other columns, the split is one
+    audios/<audio_file>                                  spontaneous: MP3
+    ss-reported-audios-<locale>.tsv                      spontaneous: of audio that is in no row of the other table
 
-Columns by name, since releases differ; `client_id`, `path` and `sentence` are in all. Ages ("fourties"), genders and
-accents stay as published. Speakers are the same within one release only.
+Columns by name, since releases differ; `client_id`, `path` and `sentence` are in all of scripted speech, `client_id`,
+`audio_file` and `transcription` in spontaneous speech. Ages ("fourties"), genders and accents stay as published.
+Speakers are the same within one release only.
 Option `splits`: the tables to read (default train, dev, test). `validated` contains the clips of those three and gives
 each clip once; rows of `validated`, `other` and `invalidated` have no split but the label `bucket`.
-Clips in no chosen table are not looked at. Source: common-voice/cv-dataset, scripted speech, releases 1 to 25.
-Holds the ids of the chosen tables in memory (0.2 GB for all of English), never the clips folder's listing.
+Clips in no chosen table are not looked at. Spontaneous speech is read whole: a split of another name ("unassigned") is
+none, but the `bucket`. Source: common-voice/cv-dataset, scripted speech, releases 1 to 25, and spontaneous speech.
+Holds the ids of the chosen tables in memory (0.2 GB for all of English), never the clips folder's listing; of
+spontaneous speech the names of all audio.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import (
+    AUDIO_WITHOUT_LABEL,
     LABEL_WITHOUT_AUDIO,
     REPEATED_ID,
     SPLITS,
+    WITHDRAWN,
     Finding,
     ReaderOptions,
     Recording,
     check_options,
 )
 from earmark.corpora._labels import bad_line, lines, present
-from earmark.corpora._tree import layout_error, listing
+from earmark.corpora._tree import audio_files, layout_error, listing, stem
 from earmark.errors import CatalogError, CorpusError, near
 
 VERSION = 1
 
 TABLES = (*SPLITS, "validated", "other", "invalidated")  # read in this order
+SPONTANEOUS, REPORTED = "ss-corpus-", "ss-reported-audios-"
 LABELS = {
     "sentence": "text",
+    "transcription": "text",
     "client_id": "speaker_id",
     "locale": "language",
+    "language": "language",
     "accent": "accent",
     "accents": "accent",
     "age": "age",
@@ -63,6 +74,10 @@ def _wrong(what: str) -> CatalogError:
 
 def _recordings(root: Path, language: str | None, tables: list[str]) -> Iterator[Recording | Finding]:
     folders, files = listing(root)
+    spontaneous = [name for name in files if name.startswith(SPONTANEOUS) and name.endswith(".tsv")]
+    if spontaneous and "audios" in folders:
+        yield from _spontaneous(root, spontaneous, [name for name in files if name.startswith(REPORTED)], language)
+        return
     if "clips" not in folders:
         raise layout_error(root, "a folder clips beside the tables", [*folders, *files])
     missing = [f"{name}.tsv" for name in tables if f"{name}.tsv" not in files]
@@ -91,31 +106,58 @@ def _recordings(root: Path, language: str | None, tables: list[str]) -> Iterator
         earlier |= here
 
 
+def _spontaneous(
+    root: Path, tables: list[str], reports: list[str], language: str | None
+) -> Iterator[Recording | Finding]:
+    audio = {path.rpartition("/")[2]: path for path in audio_files(root, "audios")}
+    seen: set[str] = set()
+    for table in tables:
+        for number, row in _rows(root / table, "audio_file", "transcription"):
+            file, where = row["audio_file"], f"{table}:{number}"
+            if file in seen:
+                yield Finding(REPEATED_ID, where, f"{stem(file)}: a row with this audio came before")
+            elif file in audio:
+                yield _recording(stem(file), audio[file], row.pop("split", ""), row, language)
+            else:
+                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{stem(file)}: no audio file audios/{file}")
+            seen.add(file)
+    reported = {field: name for name in reports for _, line in lines(root / name) for field in line.split("\t")}
+    for file, path in audio.items():
+        if file not in seen and file in reported:
+            yield Finding(WITHDRAWN, path, f"{stem(file)}: listed in {reported[file]}")
+        elif file not in seen:
+            yield Finding(AUDIO_WITHOUT_LABEL, path, f"{stem(file)}: in no row of {', '.join(tables)}")
+
+
 def _recording(name: str, path: str, table: str, row: dict[str, str], language: str | None) -> Recording:
+    """Return a recording; `table` is its split or, where it is none, its bucket."""
     labels = present({LABELS[column]: value for column, value in row.items() if column in LABELS})
     if language:
         labels.setdefault("language", language)
     if table in SPLITS:
         return Recording(name, path, table, labels)
-    return Recording(name, path, None, {**labels, "bucket": table})
+    return Recording(name, path, None, labels | present({"bucket": table}))
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line number, {column: value}); a row is split before anything is cut, its last columns may be empty."""
+def _rows(path: Path, file: str = "path", text: str = "sentence") -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (line number, {column: value}); a row is split before anything is cut, its last columns may be empty.
+
+    `file` and `text` are the columns of the file's name and of what is said.
+    """
     columns: list[str] | None = None
     for number, line in lines(path):
         fields = line.split("\t")
         if columns is None:
             columns = fields
-            for name in ("client_id", "path", "sentence"):
+            for name in ("client_id", file, text):
                 if name not in columns:
                     raise bad_line(path, number, f"a header with a column {name}", line)
             continue
         if len(fields) != len(columns):
             raise bad_line(path, number, f"{len(columns)} columns, as in the header", f"{len(fields)}: {line}")
         row = dict(zip(columns, fields, strict=True))
-        if not row["path"] or "/" in row["path"] or "\\" in row["path"]:
-            raise bad_line(path, number, "a file name in column path", row["path"])
+        if not row[file] or "/" in row[file] or "\\" in row[file]:
+            raise bad_line(path, number, f"a file name in column {file}", row[file])
         yield number, row
     if columns is None:
         raise CorpusError(f"{path}: empty table: expected a header line, got none. Extract the archive again.")

@@ -55,7 +55,6 @@ SENTENCES = {
 }
 DEFECTS = {  # by the path's folder and the clip
     ("AudioWAV", "1076_MTI_SAD_XX"): "no usable audio",
-    ("AudioMP3", "1076_MTI_SAD_XX"): "no usable audio",
     ("AudioMP3", "1076_MTI_NEU_XX"): "cut short",
     ("AudioMP3", "1064_TIE_SAD_XX"): "no duration",
     ("AudioMP3", "1064_IEO_DIS_MD"): "several emotions in one take",

@@ -5,14 +5,15 @@
     **/{noise,noise_fullband}/<name>.wav          <YouTube id>, or <class>_Freesound_validated_<Freesound id>_<n>
     **/impulse_responses/{SLR26,SLR28}/...        described by **/RIR_table_simple.csv, a row a channel:
                                                   wavfile, channel, T60_WB, C50_WB, isRealRIR
-    **/{dev_testset,test_set}/...                 noisy; and clean or noise in folders of that name
+    **/{dev_testset*,test_set}/...                noisy; and clean or noise in folders of that name
     {clean,noise}_fileid_<n>.wav, *_snr<dB>_tl<dB>_fileid_<n>.wav     parts and mixture, in folders beside each other
 
 The folders stand in `datasets`, `datasets_fullband`, `mnt/dnsv5` or a second one of these: they are found by name. An
 id is the path below the root. In a folder inside one of the same name (read_speech/read_speech), what the outer one has
 too is a duplicate. The table's paths name the 16 kHz release also beside the 48 kHz one; its rows count where their SLR
-folder is on disk. Git LFS pointers, which an archive of DNS1 holds, are findings. The catalog's language is for clean
-speech of no other known language. Source: microsoft/DNS-Challenge.
+folder is on disk. Git LFS pointers, which an archive of DNS1 holds, are findings. The catalog's language is for read,
+emotional and VCTK speech. A licence is told where the set's source is known. VocalSet's copies tell `singing` alone,
+False where it is spoken: its names are no guide to the singer. Source: microsoft/DNS-Challenge.
 Holds all ids, one folder's names and the table in memory (0.3 GB for DNS4).
 """
 
@@ -37,6 +38,7 @@ from earmark.corpora._labels import bad_line, once, present
 from earmark.corpora._lfs import is_pointer, pointer_finding
 from earmark.corpora._tree import is_audio, layout_error, listing, walk
 from earmark.corpora.crema_d import name_labels
+from earmark.corpora.vocalset import SPOKEN
 
 VERSION = 1
 
@@ -45,12 +47,16 @@ CATEGORIES = {  # folder -> category
     **{"clean": CLEAN, "clean_fullband": CLEAN, "noise": NOISE, "noise_fullband": NOISE, "noisy": NOISY},
     "impulse_responses": RESPONSE,
 }
-SPLITS = {"dev_testset": "dev", "test_set": "test"}
+SPLITS = {"dev_testset": "dev", "dev_testset_fullband": "dev", "test_set": "test"}
 SINGING = ("singing_voice", "VocalSet_48kHz_mono")
 LANGUAGES = {  # set of clean speech -> language, where that is no other than the catalog's: None
     **dict.fromkeys(("read_speech", "emotional_speech", "vctk_wav48_silence_trimmed", *SINGING)),
     **{"french_data": "fr", "french_speech": "fr", "german_speech": "de", "italian_speech": "it"},
     **{"mandarin_speech": "zh", "russian_speech": "ru", "spanish_speech": "es"},
+}
+LICENCES = {  # of a set of clean speech, by its source: LibriVox, CREMA-D, VCTK, VocalSet
+    **{"read_speech": "public domain", "emotional_speech": "ODbL-1.0", "vctk_wav48_silence_trimmed": "ODC-By-1.0"},
+    **dict.fromkeys(SINGING, "CC-BY-4.0"),
 }
 DEEPEST = 5  # folders above those of the categories, as in x/Track1_Headset/mnt/dnsv5/clean
 TABLE = "RIR_table_simple.csv"
@@ -137,14 +143,12 @@ def _labels(folder: str, name: str, language: str | None) -> dict[str, Any] | No
     if category == NOISY or is_test:
         return {"category": category}
     subset = next((step for step in steps if step in LANGUAGES), None)
+    labels: dict[str, Any] = {"category": category, "subset": subset, "licence": LICENCES.get(subset or "")}
     if subset in SINGING:
-        return {"category": category, "subset": subset, "singing": True}
-    labels: dict[str, Any] = {
-        "category": category,
-        "subset": subset,
-        "language": LANGUAGES.get(subset or "") or language,
-    }
-    if match := READ.fullmatch(name):
+        return labels | {"singing": SPOKEN not in steps and SPOKEN not in name.split("_")}
+    match = READ.fullmatch(name)
+    labels |= {"language": LANGUAGES.get(subset or "") or (language if subset or match else None)}
+    if match:
         labels |= {"book_id": match[1], "chapter_id": match[2], "speaker_id": match[3]}
     elif subset == "vctk_wav48_silence_trimmed" and (match := VCTK.fullmatch(name)):
         labels |= {"speaker_id": match[1]}
@@ -155,7 +159,7 @@ def _labels(folder: str, name: str, language: str | None) -> dict[str, Any] | No
 
 def _noise(name: str) -> dict[str, str]:
     if match := FREESOUND.fullmatch(name):
-        return {"source": "freesound", "sound_class": match[1], "group_id": match[2]}
+        return {"source": "freesound", "sound_class": match[1], "freesound_id": match[2], "licence": "CC0-1.0"}
     return {"source": "audioset", "group_id": name} if YOUTUBE.fullmatch(name) else {}
 
 

@@ -4,7 +4,7 @@
     audio/<filename>    <fold>-<source>-<take>-<target>.wav
 
 The table leads, names are not read. `sound_class` is the published category, `category` one of the five groups of ten
-targets, `group_id` the Freesound recording that a clip was cut from. Many clips are padded with silence to five
+targets, `freesound_id` the Freesound recording that a clip was cut from. Many clips are padded with silence to five
 seconds. Source: github.com/karolpiczak/ESC-50, version 2. Holds the table in memory, 2 MB.
 """
 
@@ -47,8 +47,8 @@ def _rows(path: Path) -> Iterator[Row[dict[str, Any]]]:
         target = row["target"]
         if not (row["fold"].isdecimal() and target.isdecimal() and int(target) < TARGETS * len(CATEGORIES)):
             raise bad_line(path, number, "a fold and a target from 0 to 49", f"{row['fold']}, {target}")
-        if not (row["category"] and row["src_file"] and row["take"] and row["esc10"] in FLAGS):
-            raise bad_line(path, number, "a category, True or False for esc10, a source and a take", str(row))
+        if not all(row[column] for column in COLUMNS) or row["esc10"] not in FLAGS or not stem(row["filename"]):
+            raise bad_line(path, number, "a file, a category, True or False for esc10, a source and a take", str(row))
         yield (
             stem(row["filename"]),
             f"{TABLE}:{number}",
@@ -58,6 +58,6 @@ def _rows(path: Path) -> Iterator[Row[dict[str, Any]]]:
                 "fold": int(row["fold"]),
                 "esc10": FLAGS[row["esc10"]],
                 "take": row["take"],
-                "group_id": row["src_file"],
+                "freesound_id": row["src_file"],
             },
         )

@@ -79,7 +79,8 @@ def _rows(root: Path, part: str, vocabulary: dict[str, str]) -> Iterator[Row[tup
         for name, mid in zip(names, ids, strict=True):
             if vocabulary and vocabulary.get(name) != mid:
                 raise bad_line(root / table, number, "classes of vocabulary.csv with their mids", f"{name}, {mid}")
-        yield row["fname"], f"{table}:{number}", (split, {"sound_events": names, "sound_event_ids": ids})
+        labels = {"sound_events": names, "sound_event_ids": ids, "freesound_id": row["fname"]}
+        yield row["fname"], f"{table}:{number}", (split, labels)
 
 
 def _vocabulary(path: Path) -> dict[str, str]:

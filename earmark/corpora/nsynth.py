@@ -14,7 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from earmark.corpora import AUDIO_WITHOUT_LABEL, LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording, check_options
+from earmark.corpora import (
+    AUDIO_WITHOUT_LABEL,
+    LABEL_WITHOUT_AUDIO,
+    REPEATED_ID,
+    Finding,
+    ReaderOptions,
+    Recording,
+    check_options,
+)
 from earmark.corpora._json_stream import json_members
 from earmark.corpora._labels import bad_line, once, present
 from earmark.corpora._tree import is_audio, layout_error, listing, stem
@@ -55,11 +63,14 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
             labels = _labels(table, number, name, note)
             if split == "test" and labels["instrument"] == NOISY_INSTRUMENT and labels["pitch"] >= NOISY_PITCH:
                 labels["defects"] = [NOISE]
-            if f"{name}.wav" in there:
-                left.discard(f"{name}.wav")
-                yield Recording(name, f"{part}/audio/{name}.wav", split, labels)
+            where, file = f"{part}/{TABLE}:{number}", f"{name}.wav"
+            if file in left:
+                left.remove(file)
+                yield Recording(name, f"{part}/audio/{file}", split, labels)
+            elif file in there:
+                yield Finding(REPEATED_ID, where, f"{name}: listed before, which counts")
             else:
-                yield Finding(LABEL_WITHOUT_AUDIO, f"{part}/{TABLE}:{number}", f"{name}: no audio file with this id")
+                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id")
         for name in sorted(left):
             yield Finding(AUDIO_WITHOUT_LABEL, f"{part}/audio/{name}", f"{stem(name)}: not in {TABLE}")
 

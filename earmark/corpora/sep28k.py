@@ -1,14 +1,16 @@
 """SEP-28k, FluencyBank and SEP-28k-Extended: clips of 3 s from podcasts on stuttering, labelled by three annotators.
 
     SEP-28k_labels.csv, fluencybank_labels.csv     Show,EpId,ClipId,Start,Stop and 12 columns of counts; a blank may
-                                                   follow each comma of a row; FluencyBank's EpIds begin with zeros
+                                                   follow each comma of a row; FluencyBank's EpIds begin with zeros;
+                                                   Start and Stop are samples of the episode at 16 kHz
     SEP-28k-Extended_clips.csv                     the same rows with speaker and four splits: SEP12k,SEP28k-E,...
     clips/<Show>/<EpId>/<Show>_<EpId>_<ClipId>.wav
 
 No audio is released: scripts fetch and cut it, and many episodes are gone, so each missing clip is a finding.
 `votes` are the counts (0 to 3); `paralinguistic_events` are the stutters, or their absence, with two votes or more.
-`group_id` is the episode: neighbouring clips overlap. `speaker_id` needs the Extended table, and so does the option
-`split`: the column that tells train, dev and test (default none). Whole episodes (wavs/) and their titles are not read.
+`group_id` is the episode: neighbouring clips overlap, as `source_start` and `source_end` (seconds in it) show.
+`speaker_id` needs the Extended table, and so does the option `split`: the column that tells train, dev and test
+(default none). Whole episodes (wavs/) and their titles are not read.
 Source: apple/ml-stuttering-events-dataset; th-nuernberg/ml-stuttering-events-dataset-extended.
 Holds all rows in memory (about 30 MB).
 """
@@ -46,6 +48,7 @@ VOTES = {
     "NoSpeech": "no_speech",
 }
 ENOUGH_VOTES = 2
+RATE_HZ = 16_000  # of Start and Stop
 KEY = ("Show", "EpId", "ClipId")
 
 Said = tuple[str | None, dict[str, Any]]  # split, labels
@@ -77,7 +80,7 @@ def _recordings(root: Path, language: str | None, column: str | None) -> Iterato
             " the option out of the catalog."
         )
     extended, repeated = collect(_extended(root, column) if EXTENDED in files else ())
-    yield from repeated
+    yield from repeated if EXTENDED not in tables else ()  # else told of its rows below
     rows, repeated = collect(row for name in tables for row in _rows(root, name))
     yield from repeated
     for item in join(audio_files(root, "clips"), rows):
@@ -91,14 +94,16 @@ def _recordings(root: Path, language: str | None, column: str | None) -> Iterato
 
 def _rows(root: Path, table: str) -> Iterator[Row[dict[str, Any]]]:
     """Yield each clip's labels."""
-    for number, row in _stripped(root / table, (*KEY, *VOTES)):
-        try:
-            votes = {name: int(row[column]) for column, name in VOTES.items()}
-        except ValueError as error:
-            raise bad_line(root / table, number, "whole numbers as counts", ",".join(row.values())) from error
+    for number, row in _stripped(root / table, (*KEY, "Start", "Stop", *VOTES)):
+        numbers = {column: row[column] for column in ("Start", "Stop", *VOTES)}
+        if not all(value.isdecimal() for value in numbers.values()) or int(row["Start"]) > int(row["Stop"]):
+            raise bad_line(root / table, number, "whole numbers as counts, Start and Stop", ",".join(row.values()))
+        votes = {name: int(row[column]) for column, name in VOTES.items()}
         labels = {
             "subset": row["Show"],
             "group_id": f"{row['Show']}_{row['EpId']}",
+            "source_start": int(row["Start"]) / RATE_HZ,
+            "source_end": int(row["Stop"]) / RATE_HZ,
             "votes": votes,
             "paralinguistic_events": [name for name in EVENTS.values() if votes[name] >= ENOUGH_VOTES],
         }

@@ -4,7 +4,7 @@
     audio/fold<fold>/<fsID>-<classID>-<occurrence>-<slice>.wav
 
 Numbers are written `0` or `0.0`, as two versions of the table do; the README spells the table UrbanSound8k.csv, and
-that is read too. `source_start` and `source_end` are seconds in the Freesound recording `group_id` that the slice was
+that is read too. `source_start` and `source_end` are seconds in the Freesound recording `freesound_id` that the slice was
 cut from; `salience` is 1 in the foreground, 2 in the background. A recording that was cut into two folds is a finding;
 its slices stay, as the published folds are what results are compared on. Source: Zenodo 1203745. Holds the table in
 memory, 10 MB.
@@ -58,7 +58,7 @@ def _torn(rows: dict[str, tuple[str, dict[str, Any]]]) -> Iterator[Finding]:
     folds: dict[str, int] = {}
     told: set[str] = set()
     for where, labels in rows.values():
-        source, fold = labels["group_id"], labels["fold"]
+        source, fold = labels["freesound_id"], labels["fold"]
         if folds.setdefault(source, fold) != fold and source not in told:
             told.add(source)
             yield Finding(CONTRADICTION, where, f"source {source}: in fold {folds[source]} before, in fold {fold} here")
@@ -76,7 +76,7 @@ def _rows(root: Path, table: str) -> Iterator[Row[dict[str, Any]]]:
         if not named or not row["class"] or not 0 <= start_s <= end_s < float("inf"):
             raise bad_line(root / table, number, FORM, str(row))
         labels = {"sound_class": row["class"], "fold": fold, "salience": salience}
-        yield name, where, labels | {"source_start": start_s, "source_end": end_s, "group_id": str(source)}
+        yield name, where, labels | {"source_start": start_s, "source_end": end_s, "freesound_id": str(source)}
 
 
 def _whole(text: str) -> int:

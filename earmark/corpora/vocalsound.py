@@ -9,7 +9,6 @@ The speaker is the name's first part with its letter. Files that cannot be read 
 Source: YuanGongND/vocalsound; MIDs: AudioSet ontology. Holds the lists and the speakers in memory (about 10 MB).
 """
 
-import csv
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,8 +24,9 @@ from earmark.corpora import (
     Recording,
     check_options,
 )
+from earmark.corpora._csv import csv_rows
 from earmark.corpora._json import json_file
-from earmark.corpora._labels import bad_line, gender, lines, present
+from earmark.corpora._labels import bad_line, gender, present
 from earmark.corpora._tree import audio_files, layout_error, listing, stem
 
 VERSION = 1
@@ -42,6 +42,7 @@ EVENTS = {  # as names have them -> AudioSet MID, as the lists have them
     "throatclearing": "/m/0dl9sf8",
 }
 NAME = re.compile(rf"([fm]\d{{4}})_(\d+)_({'|'.join(EVENTS)})")
+PEOPLE = ("speaker", "gender", "age", "country", "native language", "health condition")  # columns, without a header
 HEALTHY = "no"
 
 Listed = dict[str, tuple[str, str]]  # name -> list, MID
@@ -119,12 +120,10 @@ def _add_list(root: Path, name: str, listed: Listed) -> Iterator[Finding]:
 
 def _add_speakers(root: Path, name: str, speakers: dict[str, dict[str, Any]]) -> Iterator[Finding]:
     """Add the speakers of a table to `speakers`; the tables repeat each other."""
-    for number, line in lines(root / name):
-        fields = [field.strip() for field in next(csv.reader([line]))]
-        if len(fields) != 6 or not fields[0]:
-            expected = "speaker, gender, age, country, native language, health condition"
-            raise bad_line(root / name, number, expected, line)
-        speaker, sex, age, country, native, health = fields
+    for number, row in csv_rows(root / name, PEOPLE, headed=False, spaced=True):
+        speaker, sex, age, country, native, health = (value.strip() for value in row.values())
+        if not speaker:
+            raise bad_line(root / name, number, "a speaker", ",".join(row.values()))
         labels = present(
             {
                 "gender": gender(sex),

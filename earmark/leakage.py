@@ -1,9 +1,9 @@
 """Leakage: the same audio, the same speaker or the same group on two sides of a split.
 
 The same `audio_hash` in two splits, a mixture's stems included, is always a leak. The same value of a label is one
-where a dataset of either row names it in `disjoint`; it is compared among all datasets that name the same space for
-the label (`spaces`: readers of LibriVox, recordings of Freesound), else within its dataset. A row that holds several values (segments, mixtures) stands
-for each of them.
+where a dataset of either row names it in `disjoint`; it is compared among all datasets that name the same space for the
+label (`spaces`: readers of LibriVox, recordings of Freesound), else within its dataset. A row that holds several values
+(segments, mixtures) stands for each of them.
 
 Values are held as 64-bit marks in sorted arrays, 8 bytes a distinct value and split, twice that while they are
 sorted. That two different values share a mark in two splits is below one in a million for 10 million against a million.

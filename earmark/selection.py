@@ -26,7 +26,8 @@ OF_THE_WHOLE = frozenset({"segments", "text", "text_original", "words", "phoneme
 class Source:
     """One dataset of a job: its manifest's files in order, and what the catalog says of it.
 
-    `spaces` names labels whose values mean the same in other datasets; `features` is the feature manifest of each encoder by name.
+    `spaces` names labels whose values mean the same in other datasets; `features` is the feature manifest of each
+    encoder by name.
     """
 
     name: str

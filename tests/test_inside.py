@@ -132,4 +132,4 @@ def test_only_a_file_in_a_folders_place_is_looked_into(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     assert locate(tmp_path / "file" / "3.row") == Place(tmp_path / "file", "row", 3)
     assert locate(tmp_path / "file" / "3.wav") == Place(tmp_path / "file" / "3.wav")
-    assert all([locate(tmp_path / "file" / name).part == "" for name in ("x.row", "-1.row", "1.rows", "1.stream.wav")])
+    assert all(locate(tmp_path / "file" / name).part == "" for name in ("x.row", "-1.row", "1.rows", "1.stream.wav"))

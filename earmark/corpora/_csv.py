@@ -8,7 +8,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from earmark.corpora._labels import bad_line, decode_line
+from earmark.corpora._labels import bad_line, decode_line, unreadable
 from earmark.errors import CorpusError
 
 
@@ -61,7 +61,4 @@ def _text(path: Path, comment: str | None) -> Iterator[str]:
                     line = ""
                 yield line + ("\r\n" if raw.endswith(b"\r\n") else "\n")
     except OSError as error:
-        raise CorpusError(
-            f"{path}: label file cannot be read: expected a readable file, got: {error.strerror}."
-            " Extract the archive again."
-        ) from error
+        raise unreadable(path, error) from error

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from earmark.corpora._labels import bad_line
+from earmark.corpora._labels import bad_line, unreadable
 from earmark.errors import CorpusError
 
 WINDOW = 1 << 20  # characters read at a time
@@ -24,10 +24,7 @@ def json_members(path: Path) -> Iterator[tuple[int, str, Any]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield from _members(path, file)
     except OSError as error:
-        raise CorpusError(
-            f"{path}: label file cannot be read: expected a readable file, got: {error.strerror}."
-            " Extract the archive again."
-        ) from error
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise CorpusError(
             f"{path}: not UTF-8: expected UTF-8 text, got byte 0x{error.object[error.start]:02x}."

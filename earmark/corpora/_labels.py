@@ -32,10 +32,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
                 if line:
                     yield number, line
     except OSError as error:
-        raise CorpusError(
-            f"{path}: label file cannot be read: expected a readable file, got: {error.strerror}."
-            " Extract the archive again."
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def decode_line(path: Path, number: int, raw: bytes) -> str:
@@ -50,6 +47,14 @@ def decode_line(path: Path, number: int, raw: bytes) -> str:
             f"{path}:{number}: not UTF-8: expected UTF-8 text, got byte 0x{raw[error.start]:02x} at byte {error.start}"
             " of the line. Extract the archive again, or convert the file."
         ) from error
+
+
+def unreadable(path: Path, error: OSError) -> CorpusError:
+    """Return the error for a label file that the disk does not give."""
+    return CorpusError(
+        f"{path}: label file cannot be read: expected a readable file, got: {error.strerror}."
+        " Extract the archive again."
+    )
 
 
 def bad_line(path: Path, number: int, expected: str, got: str) -> CorpusError:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from earmark.corpora._labels import unreadable
 from earmark.errors import CorpusError
 
 ID = "{http://nite.sourceforge.net/}id"
@@ -102,10 +103,7 @@ def _root(path: Path) -> ET.Element:
             f"{path}:{error.position[0]}: broken label file: expected XML, got: {error}. Extract the archive again."
         ) from error
     except OSError as error:
-        raise CorpusError(
-            f"{path}: label file cannot be read: expected a readable file, got: {error.strerror}."
-            " Extract the archive again."
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def _elements(path: Path, name: str) -> Iterator[ET.Element]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from earmark.corpora._labels import bad_line
+from earmark.corpora._labels import bad_line, unreadable
 from earmark.errors import CorpusError
 
 VALUE = re.compile(r'"([^"]*(?:""[^"]*)*)"|(?<!\S)(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)')
@@ -111,10 +111,7 @@ def _text(path: Path) -> str:
         raw = path.read_bytes()
         return raw.decode("utf-16" if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
     except OSError as error:
-        raise CorpusError(
-            f"{path}: label file cannot be read: expected a readable file, got: {error.strerror}."
-            " Extract the archive again."
-        ) from error
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise CorpusError(
             f"{path}: not UTF-8: expected a TextGrid in UTF-8 or UTF-16, got other bytes. Extract the archive again."

@@ -27,9 +27,8 @@ from earmark.corpora import (
     Recording,
     check_options,
 )
-from earmark.corpora._labels import Row, bad_line, collect, decode_line, gender, join, lines, present
+from earmark.corpora._labels import Row, bad_line, collect, decode_line, gender, join, lines, present, unreadable
 from earmark.corpora._tree import audio_files, is_audio, layout_error, listing, split_folders, stem
-from earmark.errors import CorpusError
 
 VERSION = 2  # 1 -> 2: defects of the text
 
@@ -110,10 +109,7 @@ def _runs(transcripts: Path) -> Runs:
                     raise bad_line(transcripts, number, ROW_FORM, decode_line(transcripts, number, raw))
                 offset = end
     except OSError as error:
-        raise CorpusError(
-            f"{transcripts}: label file cannot be read: expected a readable file, got: {error.strerror}."
-            " Extract the archive again."
-        ) from error
+        raise unreadable(transcripts, error) from error
     return runs
 
 

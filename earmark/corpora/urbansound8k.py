@@ -4,10 +4,10 @@
     audio/fold<fold>/<fsID>-<classID>-<occurrence>-<slice>.wav
 
 Numbers are written `0` or `0.0`, as two versions of the table do; the README spells the table UrbanSound8k.csv, and
-that is read too. `source_start` and `source_end` are seconds in the Freesound recording `freesound_id` that the slice was
-cut from; `salience` is 1 in the foreground, 2 in the background. A recording that was cut into two folds is a finding;
-its slices stay, as the published folds are what results are compared on. Source: Zenodo 1203745. Holds the table in
-memory, 10 MB.
+that is read too. `source_start` and `source_end` are seconds in the Freesound recording `freesound_id` that the slice
+was cut from; `salience` is 1 in the foreground, 2 in the background. A recording that was cut into two folds is a
+finding; its slices stay, as the published folds are what results are compared on. Source: Zenodo 1203745. Holds the
+table in memory, 10 MB.
 """
 
 from collections.abc import Iterator

@@ -1,14 +1,14 @@
 """earmark: speech archives to training-ready manifests and encoder features. This file is the table of contents.
 
-archive --extract--> raw tree --scan--> shard lists --standardize--> 16 kHz mono --manifest--> JSONL
+archive --extract--> raw tree --scan--> shard lists --standardize--> 16 kHz mono --manifest--> JSONL --job--> JSONL
                                                           `---------features---> Zarr packs
 
 doit                          what there is, what is current, what would run and why
 doit features:demo            everything that the features of one dataset need
 doit job:ctc_asr              what a training job reads, from every dataset that it names
-doit features                 every dataset on this disk, most urgent first
 doit list --status [--all]    one line a stage and dataset; with --all, the shards
 doit why features:demo        what differs, in words
+doit audit, doit plan         what lies on the disk; what would run, write and fit
 doit verify [DATASET ...]     read everything again and compare
 """
 

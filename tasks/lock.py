@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from earmark.errors import EarmarkError
+from earmark.errors import AbsentError, EarmarkError
 from earmark.files import disk_error, make_folder
 from earmark.project import Project
 
@@ -20,8 +20,9 @@ class BusyError(EarmarkError):
 def run_lock(project: Project) -> Iterator[None]:
     """Hold the run lock, or say who does.
 
-    Raises BusyError; DiskFullError where the cache cannot be written.
+    Raises BusyError; AbsentError for a cache that is gone; DiskFullError where it cannot be written.
     """
+    _require_cache(project)
     path = make_folder(project.cache) / "run.lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -34,7 +35,7 @@ def run_lock(project: Project) -> Iterator[None]:
             holder = os.read(descriptor, 500).decode("utf-8", "replace").strip() or "another run"
             raise BusyError(
                 f"{project.relative(project.cache)}: in use by {holder}. One run at a time;"
-                " `doit list --status` and `doit why` work meanwhile."
+                " `doit list --status`, why, plan and audit work meanwhile."
             ) from None
         os.ftruncate(descriptor, 0)
         said = f"`doit {' '.join(sys.argv[1:])}` (process {os.getpid()}, since {time.strftime('%H:%M:%S')})\n"
@@ -43,3 +44,17 @@ def run_lock(project: Project) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _require_cache(project: Project) -> None:
+    """Tell a cache on a volume that is not mounted from a fresh one: manifests were made from receipts.
+
+    Raises AbsentError.
+    """
+    receipts = project.cache / "receipts"
+    made = None if receipts.is_dir() else next(project.manifests.glob("*.jsonl"), None)
+    if made is not None:
+        raise AbsentError(
+            f"{project.relative(project.cache)}: missing or empty, yet {project.relative(made)} was made with it: not"
+            f" mounted? Mount it; or, to make everything anew, `mkdir -p {project.relative(receipts)}`."
+        )

@@ -234,3 +234,18 @@ def test_levels_of_every_recording_are_kept(two_shards: Collection):
     for row in rows:
         assert 0 < row["rms"] < row["peak"] <= 1
         assert {"clipped", "silence", "dc", "source_rate_hz", "source_channels", "decoder"} <= row.keys()
+
+
+def test_a_cache_on_an_absent_volume_is_not_taken_for_a_fresh_one(two_shards):
+    cache, away = two_shards.home / "cache", two_shards.home / "away"
+    cache.rename(away)
+    cache.mkdir()
+    refused = two_shards.doit("features:books", check=False)
+    assert refused.returncode and "cache: missing or empty, yet manifests/books_" in refused.stderr
+    assert "Traceback" not in refused.stderr and not any(cache.iterdir())
+    cache.rmdir()
+    away.rename(cache)
+    assert "0 done" in two_shards.doit("features:books").stdout
+    cache.rename(away)
+    (cache / "receipts").mkdir(parents=True)
+    assert ", 0 reused" in two_shards.doit("manifest:books").stdout

@@ -1,7 +1,7 @@
 """Accuracy of the F0 encoder on synthetic glides and a vibrato: `uv run python benchmarks/f0_glides.py`.
 
 Voice-like tones of eight harmonics (amplitude 1/k), exponential glides of 4 s; white noise at a given signal-to-noise
-ratio. The error is in cents against the F0 in the middle of each row; a row is gross when it is off by 50 cents or more.
+ratio. The error is in cents against the F0 in the middle of each row; a row that is off by 50 cents or more is gross.
 """
 
 import time

@@ -5,8 +5,9 @@ earmark.zips).
 """
 
 import fnmatch
+import os
 import posixpath
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from earmark.errors import AbsentError, ArchiveError
 from earmark.extraction import Extraction, Staging
 from earmark.files import Scratch, disk_error, remove
 from earmark.formats import ahead, decoded, find_format, read_nested
-from earmark.hashing import BLOCK_BYTES, Hasher, HashMemo, new_hasher
+from earmark.hashing import BLOCK_BYTES, Hasher, HashMemo, new_hasher, stat_key
 from earmark.members import DamageError, Member
 from earmark.names import safe_path
 from earmark.tars import TAR_BLOCK_BYTES, tar_members
@@ -106,32 +107,53 @@ def extract(
     Writes the members file (see earmark.extraction) to `members`. What lies in the folder already must be equal, or cut
     short; it is not written again. After an interruption or a full disk the staged files are kept for the next run.
     `on_bytes` hears of raw archive bytes as they are read.
-    Raises ArchiveError, with the folder as it was, for an archive that is missing, damaged, hostile or another version;
-    DiskFullError; AbsentError.
+    Raises ArchiveError, with the folder as it was, for an archive that is missing, damaged, hostile, another version or
+    written to meanwhile; DiskFullError; AbsentError.
     """
-    for file in source.files:
-        _require_whole_size(file)
+    stats = [_require_whole_size(file) for file in source.files]
     home = scratch.folder(folder)
     staging = Staging(home / f"extract-{staging_name}", folder, memo)
     try:
         raw, n_skipped = _stage_members(source, staging, members, home / f"nested-{staging_name}", on_bytes)
         sums = raw.checked_sums()
+        _require_same(source, stats)
         staging.publish(members)
     except ArchiveError as error:
         remove(staging.path)
-        raise ArchiveError(f"{source.path}: {error}") from error
-    return Extraction(archive_size=raw.position, sums=sums, n_skipped=n_skipped, **staging.count)
+        raise ArchiveError(f"{source.path}{_parts_named(source)}: {error}") from error
+    return Extraction(archive_size=raw.position, sums=sums, stats=stats, n_skipped=n_skipped, **staging.count)
 
 
-def _require_whole_size(source: Source) -> None:
+def _parts_named(source: Source) -> str:
+    """Say which files were read before an archive's last one: their order, or one of them, may be what is wrong."""
+    return f" (after {', '.join(part.path.name for part in source.parts)})" if source.parts else ""
+
+
+def _require_whole_size(source: Source) -> os.stat_result:
     if not source.path.is_file():
         raise ArchiveError(f"{source.path}: no such archive. Download it and put it there.")
-    size = source.path.stat().st_size
+    status = source.path.stat()
+    size = status.st_size
     if source.size is not None and size != source.size:
         what = "partial download" if size < source.size else "wrong size"
         raise ArchiveError(
             f"{source.path}: {what}: expected {source.size:,} bytes, got {size:,}. Finish the download and run again."
         )
+    return status
+
+
+def _require_same(source: Source, before: list[os.stat_result]) -> None:
+    """Refuse an archive that did not stay what it was: nothing tells which of its bytes the hashes are of."""
+    for file, status in zip(source.files, before, strict=True):
+        try:
+            same = stat_key(file.path.stat()) == stat_key(status)
+        except OSError:
+            same = False
+        if not same:
+            raise ArchiveError(
+                f"{file.path.name} was replaced, moved or written to while it was read. Nothing was extracted: run"
+                " again once it stays as it is."
+            )
 
 
 def _stage_members(
@@ -192,14 +214,19 @@ def _below(member: Member, home: str) -> Member:
     return replace(member, name=posixpath.join(home, safe_path(member.name)), target=target)
 
 
+def archive_kind(paths: Sequence[Path]) -> str:
+    """Return what an archive of some files is, by how the first begins and the last ends. Raises DamageError."""
+    with paths[0].open("rb") as file:
+        head = file.read(TAR_BLOCK_BYTES)
+    return "zip" if head.startswith(SPLIT_MARK) or is_last_part(paths[-1]) else find_format(head)
+
+
 def read_archive(source: Source, raw: Raw, on_bytes: Callable[[int], None]) -> Generator[Member, None, None]:
     """Yield the members of an archive file; once they are used up, `raw` has seen the whole file.
 
     `on_bytes` hears how many raw bytes were read since the last call, each byte once. Raises DamageError.
     """
-    with source.files[0].path.open("rb") as file:
-        head = file.read(TAR_BLOCK_BYTES)
-    kind = "zip" if head.startswith(SPLIT_MARK) or is_last_part(source.path) else find_format(head)
+    kind = archive_kind([file.path for file in source.files])
     if kind == "zip":  # its directory stands at the end: two passes, the first for the sums
         for block in raw.blocks():
             on_bytes(len(block))

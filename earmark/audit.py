@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from earmark.catalog import ArchiveTable, Catalog, Expect
+from earmark.catalog_tables import ArchiveTable, Catalog, Expect
 from earmark.names import SCRATCH_NAME
 
 State = Literal[

@@ -13,15 +13,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from earmark.archives import archive_kind
 from earmark.errors import BadAudioError, EarmarkError
-from earmark.formats import decoded, find_format
+from earmark.formats import decoded
 from earmark.hashing import BLOCK_BYTES
-from earmark.inside import locate, read_row
+from earmark.inside import file_of, locate, read_row
 from earmark.members import Member
 from earmark.packs import CHUNK_FRAMES, HASH_BYTES, ITEM_BYTES, SHARD_BYTES
 from earmark.shards import BYTES_PER_S, OTHER_BYTES_PER_S
-from earmark.tars import TAR_BLOCK_BYTES, tar_members
-from earmark.zips import is_last_part, zip_members
+from earmark.tars import tar_members
+from earmark.zips import zip_members
 
 RATE_HZ = 16_000  # canonical sample rate
 FRAME_SAMPLES = 320  # canonical samples in a feature frame
@@ -120,6 +121,8 @@ def probe(source: Path | BinaryIO) -> Sound | None:
 
     with contextlib.suppress(BadAudioError, OSError):
         place = locate(source) if isinstance(source, Path) else None
+        if place is not None and not place.file.is_file():  # a pipe would keep us waiting for ever
+            return None
         if place is not None and place.part == "row":
             source = io.BytesIO(read_row(place.file, place.number))
         elif place is not None and place.part == "stream":
@@ -179,12 +182,12 @@ def flac_rate(source: Path | BinaryIO, channel: str | int, resampler: str) -> fl
 class Probes:
     """A random sample of recordings: bytes and header of each, and what FLAC makes of a second of some."""
 
-    sizes: list[int] = field(default_factory=list)
+    sizes: list[float] = field(default_factory=list)
     sounds: list[Sound] = field(default_factory=list)
     flac_rates: list[float] = field(default_factory=list)
 
     def add(
-        self, source: Path | BinaryIO, size_bytes: int, channel: str | int, resampler: str, *, excerpt: bool
+        self, source: Path | BinaryIO, size_bytes: float, channel: str | int, resampler: str, *, excerpt: bool
     ) -> None:
         """Probe one recording; with `excerpt`, compress some of it unless it is a standard file already."""
         if (sound := probe(source)) is None:
@@ -224,7 +227,8 @@ class Probes:
 
 def assumed_rates(path: str, form: str) -> tuple[Amount, Amount]:
     """Return seconds a byte and standard bytes a byte of a recording of which nothing but its name is known."""
-    seconds = about(1 / BYTES_PER_S.get(PurePosixPath(path).suffix.lower(), OTHER_BYTES_PER_S))
+    suffix = PurePosixPath(file_of(path)).suffix.lower()
+    seconds = about(1 / BYTES_PER_S.get(suffix, OTHER_BYTES_PER_S))
     made = {"none": 0.0, "wav": 2.0 * RATE_HZ, "flac": float(BYTES_PER_S[".flac"])}[form]
     return seconds, seconds * made
 
@@ -237,7 +241,7 @@ class Listing:
     """
 
     files: list[tuple[str, int]] = field(default_factory=list)
-    share: float = 1.0
+    share: float = 0.0
     nested: int = 0
     probes: Probes = field(default_factory=Probes)
 
@@ -290,24 +294,25 @@ def list_archive(
 
 def _members(paths: Sequence[Path], ends: float, listing: Listing) -> Iterator[Member]:
     """Yield an archive's members and keep `listing.share`; the member at which a tar's stream ends is not whole."""
-    with paths[-1].open("rb") as file:
-        kind = "zip" if len(paths) > 1 or is_last_part(paths[-1]) else find_format(file.read(TAR_BLOCK_BYTES))
+    kind = archive_kind(paths)
     if kind == "zip":
-        yield from zip_members(*paths)
+        for member in zip_members(*paths):
+            listing.share = 1.0  # its whole directory is read before the first
+            yield member
         return
-    size, position = paths[-1].stat().st_size, 0
+    size, position = sum(path.stat().st_size for path in paths), 0
 
     def blocks() -> Iterator[bytes]:
         nonlocal position
-        with paths[-1].open("rb", buffering=0) as file:
-            while block := file.read(BLOCK_BYTES):
-                position += len(block)
-                yield block
-                if time.monotonic() >= ends:
-                    return
+        for path in paths:
+            with path.open("rb", buffering=0) as file:
+                while block := file.read(BLOCK_BYTES):
+                    position += len(block)
+                    yield block
+                    if time.monotonic() >= ends:
+                        return
 
-    listing.share = 0.0
     for member in tar_members(decoded(blocks(), kind), ends_known=True):
         yield member
         listing.share = position / size
-    listing.share = 1.0 if position == size else listing.share
+    listing.share = position / size

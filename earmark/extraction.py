@@ -37,12 +37,13 @@ class Extraction:
     """What an extraction did: counts of members, of files (n_written to n_completed add up to n_files), and bytes.
 
     `n_written` were not on disk, `n_resumed` lay complete in staging from an interrupted run, `n_matched` in the tree,
-    `n_completed` were cut short in the tree; `n_skipped` were left out by pattern and are in no other count. `sums` are
-    those of each file of the archive.
+    `n_completed` were cut short in the tree; `n_skipped` were left out by pattern and are in no other count. `sums` and
+    `stats` are those of each file of the archive; its stat was the same before and after.
     """
 
     archive_size: int = 0
     sums: Sequence[Mapping[str, str]] = ()
+    stats: Sequence[os.stat_result] = ()
     n_members: int = 0
     n_files: int = 0
     n_written: int = 0

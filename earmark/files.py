@@ -17,6 +17,7 @@ from pathlib import Path
 from earmark.errors import DiskFullError
 from earmark.hashing import hash_bytes
 
+SHARING = {"bcachefs", "btrfs", "ocfs2", "xfs", "zfs"}  # Linux file systems in which files may share blocks
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -34,9 +35,7 @@ class Scratch:
     def folder(self, near: Path) -> Path:
         """Return (and make) the scratch folder on the file system that holds `near`."""
         make_folder(self.tmp)
-        home = near
-        while not home.exists():
-            home = home.parent
+        home = existing(near)
         if home.stat().st_dev == self.tmp.stat().st_dev:
             return self.tmp
         if not home.is_dir():
@@ -45,6 +44,11 @@ class Scratch:
             if root.is_dir() and home.is_relative_to(root) and root.stat().st_dev == home.stat().st_dev:
                 home = root
         return make_folder(self._below(home))
+
+    def find(self, name: str, near: Path) -> Path | None:
+        """Return what an unfinished run left under a name where `folder(near)` lies, if it is there; makes nothing."""
+        places = (folder / name for folder in (self.tmp, *map(self._below, (*self.roots, near))))
+        return next((path for path in places if path.exists()), None)
 
     def _below(self, home: Path) -> Path:
         # two collections may share a volume: neither sweeps what the other is writing
@@ -154,16 +158,36 @@ def size_on_disk(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+def may_share_blocks(source: Path, target: Path) -> bool:
+    """Say whether a copy from one folder to another may take no space: APFS and some of Linux can do that in a volume.
+
+    Format: proc(5), mountinfo. A device that is not in it, as of a btrfs subvolume, may share blocks.
+    """
+    device = existing(source).stat().st_dev
+    if existing(target).stat().st_dev != device:
+        return False
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
+            mounted, _, kind = line.partition(" - ")
+            if mounted.split(" ")[2] == f"{os.major(device)}:{os.minor(device)}":
+                return kind.split(" ")[0] in SHARING
+    return True
+
+
+def existing(folder: Path) -> Path:
+    """Return a folder, or the nearest above it that is there."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
 def disk_error(error: OSError, path: Path, needed: int = 0, written: int = 0) -> Exception:
     """Turn an operating system's refusal to write into one clear line; anything else is returned as it is.
 
     `needed` is the size of what did not fit; where it is not known, `written` is what had been written by then.
     """
     if error.errno in FULL:
-        folder = path
-        while not folder.exists():
-            folder = folder.parent
-        free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(existing(path)).free
         wanted = f"{needed:,}" if needed else f"more than {written:,}"
         return DiskFullError(
             f"{path}: disk full or file size limit reached: {wanted} bytes needed, {free:,} bytes free"
@@ -190,10 +214,7 @@ def require_space(folder: Path, needed: int, what: str) -> None:
 
     Raises DiskFullError with both numbers.
     """
-    home = folder
-    while not home.exists():
-        home = home.parent
-    free = shutil.disk_usage(home).free
+    free = shutil.disk_usage(existing(folder)).free
     if needed > free:
         raise DiskFullError(
             f"{what}: disk full: {needed:,} bytes needed below {folder}, {free:,} bytes free. Free some space and run"

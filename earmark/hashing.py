@@ -18,6 +18,9 @@ import xxhash
 BLOCK_BYTES = 1 << 20  # bytes read at a time; larger blocks were not faster
 
 
+StatKey = tuple[int, int, int, int, int]
+
+
 class Hasher(Protocol):
     """What hashlib and xxhash objects share."""
 
@@ -49,12 +52,24 @@ def hash_file(path: Path, algorithm: str = "xxh3") -> str:
     return hasher.hexdigest()
 
 
+def hash_from_disk(path: Path) -> tuple[StatKey, str]:
+    """Return stat key and XXH3-128 of a file, read from the disk rather than from its cache where that can be asked.
+
+    The key is that from before the reading, so it tells of a write meanwhile. A link is not followed.
+    """
+    hasher = new_hasher("xxh3")
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
+        key = stat_key(os.fstat(file.fileno()))
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        while block := file.read(BLOCK_BYTES):
+            hasher.update(block)
+    return key, hasher.hexdigest()
+
+
 def digest(tag: str, value: Any) -> str:
     """Return the XXH3-128 of a type tag and a JSON value; the tag keeps two kinds from ever colliding."""
     return hash_bytes(tag.encode() + b"\0" + orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
-
-
-StatKey = tuple[int, int, int, int, int]
 
 
 def stat_key(status: os.stat_result) -> StatKey:

@@ -41,6 +41,12 @@ def locate(path: Path) -> Place:
     return Place(path.parent, "stream" if match[2] == "stream" else "row", int(match[1]))
 
 
+def file_of(path: str) -> str:
+    """Return the path of the file that a recording's path leads into, by its name alone."""
+    folder, _, name = path.rpartition("/")
+    return folder if NAME.fullmatch(name) else path
+
+
 def read_row(file: Path, number: int) -> bytes:
     """Return the bytes of the recording in a table's row; the group of rows around it stays in memory for the next.
 

@@ -1,6 +1,6 @@
 """What a job took and what it left out: summary.json, and the short table that people read."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,24 +44,25 @@ class Summary:
     name: str
     rows: int = 0
     splits: dict[str, Part] = field(default_factory=lambda: {split: Part() for split in SPLITS})
-    datasets: dict[str, Part] = field(default_factory=dict)
-    labels: dict[str, Counter[str]] = field(default_factory=dict)  # by dataset: rows that carry a label
-    left_out: dict[str, Counter[str]] = field(default_factory=dict)  # by dataset: rows by reason
+    datasets: dict[str, Part] = field(default_factory=lambda: defaultdict(Part))
+    labels: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by dataset: rows with it
+    left_out: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by dataset: by reason
     leakage: dict[str, dict[str, Any]] = field(default_factory=dict)
     leaking_rows: Counter[str] = field(default_factory=Counter)  # by kind: rows dropped, or kept as accepted
     skipped: tuple[str, ...] = ()  # datasets that are not on this disk
+    encoders: dict[str, str] = field(default_factory=dict)  # by name: the folder that holds its packs
 
     def add(self, source: Source, row: Row, split: str) -> None:
         """Count a row that was written."""
         self.rows += 1
         speakers = {xxhash.xxh3_64_intdigest(source.qualified(SPEAKER, one)) for one in values(row, SPEAKER)}
         self.splits[split].add(row, speakers)
-        self.datasets.setdefault(source.name, Part()).add(row, speakers)
-        self.labels.setdefault(source.name, Counter()).update(row.keys() - ADDED)
+        self.datasets[source.name].add(row, speakers)
+        self.labels[source.name].update(row.keys() - ADDED)
 
     def leave_out(self, source: Source, reason: str) -> None:
         """Count a row that was left out."""
-        self.left_out.setdefault(source.name, Counter())[reason] += 1
+        self.left_out[source.name][reason] += 1
 
     def why_left_out(self) -> str:
         """Say in one line what was left out: rows by reason and dataset."""
@@ -79,6 +80,7 @@ class Summary:
             "left_out": {name: dict(sorted(found.items())) for name, found in self.left_out.items()},
             "skipped": list(self.skipped),
             "leakage": self.leakage,
+            "encoders": self.encoders,
         }
 
     def table(self) -> list[str]:
@@ -96,6 +98,7 @@ class Summary:
             done = f"{found['rows_dropped']:,} rows left out" if "rows_dropped" in found else ""
             accepted = f"{found.get('rows_kept', 0):,} rows kept, accepted: {found.get('accepted')}"
             lines.append(f"leakage of {kind}: {shared}: {done or accepted}")
+        lines += [f"features of {name}: {folder}" for name, folder in self.encoders.items()]
         if self.skipped:
             lines.append(f"not on this disk, skipped: {', '.join(self.skipped)}")
         return lines

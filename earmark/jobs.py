@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 
-from earmark.catalog import JobTable
+from earmark.catalog_tables import JobTable
 from earmark.corpora import SPLITS
 from earmark.errors import JobError
 from earmark.job_summary import Summary
@@ -48,11 +48,11 @@ def write_job(
         for source, row, split in _picks(job, sources, summary, on_bytes, features=True):
             found = _leaking(row, source, split, leaks, labels)
             gone = next((kind for kind in barred if gives_way(split, found.get(kind, []))), "")
-            for kind in found:
-                summary.leaking_rows[kind] += kind not in barred or kind == gone
             if gone:
+                summary.leaking_rows[gone] += 1
                 summary.leave_out(source, f"leaks {gone}")
                 continue
+            summary.leaking_rows.update(kind for kind in found if kind not in barred)
             summary.add(source, row, split)
             files[split].write(dump_row(row))
     for kind in leaks.kinds:
@@ -67,7 +67,7 @@ def write_job(
 def _require_rows(summary: Summary) -> None:
     if not summary.rows:
         why = summary.why_left_out() or "the manifests are empty"
-        raise JobError(f"job:{summary.name}: not one row to write: left out are {why}. Change [jobs.{summary.name}].")
+        raise JobError(f"not one row to write: left out are {why}. Change [jobs.{summary.name}].")
 
 
 def _picks(
@@ -114,14 +114,14 @@ class _FeatureCursor:
     def find(self, recording: Row, source: Source) -> Row:
         """Return the place of a recording's features; the recordings asked for come in the manifest's order.
 
-        Raises JobError when the feature manifest has no such recording.
+        Raises JobError when the feature manifest has no such recording, or other audio at its path.
         """
         for row in self._rows:
-            if row["audio_path"] == recording["audio_path"]:
+            if row["audio_path"] == recording["audio_path"] and row["audio_hash"] == recording["audio_hash"]:
                 return {name: row[name] for name in ("pack", "row", "n_frames")}
         raise JobError(
-            f"{self._path.parent.name}/{self._path.name}: no features of {recording['id']}, or another order than in"
-            f" the manifest: run `doit features:{source.name}`."
+            f"{self._path.parent.name}/{self._path.name}: no features of {recording['id']}, or of other audio, or in"
+            f" another order than the manifest's: run `doit features:{source.name}`."
         )
 
 

@@ -11,6 +11,7 @@ sorted. That two different values share a mark in two splits is below one in a m
 
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,8 +33,9 @@ def watched(sources: list[Source]) -> tuple[str, ...]:
 
 def marks(row: Row, source: Source, labels: tuple[str, ...]) -> Iterator[Mark]:
     """Yield what a row must not share with another split."""
-    for part in (row, *row.get("stems", {}).values()):
-        yield AUDIO, True, int(part[AUDIO][:16], 16)
+    yield AUDIO, True, int(row[AUDIO][:16], 16)
+    for stem in row.get("stems", {}).values():
+        yield AUDIO, True, int(stem[AUDIO][:16], 16)
     for label in labels:
         demanded = label in source.disjoint
         if demanded or label in source.spaces:  # what one dataset demands binds the others that share the space
@@ -72,15 +74,15 @@ class Watch:
     """Marks of all rows by kind and split, from which the leaks are told once every row was seen."""
 
     def __init__(self) -> None:
-        self._all: dict[tuple[str, str], Gathered] = {}
-        self._demanded: dict[tuple[str, str], Gathered] = {}
+        self._all: dict[tuple[str, str], Gathered] = defaultdict(Gathered)
+        self._demanded: dict[tuple[str, str], Gathered] = defaultdict(Gathered)
 
     def add(self, split: str, found: Mark) -> None:
         """Put in one mark of a row."""
         kind, demanded, mark = found
-        self._all.setdefault((kind, split), Gathered()).add(mark)
+        self._all[kind, split].add(mark)
         if demanded and kind != AUDIO:
-            self._demanded.setdefault((kind, split), Gathered()).add(mark)
+            self._demanded[kind, split].add(mark)
 
     def leaks(self) -> "Leaks":
         """Return what stands in two splits, and let go of the rest."""
@@ -105,11 +107,7 @@ class Leaks:
 
     def __init__(self, shared: dict[tuple[str, str, str], "array[int]"]) -> None:
         self._shared = shared
-
-    @property
-    def kinds(self) -> list[str]:
-        """Name the kinds of leaks, sorted."""
-        return sorted({kind for kind, _, _ in self._shared})
+        self.kinds = sorted({kind for kind, _, _ in shared})
 
     def counts(self, kind: str) -> dict[str, int]:
         """Count the shared values of a kind by pair of splits."""

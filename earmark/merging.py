@@ -10,7 +10,7 @@ import orjson
 
 from earmark.errors import ArchiveError
 from earmark.files import flush_folder, make_folder
-from earmark.hashing import BLOCK_BYTES, StatKey, new_hasher, stat_key
+from earmark.hashing import BLOCK_BYTES, StatKey, hash_from_disk
 
 NAMES_AT_ONCE = 65_536  # names of one folder that are listed before they are moved
 
@@ -26,22 +26,15 @@ def read_staged(staging: Path, lines: list[bytes]) -> list[tuple[StatKey, str]]:
         if "xxh3" not in row:
             continue
         try:
-            file = (staging / row["path"]).open("rb", buffering=0)
+            key, found = hash_from_disk(staging / row["path"])
         except FileNotFoundError:  # it matched in the tree
             continue
-        with file:
-            key = stat_key(os.fstat(file.fileno()))
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            hasher = new_hasher("xxh3")
-            while block := file.read(BLOCK_BYTES):
-                hasher.update(block)
-        if hasher.hexdigest() != row["xxh3"]:
+        if found != row["xxh3"]:
             raise ArchiveError(
                 f"member {row['path']!r}: read back otherwise than written: expected xxh3 {row['xxh3']}, got"
-                f" {hasher.hexdigest()}. Check the disk and the memory of this machine."
+                f" {found}. Check the disk and the memory of this machine."
             )
-        entries.append((key, row["xxh3"]))
+        entries.append((key, found))
     return entries
 
 

@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from earmark.catalog import Catalog, DatasetTable, read_catalog
+from earmark.catalog import read_catalog
+from earmark.catalog_tables import Catalog, DatasetTable
 from earmark.errors import CatalogError, near
 from earmark.files import Scratch
 from earmark.hashing import HashMemo
@@ -123,7 +124,8 @@ class Project:
 def open_project(path: Path) -> Project:
     """Read a catalog and return its project.
 
-    Raises CatalogError; also where standard audio would be written into, around or over a dataset's own files.
+    Raises CatalogError; also where standard audio would be written into, around or over a dataset's own files, and
+    where the cache or manifests would be written into the tree that a reader reads.
     """
     project = Project(path, read_catalog(path))
     folders = {name: project.folder(name).resolve() for name in project.catalog.datasets}
@@ -135,5 +137,12 @@ def open_project(path: Path) -> Project:
                 raise CatalogError(
                     f"{path.name}: [datasets.{name}]: its folder {project.relative(folder)} and the standard audio of"
                     f" {other}, {project.relative(target)}, lie in one another. Name another paths.standard or folder."
+                )
+        root = project.root(name).resolve()
+        for what, ours in (("cache", project.cache), ("manifests", project.manifests)):
+            if root in (ours.resolve(), *ours.resolve().parents):  # each run would change what the next one reads
+                raise CatalogError(
+                    f"{path.name}: paths.{what}: {project.relative(ours)} lies in the tree of [datasets.{name}],"
+                    f" {project.relative(root)}. Name another paths.{what}."
                 )
     return project

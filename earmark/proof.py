@@ -12,13 +12,12 @@ from typing import Any, Literal
 import orjson
 
 from earmark.extraction import FOLDERS_KNOWN, MEMO_ENTRIES, READ_BACK_LINES, READERS, hand_over
-from earmark.hashing import BLOCK_BYTES, HashMemo, StatKey, new_hasher, stat_key
+from earmark.hashing import HashMemo, StatKey, hash_from_disk, stat_key
 from earmark.merging import lstat
 from earmark.prefetch import threaded_prefetch
 
-Reading = Literal[
-    "sizes", "changed", "all"
-]  # whose content is read: none's, that of files which the memo does not know
+# Whose content is read: nobody's; that of files of which the memo does not know that they hold it; everybody's.
+Reading = Literal["sizes", "changed", "all"]
 
 
 @dataclass
@@ -70,7 +69,9 @@ class _Tree:
             return f"{status.st_size:,} bytes instead of {row['size']:,}"
         if self.reading == "sizes" or (self.reading == "changed" and self._known(status) == row["xxh3"]):
             return ""
-        return "" if self._hash(self.folder / path, found) == row["xxh3"] else "same size, other content"
+        key, content = hash_from_disk(self.folder / path)
+        found.read.append((key, content))
+        return "" if content == row["xxh3"] else "same size, other content"
 
     def _folder_fault(self, path: str) -> str:
         """Say what is wrong with a folder and those above it; a mount inside a tree may show the archive itself."""
@@ -92,20 +93,6 @@ class _Tree:
 
     def _known(self, status: os.stat_result) -> str | None:
         return self.memo.get(stat_key(status)) if self.memo else None
-
-    def _hash(self, path: Path, found: _Checked) -> str:
-        """Hash a file from the disk rather than from its cache."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            key = stat_key(os.fstat(descriptor))
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            hasher = new_hasher("xxh3")
-            while block := file.read(BLOCK_BYTES):
-                hasher.update(block)
-            if stat_key(os.fstat(descriptor)) == key:  # not written to meanwhile
-                found.read.append((key, hasher.hexdigest()))
-        return hasher.hexdigest()
 
 
 def faults(

@@ -14,7 +14,7 @@ from typing import Any
 
 import xxhash
 
-from earmark.catalog import JobTable
+from earmark.catalog_tables import JobTable
 
 Row = dict[str, Any]
 SPEAKER, GROUP = "speaker_id", "group_id"
@@ -64,7 +64,7 @@ def refusal(job: JobTable, source: Source, row: Row) -> str:
     if "defects" in row and not job.keep_defects:
         return "defects"
     for label in job.labels:
-        if not any(name in row for name in label.split("|")):
+        if label not in row and not any(name in row for name in label.split("|")):
             return f"no {label}"
     if row["duration"] <= 0:
         return "no length"
@@ -81,11 +81,11 @@ def refusal(job: JobTable, source: Source, row: Row) -> str:
     if job.splits and row.get("split") not in job.splits:
         return "other split" if "split" in row else "no split"
     for label, wanted in job.where.items():
-        if label not in row or not _is(row[label], wanted):
+        if label not in row or not _are(row[label], wanted):
             return f"other {label}" if label in row else f"no {label}"
     for label, barred in job.without.items():
-        if label in row and _is(row[label], barred):
-            return f"{label} {row[label]}"
+        if label in row and (found := _are(row[label], barred)):
+            return f"{label} {found[0]}"
     return ""
 
 
@@ -122,11 +122,12 @@ def _group(source: Source, recording: Row) -> bytes:
     return str(recording[AUDIO]).encode()
 
 
-def _is(value: Any, wanted: Any) -> bool:
-    """Say whether a label has the value that is wanted, or one of them."""
-    return value in (wanted if isinstance(wanted, list) else [wanted])
+def _are(value: Any, wanted: Any) -> list[Any]:
+    """Return those values of a label, one or a list, that are what is wanted, or one of what is wanted."""
+    several = wanted if isinstance(wanted, list) else [wanted]
+    return [one for one in (value if isinstance(value, list) else [value]) if one in several]
 
 
 def _speaks(language: str, wanted: str) -> bool:
-    """Say whether a BCP 47 tag is another or narrower: "en" takes in "en-GB"."""
-    return language == wanted or language.startswith(f"{wanted}-")
+    """Say whether a BCP 47 tag is another or narrower, in any case: "en" takes in "en-GB"."""
+    return f"{language}-".lower().startswith(f"{wanted}-".lower())

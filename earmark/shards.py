@@ -16,6 +16,7 @@ import xxhash
 from earmark.errors import CorpusError
 from earmark.files import Scratch, make_folder, publishing, remove, telling
 from earmark.hashing import hash_file
+from earmark.inside import file_of
 
 # Bytes a second of typical corpora: enough to cut shards of about the wished length without opening a file.
 BYTES_PER_S = {".flac": 17_000, ".wav": 48_000, ".opus": 5_000, ".ogg": 8_000, ".mp3": 8_000, ".m4a": 16_000}
@@ -61,19 +62,25 @@ def estimated_hours(path: str, size_bytes: int) -> float:
 
 @dataclass
 class ShardDigest:
-    """What a shard's list seals: `audio` names what must be decoded, `labels` what the manifest says."""
+    """What a shard's list seals: `audio` names what must be decoded, `labels` what the manifest says.
+
+    `size_bytes` is that of its files; one that holds several recordings counts once, as long as they come together.
+    """
 
     audio: xxhash.xxh3_128 = field(default_factory=xxhash.xxh3_128)
     labels: xxhash.xxh3_128 = field(default_factory=xxhash.xxh3_128)
     files: int = 0
     size_bytes: int = 0
+    last: str = ""  # the file that the row before lies in
 
     def add(self, row: Row) -> None:
         """Count one row in. Stat fields stay out: touching a file changes nothing."""
         self.audio.update(f"{row.path}\0{row.source_hash}\n".encode())
         self.labels.update(orjson.dumps([row.id, row.path, row.split, row.labels], option=orjson.OPT_SORT_KEYS))
         self.files += 1
-        self.size_bytes += row.size
+        file = file_of(row.path)
+        self.size_bytes += row.size if file != self.last else 0
+        self.last = file
 
     def sealed(self) -> dict[str, Any]:
         """Return the digest as JSON."""

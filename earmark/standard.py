@@ -1,7 +1,7 @@
 """Standard audio of a batch of recordings, made in a worker process: plain values in, table rows out."""
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from earmark.errors import BadAudioError, CorpusError
@@ -29,10 +29,11 @@ def standard_name(path: str, form: str) -> str:
 
     The source's suffix stays in the name: a.wav -> a.wav.flac, a.flac -> a.flac, a.wav.flac -> a.wav.flac.flac.
     """
-    name = PurePosixPath(path)
-    if name.suffixes == [f".{form}"]:  # a dot elsewhere in the name may be another file's suffix
+    name = path.rpartition("/")[2]
+    if name.lstrip(".").partition(".")[2] == form:  # a dot elsewhere in the name may be another file's suffix
         return path
-    return f"{path}.{form}" if name.suffix else f"{path}..{form}"
+    has_suffix = 0 < name.rfind(".") < len(name) - 1
+    return f"{path}.{form}" if has_suffix else f"{path}..{form}"
 
 
 def standardize_batch(batch: tuple[list[Work], dict[str, Any], Scratch]) -> list[dict[str, Any]]:

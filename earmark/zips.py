@@ -24,6 +24,7 @@ from earmark.hashing import BLOCK_BYTES
 from earmark.members import DamageError, Kind, Member
 
 SPLIT_MARK = b"PK\7\x08"  # what the first file of a split zip begins with (section 8.5.3)
+MEMBER_MARK = b"PK\3\4"  # what a member begins with
 END_BYTES = 22  # a zip's end record, without its comment
 LINK_BYTES = 4096  # longest link target that systems take
 ZIP_ENCRYPTED, ZIP_UTF8 = 0x1, 0x800  # bits of a member's flags
@@ -34,7 +35,7 @@ ZIP64_DISKS = 0xFFFF  # the number of files stands in the zip64 record, which sa
 def zip_members(*paths: Path) -> Iterator[Member]:
     """Yield the members of a zip in the order of its directory; of a split or cut one, `paths` are the files in order.
 
-    Raises DamageError; ArchiveError for members that are encrypted or packed in an unsupported way.
+    Raises DamageError; ArchiveError for encrypted members, unsupported packing, and several zips joined in one file.
     """
     with contextlib.ExitStack() as stack:
         span = stack.enter_context(_Span(paths))
@@ -48,6 +49,7 @@ def zip_members(*paths: Path) -> Iterator[Member]:
         if found % modulus != expected:  # one altered length hides the next entry, and zipfile does not count
             raise DamageError(f"its zip directory is altered: expected {expected:,} members, got {found:,}")
         _place_members(archive, paths[-1], span.starts)
+        _require_first(archive, paths[0])
         for info in archive.infolist():
             yield _zip_member(archive, info)
 
@@ -117,6 +119,20 @@ def _place_members(archive: zipfile.ZipFile, last: Path, starts: list[int]) -> N
         info.header_offset += starts[info.volume] - starts[directory_in]
         if hasattr(info, "_end_offset"):  # where zipfile believes the next member to begin; the CRC says more
             info._end_offset = None
+
+
+def _require_first(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse a file that begins with a member which its directory does not name: of zips joined, the last alone shows.
+
+    Other bytes before the first member, such as the program of a zip that unpacks itself, are none of its members.
+    """
+    first = min((info.header_offset for info in archive.infolist()), default=0)
+    with path.open("rb") as file:
+        if first and file.read(len(MEMBER_MARK)) == MEMBER_MARK:
+            raise ArchiveError(
+                f"its zip directory names nothing in its first {first:,} bytes, which begin with a member: several zips"
+                " joined in one file? Take them apart, each an archive of its own."
+            )
 
 
 def _zip_count(path: Path, comment_bytes: int) -> tuple[int, int]:

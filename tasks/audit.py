@@ -8,7 +8,7 @@ from pathlib import Path
 
 from earmark import archives, audit, proof, watch
 from earmark.audit import ArchiveFound, CorpusFound, Download, Report, State, Unclaimed
-from earmark.catalog import ArchiveTable
+from earmark.catalog_tables import ArchiveTable
 from earmark.errors import EarmarkError
 from earmark.project import Project
 from earmark.receipts import Receipt, read_receipt
@@ -128,7 +128,7 @@ class _Audit:
                     names = (path.rpartition("/")[2] for path in snapshot.entries)
                     n_files = sum(not name.startswith("._") for name in names)
                     return n_files, sum(stat[0] for stat in snapshot.entries.values())
-                parts = [read_receipt(self._part(dataset, file)) for file in current.outputs["members"]]
+                parts = [extract.extracted(self.project, dataset, file) for file in current.outputs["members"]]
                 size = sum(part.counts["member_bytes"] for part in parts if part)
                 return self._extracted(dataset, root, current), size
         return None
@@ -138,23 +138,20 @@ class _Audit:
         files = (extract.archive_files(self.project, dataset, one) for one in self.project.dataset(dataset).archives)
         return current.counts["files"] - sum(path.is_relative_to(root) for paths in files for path in paths)
 
-    def _part(self, dataset: str, file: str) -> Path:
-        return self.project.receipt(extract.NAME, dataset, file.replace("/", "__"))
-
     def _archive(
         self, row: CorpusFound, archive: ArchiveTable, download: Download, verdict: Verdict, tree: bool, names: set[str]
     ) -> ArchiveFound:
         """Audit one archive that is on disk."""
-        project, receipt = self.project, read_receipt(self._part(row.dataset, archive.file))
+        project, receipt = self.project, extract.extracted(self.project, row.dataset, archive.file)
         paths = extract.archive_files(project, row.dataset, archive)
         verified = False
         with contextlib.suppress(OSError):  # a part is missing
-            verified = receipt is not None and extract.archive_stat(paths) == receipt.outputs["archive_stat"] and tree
+            verified = receipt is not None and tree and extract.is_as_read(project, paths, receipt)
         state = audit.archive_state(
             archive,
             download,
             verified=verified,
-            extracting=_is_staged(project, row.dataset, archive),
+            extracting=extract.staged(project, row.dataset, archive) is not None,
             tree=tree,
             incomplete=row.incomplete,
             folders=names,
@@ -202,19 +199,20 @@ class _Audit:
                 return ArchiveFound(
                     archive.file, "archive gone", note=f"deleted by cleanup on {tombstones.day(tombstone)}"
                 )
-        if read_receipt(self._part(dataset, archive.file)) is not None:
+        if extract.extracted(self.project, dataset, archive.file) is not None:
             return ArchiveFound(archive.file, "archive gone", note="it was extracted here")
         return None
 
     def _compare_members(self, row: CorpusFound, tables: tuple[ArchiveTable, ...]) -> None:
-        """Compare the lists of members that receipts seal with the tree, by size."""
+        """Compare the lists of members that receipts seal with the tree; what was written to since is read again."""
         for archive in tables:
-            receipt = read_receipt(self._part(row.dataset, archive.file))
+            receipt = extract.extracted(self.project, row.dataset, archive.file)
             if receipt is None:
                 continue
             members, folder = self.project.home / receipt.outputs["members"]["path"], self.project.folder(row.dataset)
             with LOG.progress(f"audit {row.dataset} members", receipt.counts["member_bytes"], unit="bytes") as bar:
-                found = list(proof.faults(members, folder, reading="sizes", on_bytes=bar.advance))
+                memo = self.project.memo
+                found = list(proof.faults(members, folder, reading="changed", memo=memo, on_bytes=bar.advance))
             if found:
                 what = f"{len(found):,} of {receipt.counts['members']:,} members of {archive.file} are not as extracted"
                 row.missing.append(f"{what} ({found[0]})")
@@ -302,16 +300,6 @@ def _state(row: CorpusFound, verdict: Verdict, tree: bool, *, verified: bool) ->
     if row.incomplete:
         return "extracted in part"
     return "extracted and verified" if verified else "extracted, unverified"
-
-
-def _is_staged(project: Project, dataset: str, archive: ArchiveTable) -> bool:
-    """Say whether members of an archive lie half extracted in a scratch folder."""
-    name = f"extract-{dataset}-{extract.part_name(archive)}"
-    homes = [project.cache / "tmp"]
-    for volume in (project.data, project.folder(dataset)):
-        with contextlib.suppress(OSError):
-            homes += (volume / ".earmark-tmp").iterdir()
-    return any((home / name).exists() for home in homes)
 
 
 def _folders_in(folder: Path) -> set[str]:

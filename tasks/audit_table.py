@@ -8,6 +8,7 @@ from earmark.audit import Report
 from tasks.report import human
 
 PLAIN_WIDTH = 180  # columns of the table where there is no terminal
+NARROW, NARROWEST = 120, 72  # below NARROW, notes stand below the table; below NARROWEST the terminal breaks its lines
 
 
 def as_json(report: Report) -> str:
@@ -23,17 +24,22 @@ def show(report: Report, named: list[str]) -> None:
     from rich.text import Text
 
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=PLAIN_WIDTH)
-    table = Table(box=box.SIMPLE_HEAD)
-    for name, justify in (("corpus, archive", "left"), ("on disk", "right"), ("state", "left"), ("files", "right")):
-        table.add_column(name, justify=justify, no_wrap=name != "corpus, archive")  # type: ignore[arg-type]
-    table.add_column("frees now", justify="right", no_wrap=True)
-    table.add_column("after extract", justify="right", no_wrap=True)
-    table.add_column("missing, notes", ratio=1)
+    width = max(NARROWEST, console.width) if console.is_terminal else PLAIN_WIDTH
+    console, below = Console(width=width), width < NARROW
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    table.add_column("corpus, archive", overflow="fold")
+    table.add_column("on disk", justify="right", no_wrap=True)
+    table.add_column("state", min_width=len("unverified"))
+    for name in ("files", "frees\nnow", "after\nextract"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if not below:
+        table.add_column("missing, notes", ratio=1)
+    notes_below = []
 
     def add(*cells: str) -> None:
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(Text, cells[:-1] if below else cells))
+        if below and cells[-1]:
+            notes_below.append(f"{cells[0].strip()}: {cells[-1]}")
 
     def size(size_bytes: int) -> str:
         return human(size_bytes) if size_bytes else ""
@@ -53,7 +59,11 @@ def show(report: Report, named: list[str]) -> None:
         add(found_.path, size(found_.size), "archive, unclaimed", n_files, "", "", found_.guess)
     for found_ in report.unclaimed_folders:
         add(found_.path, size(found_.size), "folder, unclaimed", f"{found_.n_files:,}", "", "", found_.guess)
-    console.print(table)
+    if table.row_count:
+        console.print(table)
+        print()
+    for note in notes_below:
+        print(note)
     _say_totals(report, away)
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import orjson
 
-from earmark.catalog import ArchiveTable
+from earmark.catalog_tables import ArchiveTable
 from earmark.errors import ArchiveError
 from earmark.hashing import stat_key
+from earmark.names import fold
 from earmark.project import Project
 from earmark.receipts import Receipt, read_receipt
 from tasks import extract, tombstones
@@ -51,7 +52,7 @@ def candidate_of(project: Project, dataset: str, table: ArchiveTable) -> Candida
 
     Raises ArchiveError for links, for what two datasets claim, and where its extraction left no proof.
     """
-    where = project.receipt(extract.NAME, dataset, extract.part_name(table))
+    where = project.receipt(extract.NAME, dataset, extract.part_name(table.file))
     receipt, paths = read_receipt(where), extract.archive_files(project, dataset, table)
     files = {path: path.lstat() for path in paths if os.path.lexists(path)}
     for path, status in files.items():
@@ -83,33 +84,41 @@ def _require_own_file(project: Project, dataset: str, table: ArchiveTable, path:
 
 
 def _claimants(project: Project, path: Path, status: os.stat_result) -> Iterator[tuple[str, str]]:
-    """Yield dataset and file of each archive of the catalog that is this very file."""
+    """Yield dataset and file of each archive of the catalog that is this very file, or a link to it."""
     for dataset, table in project.catalog.datasets.items():
         for archive in table.archives:
             for claimed in extract.archive_files(project, dataset, archive):
                 with contextlib.suppress(OSError):
-                    other = claimed.lstat()
+                    other = claimed.stat()
                     same = (other.st_dev, other.st_ino) == (status.st_dev, status.st_ino)
-                    # one name in two spellings; hard links are names of their own, and a link to it would dangle
-                    if claimed.resolve() == path.resolve() or (same and status.st_nlink == 1):
+                    # a second hard link is a name of its own, which stays; any other name would lead nowhere
+                    if same and (status.st_nlink == 1 or claimed.resolve() == path.resolve()):
                         yield dataset, archive.file
 
 
 def require_no_member(project: Project, files: list[Path]) -> None:
-    """Refuse an archive that came out of another one, or that is part of a tree: with it a member would go."""
+    """Refuse an archive that came out of another one, or that is part of a tree: with it a member would go.
+
+    Names are compared as a file system compares them that ignores case or Unicode form.
+    """
+    places = {path.resolve(): path for path in files}
     for dataset in project.catalog.datasets:
-        folder = project.folder(dataset)
-        inside = {path.relative_to(folder).as_posix(): path for path in files if path.is_relative_to(folder)}
-        needles = {orjson.dumps(name): path for name, path in inside.items()}
+        folder = project.folder(dataset).resolve()
+        below = [place for place in places if place.is_relative_to(folder)]
+        inside = {fold(place.relative_to(folder).as_posix()): places[place] for place in below}
+        # a quick look for ASCII names; others have several spellings, so each line is parsed for them
+        needles = [orjson.dumps(name) if name.isascii() else b"" for name in inside]
         for members in project.members(dataset, "-").parent.glob("*.jsonl") if inside else ():
             with members.open("rb") as lines:
                 for line in lines:
-                    for needle, path in needles.items():
-                        if needle in line and orjson.loads(line)["path"] in inside:
-                            what = f"a member of {members.stem} of [datasets.{dataset}]"
-                            raise ArchiveError(f"{project.relative(path)}: it is itself {what}.")
+                    low = line.lower()
+                    if not any(needle in low for needle in needles):
+                        continue
+                    if (name := fold(orjson.loads(line)["path"])) in inside:
+                        what = f"a member of {members.stem} of [datasets.{dataset}]"
+                        raise ArchiveError(f"{project.relative(inside[name])}: it is itself {what}.")
 
 
 def record_path(project: Project, dataset: str, table: ArchiveTable) -> Path:
     """Return where the proof of an archive is recorded, and later its tombstone."""
-    return project.receipt(tombstones.STAGE, dataset, extract.part_name(table))
+    return project.receipt(tombstones.STAGE, dataset, extract.part_name(table.file))

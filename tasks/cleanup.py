@@ -13,10 +13,10 @@ from pathlib import Path
 from doit.exceptions import TaskFailed
 
 from earmark.archives import Raw, Source
-from earmark.catalog import ArchiveTable
+from earmark.catalog_tables import ArchiveTable
 from earmark.errors import ArchiveError, EarmarkError
 from earmark.files import disk_error, flush_folder
-from earmark.hashing import StatKey, stat_key
+from earmark.hashing import stat_key
 from earmark.project import Project
 from earmark.proof import Reading, faults
 from earmark.receipts import Receipt, make_key, publish_receipt, read_receipt
@@ -35,13 +35,14 @@ def cleanup(project: Project, dataset: str, yes: bool = False) -> TaskFailed | N
     try:
         _cleanup(project, dataset, yes, gone)
     except EarmarkError as error:
-        return TaskFailed(f"{error} {', '.join(gone) or 'Nothing'} was deleted.")
+        said = str(error)
     except sqlite3.Error as error:
-        return TaskFailed(f"{project.cache}: a database there cannot be used: {error}. Free space, or delete it.")
+        said = f"{project.cache}: a database there cannot be used: {error}. Free space, or delete it."
     except OSError as error:
-        said = disk_error(error, Path(error.filename) if error.filename else project.cache)
-        return TaskFailed(f"{said}")
-    return None
+        said = str(disk_error(error, Path(error.filename) if error.filename else project.cache))
+    else:
+        return None
+    return TaskFailed(f"{said} {', '.join(gone) or 'Nothing'} was deleted.")
 
 
 def _cleanup(project: Project, dataset: str, yes: bool, gone: list[str]) -> None:
@@ -56,13 +57,16 @@ def _cleanup(project: Project, dataset: str, yes: bool, gone: list[str]) -> None
     require_no_member(project, [path for candidate in found for path in candidate.files])
     for candidate in found:
         _prove_archive(project, dataset, candidate)
+        candidate.read_at = _read_at(project, dataset, candidate)
     for candidate in found:
-        _prove_members(project, dataset, candidate, yes)
+        if yes and candidate.read_at is None:
+            _read_members(project, dataset, candidate)
+    for candidate in found:  # reading takes hours: what was touched meanwhile is found by its stat
+        _compare_members(project, dataset, candidate, "changed" if candidate.read_at else "sizes")
     if yes:
         os.sync()  # members that lay in the tree already may not have reached the disk
         for candidate in found:
-            _delete(project, dataset, candidate)
-            gone.append(candidate.table.file)
+            _delete(project, dataset, candidate, gone)
         LOG.done(f"{tombstones.STAGE}:{dataset}", 0)
     _say(project, dataset, found, yes)
 
@@ -99,13 +103,12 @@ def _prove_archive(project: Project, dataset: str, candidate: Candidate) -> None
         raise ArchiveError(f"{name}: its receipt lists no file.")
     if candidate.half_gone:  # what is left was proved before the first file went, and nothing wrote to it since
         return
-    same = extract.archive_stat(list(candidate.files)) == receipt.outputs["archive_stat"]
+    same = extract.archive_stat(candidate.files.values()) == receipt.outputs["archive_stat"]
     found = extract.archive_hash([_content(project, path, same) for path in candidate.files])
     if found != receipt.outputs["archive_xxh3"]:
         raise ArchiveError(f"{name}: not the archive that was extracted: other content. {again}")
     for path, status in candidate.files.items():
-        if stat_key(path.lstat()) != stat_key(status):
-            raise ArchiveError(f"{name}: written to while it was looked at. {again}")
+        _require_untouched(path, status)
 
 
 def _content(project: Project, path: Path, same: bool) -> str:
@@ -124,15 +127,17 @@ def _content(project: Project, path: Path, same: bool) -> str:
     return found
 
 
-def _prove_members(project: Project, dataset: str, candidate: Candidate, yes: bool) -> None:
-    """Compare every member with the tree: its size always, its content where it was not read of late.
-
-    Without `yes` nothing is read that would take long. Raises ArchiveError for the first that is not as it was sealed.
-    """
-    receipt, table = candidate.receipt, candidate.table
-    candidate.read_at = _read_at(project, dataset, candidate)
-    reading: Reading = "changed" if candidate.read_at else "all" if yes else "sizes"
+def _read_members(project: Project, dataset: str, candidate: Candidate) -> None:
+    """Read every member again and compare it with what was sealed; keep when that was."""
     started = time.time()
+    _compare_members(project, dataset, candidate, "all")
+    candidate.read_at = started
+    _record(project, dataset, candidate, "deleting" if candidate.half_gone else "proved")
+
+
+def _compare_members(project: Project, dataset: str, candidate: Candidate, reading: Reading) -> None:
+    """Compare every member with the tree. Raises ArchiveError for the first that is not as it was sealed."""
+    receipt, table = candidate.receipt, candidate.table
     label = f"{tombstones.STAGE}:{dataset} {table.file}"
     with LOG.progress(label, receipt.counts["member_bytes"], unit="bytes") as bar:
         found = faults(
@@ -148,15 +153,11 @@ def _prove_members(project: Project, dataset: str, candidate: Candidate, yes: bo
                     f"{table.file}: {fault}. `doit -a extract:{dataset}` restores what is gone or cut short;"
                     " a file that differs must be moved away first."
                 )
-    if reading == "all":
-        candidate.read_at = started
-        _record(project, dataset, candidate, "deleting" if candidate.half_gone else "proved")
 
 
 def _read_at(project: Project, dataset: str, candidate: Candidate) -> float | None:
     """Return when the tree was last read whole, by extraction or here, if that is not too long ago."""
-    done = project.receipt(extract.NAME, dataset, extract.part_name(candidate.table)).stat().st_mtime
-    times = [done]
+    times = [candidate.receipt.outputs.get("read_at", 0.0)]
     known = read_receipt(record_path(project, dataset, candidate.table))
     if known is not None and known.inputs == _identity(candidate):
         times.append(known.outputs["read_at"])
@@ -195,17 +196,24 @@ def _record(project: Project, dataset: str, candidate: Candidate, state: str) ->
     publish_receipt(record_path(project, dataset, candidate.table), receipt, project.scratch)
 
 
-def _delete(project: Project, dataset: str, candidate: Candidate) -> None:
-    """Delete an archive's files; its tombstone is on disk before the first goes."""
+def _delete(project: Project, dataset: str, candidate: Candidate, gone: list[str]) -> None:
+    """Delete an archive's files; its tombstone is on disk before the first goes. `gone` hears of each."""
     _record(project, dataset, candidate, "deleting")
     for path, status in candidate.files.items():
-        _unlink(path, stat_key(status))
+        _require_untouched(path, status)
+    for path, status in candidate.files.items():
+        _unlink(path, status)
+        gone.append(path.relative_to(project.folder(dataset)).as_posix())
     _record(project, dataset, candidate, "deleted")
 
 
-def _unlink(path: Path, expected: StatKey) -> None:
-    if stat_key(path.lstat()) != expected:
+def _require_untouched(path: Path, expected: os.stat_result) -> None:
+    if stat_key(path.lstat()) != stat_key(expected):
         raise ArchiveError(f"{path}: replaced or written to while it was proved.")
+
+
+def _unlink(path: Path, expected: os.stat_result) -> None:
+    _require_untouched(path, expected)
     folder = path.parent.stat()
     path.unlink()
     flush_folder(path.parent)
@@ -218,7 +226,7 @@ def _finish_tombstones(project: Project, dataset: str) -> None:
     for receipt in tombstones.deleted(project, dataset):
         if receipt.outputs["state"] == "deleting":
             done = Receipt(**{**vars(receipt), "outputs": receipt.outputs | {"state": "deleted"}})
-            part = receipt.inputs["file"].replace("/", "__")
+            part = extract.part_name(receipt.inputs["file"])
             publish_receipt(project.receipt(tombstones.STAGE, dataset, part), done, project.scratch)
 
 

@@ -14,6 +14,7 @@ import orjson
 from doit.cmd_base import DoitCmdBase
 from doit.cmd_list import List as DoitList
 from doit.cmd_run import Run as DoitRun
+from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
 from earmark.errors import CatalogError, EarmarkError, near
@@ -42,7 +43,23 @@ class Interrupted(BaseException):
     """SIGTERM, as an exception: what is unfinished is cleaned up on the way out."""
 
 
-class Run(DoitRun):  # type: ignore[misc]  # doit has no types
+class _Options:
+    """Says of a wrong option what is wrong; doit prints every option that it knows as a Python object."""
+
+    name: str
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Parse and execute. Raises InvalidCommand for an option that there is not, or of a wrong value."""
+        try:
+            return int(super().parse_execute(in_args))  # type: ignore[misc]  # doit's, which this stands before
+        except CmdParseError as error:
+            said = " ".join(str(error).partition(" (parsing options")[0].split())
+            said = said.removeprefix("Error parsing Command: ").removeprefix("Error parsing Task: ")
+            more = f"`doit help {self.name}` lists the options, `doit help TASK` those of a task."
+            raise InvalidCommand(f"{said}. {more}") from None
+
+
+class Run(_Options, DoitRun):  # type: ignore[misc]  # doit has no types
     """doit run, one at a time on a cache; without a task it shows the status and starts nothing."""
 
     cmd_options = (*DoitRun.cmd_options, ANYWAY)
@@ -84,7 +101,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
                 project.memo.close()
 
 
-class List(DoitList):  # type: ignore[misc]  # doit has no types
+class List(_Options, DoitList):  # type: ignore[misc]  # doit has no types
     """doit list; --status is told from receipts and stats, one line a stage and dataset."""
 
     doc_purpose = "list tasks; with --status what is current, with --all the shards"
@@ -103,7 +120,7 @@ class List(DoitList):  # type: ignore[misc]  # doit has no types
         return 0
 
 
-class Why(DoitCmdBase):  # type: ignore[misc]  # doit has no types
+class Why(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """doit why: what differs for a task, in words."""
 
     name = "why"
@@ -129,7 +146,7 @@ class Why(DoitCmdBase):  # type: ignore[misc]  # doit has no types
         return worst
 
 
-class Plan(DoitCmdBase):  # type: ignore[misc]  # doit has no types
+class Plan(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """doit plan: what would run and why, what it would write and for how long, and whether it fits."""
 
     name = "plan"
@@ -166,7 +183,7 @@ class Plan(DoitCmdBase):  # type: ignore[misc]  # doit has no types
         return int(seen.fits == "no")
 
 
-class Verify(DoitCmdBase):  # type: ignore[misc]  # doit has no types
+class Verify(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """doit verify: read everything again and compare it with what was sealed."""
 
     name = "verify"
@@ -192,7 +209,7 @@ class Verify(DoitCmdBase):  # type: ignore[misc]  # doit has no types
             return 1 if verify(project, names) else 0
 
 
-class Audit(DoitCmdBase):  # type: ignore[misc]  # doit has no types
+class Audit(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """doit audit: what lies on disk, how whole it is, what could be freed. Beside a run, too."""
 
     name = "audit"
@@ -200,7 +217,7 @@ class Audit(DoitCmdBase):  # type: ignore[misc]  # doit has no types
     doc_usage = "[DATASET ...] [--deep] [--json]"
     doc_description = None
     cmd_options = (
-        {"name": "deep", "long": "deep", "type": bool, "default": False, "help": "compare archives' sums and members"},
+        {"name": "deep", "long": "deep", "type": bool, "default": False, "help": "compare sums, and sizes of members"},
         {"name": "json", "long": "json", "type": bool, "default": False, "help": "one JSON object instead of a table"},
     )
 
@@ -321,8 +338,12 @@ def _in_order(command: Any, project: Project, selected: list[str]) -> list[str]:
             if not fnmatch.filter(known, name):
                 raise InvalidCommand(f'no task matches "{name}". `doit list` names them all.')
             found.append(name)
+        elif name.startswith("-") and found and "*" in found[-1]:
+            raise InvalidCommand(f'"{name}" goes with one task: name them one by one instead of "{found[-1]}".')
         elif name in known or name.startswith("-"):
             found.append(name)
+        elif any(other.startswith(f"{name}:") for other in known):
+            raise InvalidCommand(f'"{name}" is no task by itself: name a dataset, as in `doit {name}:<dataset>`.')
         else:
             stage, _, dataset = name.partition(":")
             hint = near(name, known)

@@ -3,13 +3,15 @@
 import contextlib
 import fnmatch
 import os
+import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from earmark import adoption, archives, proof, watch
-from earmark.catalog import ArchiveTable
+from earmark.catalog_tables import ArchiveTable
 from earmark.errors import AbsentError, ArchiveError, CorpusError
 from earmark.files import make_folder, publishing
 from earmark.hashing import digest, stat_key
@@ -23,9 +25,14 @@ NAME, VERSION = "extract", 1
 TREE = "tree"  # the part under which a tree without its archives is adopted
 
 
-def part_name(archive: ArchiveTable) -> str:
+def part_name(file: str) -> str:
     """Return an archive's name as part of a receipt's path."""
-    return archive.file.replace("/", "__")
+    return file.replace("/", "__")
+
+
+def extracted(project: Project, dataset: str, file: str) -> Receipt | None:
+    """Return the receipt of one archive's extraction; None where there is none or it is damaged."""
+    return read_receipt(project.receipt(NAME, dataset, part_name(file)))
 
 
 def require_present(project: Project, dataset: str) -> None:
@@ -58,7 +65,7 @@ def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
     require_present(project, unit.dataset)
     table = project.dataset(unit.dataset)
     for archive in table.archives:
-        if read_receipt(project.receipt(NAME, unit.dataset, part_name(archive))) is None and not archive.generator:
+        if extracted(project, unit.dataset, archive.file) is None and not archive.generator:
             _require_archive(project, unit.dataset, archive)
     return {
         "archives": {archive.file: _archive_inputs(archive) for archive in table.archives},
@@ -88,10 +95,14 @@ def archive_source(project: Project, dataset: str, archive: ArchiveTable) -> arc
     return replace(last, parts=tuple(parts), nested=tuple(archive.nested), skip=tuple(archive.skip))
 
 
-def archive_stat(paths: list[Path]) -> list[int]:
-    """Return size, mtime and inode of each file of an archive. Raises OSError for one that is not there."""
-    found = (path.stat() for path in paths)
-    return [value for status in found for value in (status.st_size, status.st_mtime_ns, status.st_ino)]
+def staged(project: Project, dataset: str, archive: ArchiveTable) -> Path | None:
+    """Return where members of an archive lie half extracted, if any do."""
+    return project.scratch.find(f"extract-{dataset}-{part_name(archive.file)}", project.folder(dataset))
+
+
+def archive_stat(stats: Iterable[os.stat_result]) -> list[int]:
+    """Return size, mtime and inode of each file of an archive."""
+    return [value for status in stats for value in (status.st_size, status.st_mtime_ns, status.st_ino)]
 
 
 def archive_hash(hashes: list[str]) -> str:
@@ -105,9 +116,19 @@ def _known_hash(project: Project, paths: list[Path]) -> str | None:
     return archive_hash([found for found in known if found]) if all(known) else None
 
 
+def is_as_read(project: Project, paths: list[Path], receipt: Receipt) -> bool:
+    """Say whether an archive is the one that a receipt was made from, as far as is known without reading it.
+
+    Raises OSError for a file that is not there.
+    """
+    outputs = receipt.outputs
+    same_stat = archive_stat(path.stat() for path in paths) == outputs["archive_stat"]
+    return same_stat or bool(_known_hash(project, paths) == outputs["archive_xxh3"])
+
+
 def _require_archive(project: Project, dataset: str, archive: ArchiveTable) -> None:
     path, table = project.folder(dataset) / archive.file, project.dataset(dataset)
-    if path.exists() or holds_files(project.root(dataset)):
+    if path.exists() or _holds_tree(project, dataset):
         return
     source = f" from {table.home}" if table.home else ""
     size = f" ({archive.size:,} bytes)" if archive.size else ""
@@ -122,14 +143,12 @@ def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
     if not holds_files(project.root(unit.dataset)):
         problems.append("the tree is gone")
     for archive in project.dataset(unit.dataset).archives:
-        part = read_receipt(project.receipt(NAME, unit.dataset, part_name(archive)))
+        part = extracted(project, unit.dataset, archive.file)
         paths = archive_files(project, unit.dataset, archive)
         there = all(path.exists() for path in paths)
         if part is None and there:
             problems.append(f"{archive.file} arrived since the tree was adopted without it")
-        if part is None or not there or archive_stat(paths) == part.outputs["archive_stat"]:
-            continue
-        if _known_hash(project, paths) != part.outputs["archive_xxh3"]:
+        if part is not None and there and not is_as_read(project, paths, part):
             problems.append(f"{archive.file} was replaced or touched: it must be read again")
     return problems
 
@@ -137,7 +156,7 @@ def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
 def _prepare(project: Project, unit: Unit) -> None:
     for archive in project.dataset(unit.dataset).archives:
         path = project.folder(unit.dataset) / archive.file
-        done = project.receipt(NAME, unit.dataset, part_name(archive)).exists()
+        done = project.receipt(NAME, unit.dataset, part_name(archive.file)).exists()
         if archive.generator and not path.exists() and not (done and holds_files(project.root(unit.dataset))):
             from earmark import demo
 
@@ -150,7 +169,7 @@ def _build(project: Project, unit: Unit) -> Built:
     members: dict[str, Any] = {}
     written, gone = 0, []
     for archive in table.archives:
-        known = read_receipt(project.receipt(NAME, dataset, part_name(archive)))
+        known = extracted(project, dataset, archive.file)
         there = [path.exists() for path in archive_files(project, dataset, archive)]
         if all(there) or (any(there) and known is None):
             part, wrote = _extract(project, dataset, archive)
@@ -170,17 +189,16 @@ def _build(project: Project, unit: Unit) -> Built:
 
 def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Receipt, int]:
     """Extract one archive, or find that its receipt still holds; return the receipt and the bytes written."""
-    paths, part = archive_files(project, dataset, archive), part_name(archive)
+    paths, part = archive_files(project, dataset, archive), part_name(archive.file)
     where, inputs = project.receipt(NAME, dataset, part), _archive_inputs(archive)
     reusable = holds_files(project.root(dataset)) and not LOG.force
     key, known = make_key(f"{NAME}/archive", VERSION, inputs), read_receipt(where)
     if known is not None and known.key == key and not broken(project, [known.outputs["members"]]) and reusable:
-        same_stat = known.outputs["archive_stat"] == archive_stat(paths)
+        same_stat = known.outputs["archive_stat"] == archive_stat(path.stat() for path in paths)
         if same_stat or archive_hash([project.memo.hash_file(path) for path in paths]) == known.outputs["archive_xxh3"]:
             return known, 0
     there = [path for path in paths if path.exists()]  # what is missing of a split one, reading it says
-    status, target = archive_stat(there), project.members(dataset, part)
-    label = f"{NAME}:{dataset} {archive.file}"
+    label, target, started = f"{NAME}:{dataset} {archive.file}", project.members(dataset, part), time.time()
     with (
         publishing(target, project.scratch) as temporary,
         LOG.progress(label, sum(path.stat().st_size for path in there), unit="bytes") as bar,
@@ -195,8 +213,13 @@ def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Rec
             memo=project.memo,
         )
     hashes = [sums["xxh3"] for sums in made.sums]
-    project.memo.put([(stat_key(path.stat()), found) for path, found in zip(paths, hashes, strict=True)])
-    outputs = {"archive_stat": status, "archive_xxh3": archive_hash(hashes), "members": seal(project, target)}
+    project.memo.put(zip(map(stat_key, made.stats), hashes, strict=True))
+    outputs = {
+        "archive_stat": archive_stat(made.stats),
+        "archive_xxh3": archive_hash(hashes),
+        "members": seal(project, target),
+        "read_at": started,  # when every member was read and compared, seconds since the epoch
+    }
     counts = {
         "members": made.n_members,
         "files": made.n_files,
@@ -209,7 +232,8 @@ def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Rec
     }
     if made.n_matched and not made.written_bytes:
         LOG.note(f"{archive.file}: already extracted: {made.n_matched:,} files on disk match it, none was written")
-    receipt = Receipt(f"{NAME}/archive", VERSION, key, inputs, outputs, counts, 0.0)
+    seconds = round(max(0.0, time.time() - started), 3)
+    receipt = Receipt(f"{NAME}/archive", VERSION, key, inputs, outputs, counts, seconds)
     publish_receipt(where, receipt, project.scratch)
     return receipt, made.written_bytes
 
@@ -230,7 +254,8 @@ def _adopt(project: Project, dataset: str, gone: list[str]) -> Receipt:
         " taken as it is, from the files alone; that it is complete cannot be proved"
     )
     target = project.members(dataset, TREE)
-    present = {archive.file.split("/")[0] for archive in project.dataset(dataset).archives}
+    tables = project.dataset(dataset).archives
+    present = {download.file.split("/")[0] for table in tables for download in table.downloads}
     with (
         publishing(target, project.scratch) as temporary,
         LOG.progress(f"{NAME}:{dataset} adopting", 0, unit="bytes") as bar,
@@ -278,6 +303,15 @@ def holds_files(folder: Path) -> bool:
     """Say whether a folder is there and holds anything that is not hidden."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         return any(not entry.name.startswith(".") for entry in entries)
+    return False
+
+
+def _holds_tree(project: Project, dataset: str) -> bool:
+    """Say whether a root holds anything but the dataset's own archives, to which a downloader appends suffixes."""
+    root, archives = project.root(dataset), project.dataset(dataset).archives
+    own = tuple(path.name for one in archives for path in archive_files(project, dataset, one) if path.parent == root)
+    with contextlib.suppress(OSError), os.scandir(root) as entries:
+        return any(not entry.name.startswith((".", *own)) for entry in entries)
     return False
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from earmark import encoders
-from earmark.catalog import EncoderTable
+from earmark.catalog_tables import EncoderTable
 from earmark.encoders import config, weights
 from earmark.errors import CatalogError, EarmarkError, near
 from earmark.files import publishing, remove
@@ -21,7 +21,7 @@ from tasks import scan
 from tasks.quarantine import require_accepted
 from tasks.report import LOG
 from tasks.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
-from tasks.standardize import after, audio_file, audio_folder, named, read_table
+from tasks.standardize import after, audio_file, audio_folder, audio_path, named, read_table
 
 NAME, VERSION = "features", 1
 GENERATED = "earmark:demo"  # the model that earmark writes itself: Whisper-tiny's architecture, seeded weights
@@ -50,7 +50,7 @@ def _generated(project: Project) -> Path:
     return project.cache / "models" / "untrained-whisper-tiny"
 
 
-def _model(project: Project, name: str) -> Path | None:
+def model_folder(project: Project, name: str) -> Path | None:
     """Return an encoder's model folder if it is on this disk, without asking the network."""
     model = encoder_table(project, name).model
     if not model:
@@ -68,7 +68,7 @@ def identity(project: Project, name: str) -> dict[str, Any]:
     table = encoder_table(project, name)
     if table.kind == "f0":
         return encoders.f0_identity(table.floor_hz, table.ceiling_hz, table.codec)
-    folder = _model(project, name)
+    folder = model_folder(project, name)
     if folder is None:
         raise UpstreamError(f"model {table.model} is not here yet")
     shape = config.read_config(folder)
@@ -164,7 +164,7 @@ def _encode(project: Project, unit: Unit, name: str, rows: list[dict[str, Any]])
         for row in new
     ]
     table = encoder_table(project, name)
-    encoder = _opened(_model(project, name), table.engine, table.precision, table.window)
+    encoder = _opened(model_folder(project, name), table.engine, table.precision, table.window)
     _say_untrained(project, name, table)
     held_here = digest("pack", [row["audio_hash"] for row in new])
     pack = f"{unit.dataset}-{unit.part}-{held_here[:8]}.zarr"
@@ -214,7 +214,7 @@ def open_index(folder: Path) -> PackIndex:
 
 
 def _say_untrained(project: Project, name: str, table: EncoderTable) -> None:
-    folder = _model(project, name)
+    folder = model_folder(project, name)
     if folder is not None and config.read_json(folder).get("untrained"):
         LOG.note(
             f"encoder {name}: these weights are UNTRAINED (seeded, for trying earmark out). For real features set"
@@ -265,6 +265,7 @@ def _seal_build(project: Project, unit: Unit) -> Built:
 
 
 def _lines(project: Project, dataset: str, index: PackIndex) -> Iterator[bytes]:
+    path_of = audio_path(project, dataset)
     for shard in scan.shards_of(project, dataset):
         rows = [row for row in read_table(project.table(dataset, shard)) if "bad" not in row]
         found = index.find([row["audio_hash"] for row in rows])
@@ -275,8 +276,7 @@ def _lines(project: Project, dataset: str, index: PackIndex) -> Iterator[bytes]:
                     f" deleted during the run? Run `doit features:{dataset}` again."
                 )
             pack, at, n_frames = found[row["audio_hash"]]
-            where = project.relative(audio_file(project, dataset, row["path"]))
-            line = {"audio_hash": row["audio_hash"], "audio_path": where, "pack": pack, "row": at}
+            line = {"audio_hash": row["audio_hash"], "audio_path": path_of(row["path"]), "pack": pack, "row": at}
             yield orjson.dumps(line | {"n_frames": n_frames}, option=orjson.OPT_APPEND_NEWLINE)
 
 

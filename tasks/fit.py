@@ -26,6 +26,7 @@ from typing import Any
 from earmark import watch
 from earmark.errors import DiskFullError, EarmarkError
 from earmark.estimate import Amount, exact, total
+from earmark.files import existing
 from earmark.project import Project
 from earmark.receipts import read_receipt
 from tasks import extract, plan
@@ -39,6 +40,7 @@ WALK_S = 10.0  # seconds for adding up what lies under the project's paths
 RUN_PATIENCE_S = 0.5  # seconds of probing before a run, over all its datasets
 RUN_WALK_S = 0.5
 FITS = ("no", "maybe", "yes")
+PLAIN_WIDTH, NARROWEST = 200, 80  # columns where there is no terminal, and at least; the terminal breaks longer lines
 SLOWEST_BYTES_PER_S = 2_000  # source bytes of a second of audio, at the least: an obvious upper bound of its length
 LARGEST_FEATURES = 50 * 1280 * 4  # bytes of features of a second of audio, at the most
 
@@ -70,8 +72,9 @@ class Budget:
 
     @property
     def fits(self) -> str:
-        """Refuse on the low end alone, warn on the high end."""
-        return _fits(self.final, self.limit)
+        """Refuse on the low end alone, warn on the high end; what adds nothing is not refused."""
+        adds = self.final.high > self.used.low
+        return _fits(self.final, self.limit) if adds else _fits(Amount(0, 0, self.final.high), self.limit)
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def volumes(project: Project, steps: list[Step]) -> list[Volume]:
         for item in step.items:
             volume = _volume(project, found, item.folder)
             size = item.size + exact(item.files * _block_bytes(item.folder) / 2)
+            size = Amount(size.low - item.shared, size.likely, size.high)
             before = now.get(volume.device, Amount())
             now[volume.device] = before + size + exact(-item.replaced)
             # at best each file makes room for the next, at worst all of both lie there together
@@ -112,14 +116,8 @@ def volumes(project: Project, steps: list[Step]) -> list[Volume]:
     return list(found.values())
 
 
-def _existing(folder: Path) -> Path:
-    while not folder.exists():
-        folder = folder.parent
-    return folder
-
-
 def _volume(project: Project, found: dict[int, Volume], folder: Path) -> Volume:
-    home = _existing(folder)
+    home = existing(folder)
     device = home.stat().st_dev
     if device not in found:
         usage = shutil.disk_usage(home)
@@ -129,7 +127,7 @@ def _volume(project: Project, found: dict[int, Volume], folder: Path) -> Volume:
 
 
 def _block_bytes(folder: Path) -> int:
-    return os.statvfs(_existing(folder)).f_frsize
+    return os.statvfs(existing(folder)).f_frsize
 
 
 def budget(project: Project, steps: list[Step], patience_s: float) -> Budget | None:
@@ -174,7 +172,7 @@ def _recorded(project: Project) -> int:
 def _archives(project: Project, dataset: str) -> Iterator[tuple[Path, int]]:
     """Yield the archives of a dataset that receipts prove extracted and that are still here."""
     for archive in project.dataset(dataset).archives:
-        if read_receipt(project.receipt("extract", dataset, extract.part_name(archive))) is not None:
+        if extract.extracted(project, dataset, archive.file) is not None:
             for path in extract.archive_files(project, dataset, archive):
                 if path.is_file():
                     yield path, path.stat().st_size
@@ -188,7 +186,7 @@ def hints(project: Project, steps: list[Step], found: list[Volume], limit: Budge
     form, ways, float32 = project.catalog.standard.format, list[Hint](), dict[str, float]()
     standard = 0.0
     for item in (item for step in steps for item in step.items):
-        if _existing(item.folder).stat().st_dev not in short:
+        if existing(item.folder).stat().st_dev not in short:
             continue
         standard += item.size.likely if item.what == "standard audio" else 0
         name = item.what.removeprefix("packs of ")
@@ -212,8 +210,9 @@ def hints(project: Project, steps: list[Step], found: list[Volume], limit: Budge
 def _smaller(steps: list[Step], found: list[Volume], limit: Budget | None) -> Iterator[Hint]:
     """Say which part of the selection fits: its first datasets, or of one dataset some shards."""
     shares = [volume.free / volume.peak.likely for volume in found if volume.peak.likely > volume.free]
-    if limit is not None and limit.final.likely > limit.limit:
-        shares.append((limit.limit - limit.used.likely) / (limit.final.likely - limit.used.likely))
+    if limit is not None and limit.final.likely > max(limit.limit, limit.used.likely):
+        left = max(0.0, limit.limit - limit.used.likely)
+        shares.append(left / (limit.final.likely - limit.used.likely))
     share, size = min(shares, default=1.0), total(step.size for step in steps).likely
     sizes = {step.unit.dataset: 0.0 for step in steps}
     for step in steps:
@@ -315,7 +314,7 @@ def _plenty(project: Project, found: plan.Wanted) -> bool:
         encoders = max(1, len(project.catalog.encoders_of(name)))
         needed += 4 * size + size / SLOWEST_BYTES_PER_S * (32_000 + encoders * LARGEST_FEATURES)
     folders = {project.data, project.standard, project.manifests, project.cache, *map(project.folder, found)}
-    return all(shutil.disk_usage(_existing(folder)).free > needed for folder in folders)
+    return all(shutil.disk_usage(existing(folder)).free > needed for folder in folders)
 
 
 def _shortages(seen: Outlook, fits: str) -> Iterator[str]:
@@ -404,12 +403,14 @@ def show(seen: Outlook, *, shards: bool) -> None:
     from rich.table import Table
 
     console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, emoji=False, width=200)
+    width = max(NARROWEST, console.width) if console.is_terminal else PLAIN_WIDTH
+    console = Console(highlight=False, markup=False, emoji=False, width=width)
     table = Table(box=None, pad_edge=False)
-    for name, side in (("", "left"), ("task", "left"), ("units", "right"), ("writes", "right"), ("time", "right")):
-        table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("why, and what the numbers are made from", overflow="fold")
+    table.add_column("", no_wrap=True)
+    table.add_column("task", overflow="fold", min_width=len("standardize:"))
+    for name in ("units", "writes", "time"):
+        table.add_column(name, justify="right", no_wrap=name == "time")
+    table.add_column("why, and what the numbers are made from", overflow="fold", min_width=20)
     for step in seen.steps:
         if step.state == "U":
             continue
@@ -440,7 +441,7 @@ def _show_sums(seen: Outlook, say: Callable[[str], None]) -> None:
         )
     if seen.budget is not None:
         limit = seen.budget
-        said = {"yes": "fits", "maybe": "MAY BE EXCEEDED", "no": "EXCEEDED"}[limit.fits]
+        said = {"yes": "fits", "maybe": "MAY BE EXCEEDED", "no": "EXCEEDED"}[_fits(limit.final, limit.limit)]
         say(
             f"budget: {human(limit.used.likely)} now, {_range(limit.final)} at the end, {human(limit.limit)} allowed:"
             f" {said}"

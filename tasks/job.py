@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 
-from earmark.catalog import JobTable
+from earmark.catalog_tables import JobTable
 from earmark.corpora import SPLITS
 from earmark.files import publishing
 from earmark.jobs import write_job
 from earmark.project import Project
 from earmark.receipts import Receipt
 from earmark.selection import Source
+from tasks import features
 from tasks.joint import hashes, manifest_of, note_skipped, present, require_some
 from tasks.report import LOG
 from tasks.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
@@ -27,30 +28,30 @@ def _table(project: Project, unit: Unit) -> JobTable:
     return project.catalog.jobs[unit.dataset]
 
 
-def _features(project: Project, dataset: str, encoders: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Return the sealed feature manifests of a dataset by encoder."""
-    if not encoders:
-        return {}
+def _features(project: Project, dataset: str, encoder: str) -> tuple[dict[str, Any], str]:
+    """Return the sealed feature manifest of a dataset, and the folder of the encoder that made the features."""
     receipt = receipt_of(project, Unit("features", dataset))
-    if receipt is None or any(name not in receipt.outputs["files"] for name in encoders):
+    if receipt is None or encoder not in receipt.outputs["files"]:
         raise UpstreamError(f"features:{dataset} has not run")
-    return {name: receipt.outputs["files"][name] for name in encoders}
+    folder = features.folder_of(project, encoder, receipt.inputs["encoders"][encoder])
+    return receipt.outputs["files"][encoder], project.relative(folder)
 
 
 def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
     table = _table(project, unit)
     here, absent = require_some(project, table.datasets)
     said = {name: project.dataset(name) for name in here}
-    features = {name: _features(project, name, table.features) for name in here}
+    made = {name: {encoder: _features(project, name, encoder) for encoder in table.features} for name in here}
     return {
         "table": table.model_dump(mode="json"),
         "folder": project.catalog.paths.manifests,
         "absent": absent,
         "manifests": {name: hashes(manifest_of(project, name)) for name in here},
         "features": {
-            name: {encoder: entry["xxh3"] for encoder, entry in found.items()} for name, found in features.items()
+            name: {encoder: [folder, entry["xxh3"]] for encoder, (entry, folder) in found.items()}
+            for name, found in made.items()
         },
-        "licences": {name: dataset.licence for name, dataset in said.items()},
+        "licences": {name: dataset.licence for name, dataset in said.items()} if table.licences else {},
         "disjoint": {name: list(dataset.disjoint) for name, dataset in said.items()},
         "spaces": {name: dict(dataset.spaces) for name, dataset in said.items()},
     }
@@ -63,9 +64,9 @@ def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
 def _source(project: Project, name: str, encoders: tuple[str, ...]) -> Source:
     """Return one dataset as the job reads it: its manifest's files by name, and what the catalog says."""
     table, files = project.dataset(name), manifest_of(project, name).outputs["files"]
-    features = {one: project.home / found["path"] for one, found in _features(project, name, encoders).items()}
+    made = {encoder: project.home / _features(project, name, encoder)[0]["path"] for encoder in encoders}
     paths = tuple(project.home / entry["path"] for _, entry in sorted(files.items()))
-    return Source(name, paths, table.licence, table.disjoint, table.spaces, features)
+    return Source(name, paths, table.licence, table.disjoint, table.spaces, made)
 
 
 def _build(project: Project, unit: Unit) -> Built:
@@ -80,6 +81,7 @@ def _build(project: Project, unit: Unit) -> Built:
         with LOG.progress(str(unit), PASSES * size, unit="bytes") as bar:
             summary = write_job(unit.dataset, table, sources, paths, bar.advance)
         summary.skipped = tuple(absent)
+        summary.encoders = {encoder: _features(project, here[0], encoder)[1] for encoder in table.features}
         lines = summary.table()
         told = orjson.dumps(summary.told(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         for path, data in zip(targets[len(SPLITS) :], (told, "\n".join([*lines, ""]).encode()), strict=True):

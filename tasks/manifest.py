@@ -17,7 +17,7 @@ from tasks import scan
 from tasks.quarantine import tables_of
 from tasks.report import LOG
 from tasks.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
-from tasks.standardize import audio_file, audio_folder, read_table
+from tasks.standardize import audio_folder, audio_path, read_table
 
 NAME, VERSION = "manifest", 1
 
@@ -50,11 +50,12 @@ def manifest_path(project: Project, dataset: str, split: str | None) -> Path:
 
 def _good(project: Project, dataset: str) -> Iterator[tuple[Row, dict[str, Any], str]]:
     """Yield every good recording, shard by shard: its row, what was made of it, and the path of its audio."""
+    path_of = audio_path(project, dataset)
     for shard in scan.shards_of(project, dataset):
         listed = read_rows(project.shard_list(dataset, shard))
         for row, made in zip(listed, read_table(project.table(dataset, shard)), strict=True):
             if "bad" not in made:
-                yield row, made, project.relative(audio_file(project, dataset, row.path))
+                yield row, made, path_of(row.path)
 
 
 def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str | None, bytes, int]]:
@@ -70,12 +71,19 @@ def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str
                     for row, made, path in _good(project, dataset)
                     if "stem" in row.labels
                 }
-            lost += [f"{row.id}: {name}" for name, wished in line["stems"].items() if wished not in stems]
-            found = {name: stems[wished] for name, wished in line["stems"].items() if wished in stems}
-            line = {name: value for name, value in line.items() if name != "stems"} | (
-                {"stems": found} if found else {}
-            )
+            lost += [f"{row.id}: {name}" for name in _resolve_stems(line, stems)]
         yield row.split, dump_row(line), made["n_samples"]
+
+
+def _resolve_stems(line: dict[str, Any], stems: dict[str, dict[str, str]]) -> list[str]:
+    """Put what is known of its stems into a mixture's row; return the names of those that are lost, a defect of it."""
+    wished: dict[str, str] = line.pop("stems")
+    lost = [name for name, recording in wished.items() if recording not in stems]
+    if len(lost) < len(wished):
+        line["stems"] = {name: stems[recording] for name, recording in wished.items() if recording in stems}
+    if lost:
+        line["defects"] = [*line.get("defects", ()), *(f"no stem {name}" for name in lost)]
+    return lost
 
 
 def _build(project: Project, unit: Unit) -> Built:
@@ -85,12 +93,15 @@ def _build(project: Project, unit: Unit) -> Built:
     lost: list[str] = []
     with contextlib.ExitStack() as stack:
         files: dict[Path, IO[bytes]] = {}
+        by_split: dict[str | None, IO[bytes]] = {}  # several splits may go into one file
         for split, line, n_samples in _rows(project, dataset, lost):
-            path = manifest_path(project, dataset, split)
-            if path not in files:
-                temporary = stack.enter_context(publishing(path, project.scratch))
-                files[path] = stack.enter_context(temporary.open("wb"))
-            files[path].write(line)
+            if split not in by_split:
+                path = manifest_path(project, dataset, split)
+                if path not in files:
+                    temporary = stack.enter_context(publishing(path, project.scratch))
+                    files[path] = stack.enter_context(temporary.open("wb"))
+                by_split[split] = files[path]
+            by_split[split].write(line)
             counts["rows"] += 1
             counts["samples"] += n_samples
     if not counts["rows"]:
@@ -110,9 +121,12 @@ def _build(project: Project, unit: Unit) -> Built:
 
 
 def _claimed(project: Project, dataset: str, path: Path) -> bool:
-    """Say whether another dataset's manifest bears this name by now."""
-    others = (name for name in project.catalog.datasets if name != dataset)
-    return any(path == manifest_path(project, name, split) for name in others for split in (None, *SPLITS))
+    """Say whether another dataset's manifest, or a joint one, bears this name by now."""
+    others = [name for name in project.catalog.datasets if name != dataset]
+    joint = [project.manifests / f"{name}.jsonl" for name in project.catalog.manifests]
+    return path in joint or any(
+        path == manifest_path(project, name, split) for name in others for split in (None, *SPLITS)
+    )
 
 
 STAGE = Stage(NAME, VERSION, _inputs, _intact, _build)

@@ -2,17 +2,17 @@
 
 import contextlib
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from earmark import estimate, watch
-from earmark.catalog import ArchiveTable
+from earmark.catalog_tables import ArchiveTable
 from earmark.errors import EarmarkError
 from earmark.estimate import Amount, about, exact
 from earmark.project import Project
-from earmark.receipts import read_receipt
 from earmark.standard import RATE_HZ
 from tasks import extract, scan
 from tasks.pace import pace
@@ -30,7 +30,10 @@ DEMO_ARCHIVE, DEMO_TREE, DEMO_FILES, DEMO_RECORDINGS, DEMO_SECONDS = 6_628_000, 
 
 
 class Material:
-    """A dataset's recordings: the shards that are `listed`, and in `new` those that no shard lists yet."""
+    """A dataset's recordings: the shards that are `listed`, and in `new` those that no shard lists yet.
+
+    `copied`: some of the new may be canonical already, so that their standard audio is a copy.
+    """
 
     def __init__(self, project: Project, dataset: str, asking: Asking) -> None:
         self.project, self.dataset, self.asking = project, dataset, asking
@@ -41,6 +44,7 @@ class Material:
             self.listed = scan.shards_of(project, dataset)
         self.new = Lot()
         self.new_words: list[str] = []
+        self.copied = False
 
     def extract(self, step: Step) -> None:
         """Add what extraction writes, and the recordings in what it unpacks."""
@@ -48,15 +52,14 @@ class Material:
         here, listed = extract.holds_files(root), bool(self.listed)
         unpacked, missing = Amount(), list[ArchiveTable]()
         for archive in self.table.archives:
-            name = extract.part_name(archive)
-            part = read_receipt(self.project.receipt("extract", self.dataset, name))
+            part = extract.extracted(self.project, self.dataset, archive.file)
             paths = extract.archive_files(self.project, self.dataset, archive)
             if part is not None:
                 if not here:
                     size, files = exact(part.counts["member_bytes"]), part.counts["files"]
                     unpacked += self._writes_tree(step, archive.file, size, files, "its receipt")
                 if not listed:
-                    self._add_members(self.project.members(self.dataset, name))
+                    self._add_members(self.project.home / part.outputs["members"]["path"])
             elif all(path.exists() for path in paths):
                 unpacked += self._unread(step, archive, paths)
             elif archive.generator:
@@ -107,6 +110,7 @@ class Material:
         made = {"flac": float(DEMO_TREE), "wav": 2 * RATE_HZ * DEMO_SECONDS, "none": 0.0}[self.form]
         self.new += Lot(exact(DEMO_RECORDINGS), exact(DEMO_TREE), exact(DEMO_SECONDS), exact(made))
         self.new_words.append(f"{DEMO_RECORDINGS} recordings, from the generator")
+        self._note([".flac"])
 
     def _writes_tree(self, step: Step, archive: str, size: Amount, files: float, words: str) -> Amount:
         step.items.append(Item("tree", self.project.folder(self.dataset), size, files))
@@ -119,12 +123,14 @@ class Material:
         listing = estimate.list_archive(
             paths, archive.nested, archive.skip, self.table.channel, resampler, self.asking.patience_s
         )
+        staged = extract.staged(self.project, self.dataset, archive)  # by a run that did not end: written already
         if not listing.share:
-            size = exact(sum(path.stat().st_size for path in paths)) * Amount(1.0, 1.1, 3.0)
+            size = exact(sum(path.stat().st_size for path in paths)) * Amount(0.0 if staged else 1.0, 1.1, 3.0)
             self._guess(size, f"{archive.file}: assumed from its size")
             return self._writes_tree(step, archive.file, size, 0, "an assumption, 1.1 x its size")
         folder, scale = self.project.folder(self.dataset), listing.certainty * (1 / listing.share)
-        absent = sum(size for name, size in listing.files if not lies(folder / name, size))
+        trees = [folder, staged] if staged else [folder]
+        absent = sum(size for name, size in listing.files if not any(lies(tree / name, size) for tree in trees))
         inner = about(listing.nested * 1.1, 1.4) if listing.nested else Amount()
         words = "its list of members" if listing.share == 1 else f"the first {listing.share:.0%} of it"
         self._writes_tree(step, archive.file, (exact(absent) + inner) * scale, len(listing.files), words)
@@ -138,6 +144,7 @@ class Material:
                 seconds, standard = estimate.assumed_rates(sounds[0][0], self.form)
             probed = f"{archive.file}: {count(population)} recordings, headers of {len(listing.probes.sounds):,}"
             self._add(exact(len(sounds)) * scale, exact(n_bytes) * scale, seconds, standard, probed)
+            self._note(name for name, _ in sounds)
         if listing.nested:
             self._guess(inner * scale, f"{archive.file}: archives inside it, unseen")
         return exact(sum(size for _, size in listing.files)) * scale + inner * scale
@@ -146,16 +153,24 @@ class Material:
         self.new += Lot(files, size, size * seconds, size * standard)
         self.new_words.append(words)
 
+    def _note(self, names: Iterable[str]) -> None:
+        self.copied |= any(name.lower().endswith(f".{self.form}") for name in names)
+
     def _guess(self, size: Amount, words: str) -> None:
-        expected = sum(count for pattern, count in self.table.expect.files.items() if estimate.is_audio(pattern))
+        expected = self._expected()
         known = exact(expected) if expected and self.new == Lot() else about(size.likely / FILE_BYTES, 4)
         seconds, standard = estimate.assumed_rates(next(iter(self.table.expect.files), ""), self.form)
         self._add(known, size, seconds, standard, f"{words}; no measurement yet: assumed {1 / seconds.likely:,.0f} B/s")
+        self._note(self.table.expect.files or [f".{self.form}"])
+
+    def _expected(self) -> int:
+        """Return the published number of recordings, or 0."""
+        return sum(count for pattern, count in self.table.expect.files.items() if estimate.is_audio(pattern))
 
     def _add_members(self, path: Path) -> None:
-        """Count the recordings in a list of extracted members, as far as the patience goes."""
+        """Count the recordings in a list of extracted members, as far as the patience goes; none of a damaged one."""
         ends, found, read = time.monotonic() + self.asking.patience_s, list[tuple[str, int]](), 0
-        with contextlib.suppress(OSError), path.open("rb") as file:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
             for line in file:
                 read += len(line)
                 row = orjson.loads(line)
@@ -170,10 +185,13 @@ class Material:
         """Count the recordings of a tree that nothing has listed, as far as the patience goes."""
         ends, found, share = time.monotonic() + self.asking.patience_s, list[tuple[str, int]](), 1.0
         for number, entry in enumerate(watch.walk(root, scan.ignored(self.project, self.dataset))):
-            if estimate.is_audio(entry.name) and not entry.is_dir():
-                found.append((entry.path, entry.stat().st_size))
+            with contextlib.suppress(OSError):
+                if estimate.is_audio(entry.name) and entry.is_file():
+                    found.append((entry.path, entry.stat().st_size))
             if number % 4096 == 0 and time.monotonic() > ends:
-                share = 0.5  # at least as much again, or nothing: said as a range
+                expected = self._expected()
+                # where no count is published: at least as much again, or nothing, said as a range
+                share = min(0.99, len(found) / expected) if expected else 0.5
                 break
         self._add_files(root, found, share)
 
@@ -192,8 +210,9 @@ class Material:
             seconds, standard = estimate.assumed_rates(found[0][0], self.form)
         words = f"{count(population)} recordings, headers of {len(probes.sounds):,}"
         self._add(exact(len(found)) * scale, exact(n_bytes) * scale, seconds, standard, words)
+        self._note(path for path, _ in found)
 
-    def probed(self, chosen: list[tuple[Path, int]]) -> estimate.Probes:
+    def probed(self, chosen: Sequence[tuple[Path, float]]) -> estimate.Probes:
         """Read headers of recordings in random order, and compress excerpts of the first, while the patience lasts."""
         probes, started = estimate.Probes(), time.monotonic()
         channel, resampler = self.table.channel, self.project.catalog.standard.resampler

@@ -3,12 +3,15 @@
 import contextlib
 import functools
 import math
+from collections import Counter
 from typing import Any
 
 from earmark import estimate
 from earmark.encoders import config
 from earmark.errors import EarmarkError, ModelError
 from earmark.estimate import Amount, about, exact, total
+from earmark.files import may_share_blocks
+from earmark.inside import file_of
 from earmark.packs import ITEM_BYTES
 from earmark.receipts import Receipt
 from earmark.shards import HOUR_S, Row, read_rows
@@ -16,6 +19,7 @@ from earmark.standard import RATE_HZ
 from tasks import features
 from tasks.material import ROWS_SAMPLED, Material
 from tasks.pace import encoding_pace, pace, windows
+from tasks.pipeline import stage_of
 from tasks.stage import Unit, receipt_of
 from tasks.standardize import audio_file, lenient_rows, policy_of, read_table
 from tasks.steps import RECEIPT_BYTES, Item, Lot, Step, count, hours, lies, sampler
@@ -61,7 +65,8 @@ class Outcome:
         )
         folder = self.project.standard / self.dataset
         if self.form != "none":
-            step.items.append(Item("standard audio", folder, lot.standard, lot.files.likely, replaced))
+            shared = lot.standard.low if self._may_share() else 0.0
+            step.items.append(Item("standard audio", folder, lot.standard, lot.files.likely, replaced, shared=shared))
         elif replaced:
             step.items.append(Item("standard audio", folder, Amount(), 0, replaced))
         table_rows = sum(self.listed[shard]["files"] for shard in late)
@@ -78,8 +83,18 @@ class Outcome:
         step.inputs.append(f"{hours(lot.seconds)} of {count(lot.files.likely)} recordings")
         step.inputs.append(words)
 
+    def _may_share(self) -> bool:
+        """Say whether standard audio may be copies of canonical sources that take no space."""
+        if not may_share_blocks(self.project.root(self.dataset), self.project.standard):
+            return False
+        suffix = f".{self.form}"
+        return self.material.copied or any(row.path.lower().endswith(suffix) for row in self._sample())
+
     def _receipt(self, stage: str, shard: str) -> Receipt | None:
-        return receipt_of(self.project, Unit(stage, self.dataset, shard))
+        """Return a shard's receipt; None where it is of another version of earmark, which may count other things."""
+        unit = Unit(stage, self.dataset, shard)
+        receipt = receipt_of(self.project, unit)
+        return receipt if receipt is not None and receipt.version == stage_of(unit).version else None
 
     def _new_shards(self) -> float:
         """Return how many shards the recordings of no shard yet will fill."""
@@ -135,8 +150,10 @@ class Outcome:
         chosen = random_.sample(sorted(sizes), min(SHARDS_SAMPLED, len(sizes)))
         rows = [(shard, row) for shard in chosen for row in self._rows(shard)]
         picked = random_.sample(rows, min(ROWS_SAMPLED, len(rows)))
-        root = self.project.root(self.dataset)
-        probes = self.material.probed([(root / row.path, row.size) for _, row in picked])
+        root, shared = self.project.root(self.dataset), Counter((shard, file_of(row.path)) for shard, row in rows)
+        # recordings of one file share its bytes
+        weighed = [(root / row.path, row.size / shared[shard, file_of(row.path)]) for shard, row in picked]
+        probes = self.material.probed(weighed)
         population = sum(self.listed[shard]["files"] for shard in sizes)
         if not probes.sounds:
             seconds, standard = estimate.assumed_rates(picked[0][1].path if picked else "", self.form)
@@ -152,6 +169,11 @@ class Outcome:
             said += f", {len(probes.flac_rates):,} excerpts compressed to {rate / 1000:.1f} kB/s"
         step.inputs.append(said)
         return {shard: self._lot(shard, shares[shard], size, seconds, standard) for shard, size in sizes.items()}
+
+    def _sample(self) -> list[Row]:
+        """Return the recordings of some shards."""
+        chosen = sampler().sample(sorted(self.listed), min(SHARDS_SAMPLED, len(self.listed)))
+        return [row for shard in chosen for row in self._rows(shard)]
 
     def _rows(self, shard: str) -> list[Row]:
         if shard not in self._samples:
@@ -209,8 +231,7 @@ class Outcome:
         """Return the bytes of a manifest row, from a sample of what scan listed."""
         from earmark.manifest import dump_row, make_row
 
-        chosen = sampler().sample(sorted(self.listed), min(SHARDS_SAMPLED, len(self.listed)))
-        rows = [row for shard in chosen for row in self._rows(shard)][:ROWS_SAMPLED]
+        rows = self._sample()[:ROWS_SAMPLED]
         if not rows:
             return about(MANIFEST_ROW, 1.5), f"{MANIFEST_ROW} bytes, assumed"
         made = {"audio_hash": "0" * 32, "n_samples": 123_457, "source_rate_hz": RATE_HZ}
@@ -307,7 +328,7 @@ class Outcome:
         encoder = self.project.catalog.encoders[name]
         if encoder.kind == "f0":
             return F0_VALUES, 1, ""
-        folder = features._model(self.project, name)
+        folder = features.model_folder(self.project, name)
         if folder is not None:
             with contextlib.suppress(ModelError):
                 shape = config.read_config(folder)

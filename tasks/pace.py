@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 
-from earmark.catalog import DatasetTable
+from earmark.catalog_tables import DatasetTable
 from earmark.estimate import Amount, about
 from earmark.packs import CHUNK_FRAMES
 from earmark.project import Project
@@ -14,7 +14,8 @@ from tasks.report import human
 from tasks.stage import Unit
 
 MEASURED = 20  # receipts of a stage from which its speed is taken
-SHARDED = ("standardize", "features")
+ENOUGH_S = 2.0  # seconds of work from which a speed may be taken
+IN_PARTS = ("extract", "standardize", "features")  # stages timed by their parts, archives or shards
 
 # Units a second before any receipt says better, for two shared cores; an encoder's are scaled by its size.
 DEFAULT = {"extract": 30e6, "scan": 100e6, "standardize": 100.0, "manifest": 20_000.0}
@@ -50,13 +51,13 @@ def windows(recordings: float, frames: float) -> float:
 
 
 def _pace(
-    project: Project, dataset: str, stage: str, done: Callable[[Project, str, Receipt], float], default: float
+    project: Project, dataset: str, stage: str, done: Callable[[Receipt], float], default: float
 ) -> tuple[Amount, str]:
     others = [name for name, table in project.catalog.datasets.items() if not _generated(table)]
     for where in dict.fromkeys((dataset, *others)):
-        pairs = [(done(project, where, receipt), receipt.seconds) for receipt in _receipts(project, stage, where)]
+        pairs = [(done(receipt), receipt.seconds) for receipt in _receipts(project, stage, where)]
         pairs = [(amount, seconds) for amount, seconds in pairs if amount > 0 and seconds > 0]
-        if pairs:
+        if sum(seconds for _, seconds in pairs) >= ENOUGH_S:  # less is mostly start-up
             speed = sum(amount for amount, _ in pairs) / sum(seconds for _, seconds in pairs)
             many = f"{len(pairs):,} units" if len(pairs) > 1 else "1 unit"
             return about(1 / speed, 1.3), f"{_said(speed, stage)}, measured on {many} of {where}"
@@ -65,8 +66,8 @@ def _pace(
 
 def _receipts(project: Project, stage: str, dataset: str) -> list[Receipt]:
     whole = project.receipt(stage, dataset)
-    paths = sorted(whole.with_suffix("").glob("*.json")) if stage in SHARDED else [whole]
-    version = stage_of(Unit(stage, dataset, "0" if stage in SHARDED else "")).version
+    paths = sorted(whole.with_suffix("").glob("*.json")) if stage in IN_PARTS else [whole]
+    version = stage_of(Unit(stage, dataset)).version
     found = [read_receipt(path) for path in paths[-MEASURED:]]
     return [receipt for receipt in found if receipt is not None and receipt.version == version]
 
@@ -76,29 +77,28 @@ def _generated(table: DatasetTable) -> bool:
     return any(archive.generator for archive in table.archives)
 
 
-def _unpacked(project: Project, dataset: str, _receipt: Receipt) -> float:
-    """Return the bytes that the archives of a finished extraction unpacked to."""
-    parts = map(read_receipt, project.receipt("extract", dataset).with_suffix("").glob("*.json"))
-    return float(sum(part.counts["member_bytes"] for part in parts if part is not None))
+def _unpacked(receipt: Receipt) -> float:
+    """Return the bytes that an archive unpacked to."""
+    return float(receipt.counts["member_bytes"])
 
 
-def _listed(_project: Project, _dataset: str, receipt: Receipt) -> float:
+def _listed(receipt: Receipt) -> float:
     """Return the bytes of the recordings that a scan read."""
     return float(sum(sealed["size_bytes"] for sealed in receipt.outputs["shards"].values()))
 
 
-def _rows(_project: Project, _dataset: str, receipt: Receipt) -> float:
+def _rows(receipt: Receipt) -> float:
     """Return the rows of a finished manifest."""
     return float(receipt.counts["rows"])
 
 
-def _decoded_s(_project: Project, _dataset: str, receipt: Receipt) -> float:
+def _decoded_s(receipt: Receipt) -> float:
     """Return the seconds of audio that a shard's standardization decoded."""
     counts = receipt.counts
     return counts["samples"] / RATE_HZ * counts["decoded"] / max(1, counts["files"])
 
 
-def _windows(_project: Project, _dataset: str, receipt: Receipt, encoder: str) -> float:
+def _windows(receipt: Receipt, encoder: str) -> float:
     """Return about how many windows of 30 s a shard's encoding took; 0 where other encoders worked, too."""
     alone = list(receipt.inputs["encoders"]) == [encoder]
     return windows(receipt.counts["encoded"], receipt.counts["frames"]) if alone else 0.0

@@ -49,7 +49,8 @@ def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
 
 def ignored(project: Project, dataset: str) -> set[str]:
     """Return names below a root that are not the corpus: its archives."""
-    return {archive.file.rsplit("/", 1)[-1] for archive in project.dataset(dataset).archives}
+    archives = project.dataset(dataset).archives
+    return {download.file.rsplit("/", 1)[-1] for archive in archives for download in archive.downloads}
 
 
 def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
@@ -167,9 +168,12 @@ def _hashed(project: Project, dataset: str) -> Iterator[Row | Finding]:
 def _check_counts(project: Project, dataset: str, counts: Counter[str], examples: dict[str, list[str]]) -> None:
     """Refuse an empty corpus, and one in which more is missing than the catalog allows."""
     if not counts["recordings"]:
+        found = "; ".join(f"{count:,} x {kind}, such as {examples[kind][0]}" for kind, count in counts.items() if count)
+        findings = project.relative(project.findings(dataset))
         raise CorpusError(
             f"{dataset}: no recordings under {project.relative(project.root(dataset))}: expected the layout of"
-            f' "{project.dataset(dataset).corpus}". Check root and corpus in {project.path.name}.'
+            f' "{project.dataset(dataset).corpus}", got {found or "nothing of it"}.'
+            f" {f'{findings} says why of each. ' if found else ''}Check root and corpus in {project.path.name}."
         )
     missing = sum(counts[kind] for kind in MISSING)
     allowed = project.dataset(dataset).max_missing

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,14 @@ def audio_file(project: Project, dataset: str, path: str) -> Path:
     """
     form = project.catalog.standard.format
     return audio_folder(project, dataset) / (path if form == "none" else standard_name(path, form))
+
+
+def audio_path(project: Project, dataset: str) -> Callable[[str], str]:
+    """Return what tells `audio_file` as it is recorded, of any of a dataset's recordings: made once for millions."""
+    form = project.catalog.standard.format
+    folder = project.relative(audio_folder(project, dataset))
+    below = "" if folder == "." else f"{folder}/"
+    return lambda path: below + (path if form == "none" else standard_name(path, form))
 
 
 def _inputs(project: Project, unit: Unit) -> dict[str, Any]:

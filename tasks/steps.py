@@ -17,7 +17,8 @@ RECEIPT_BYTES = 1_100
 class Item:
     """What a step writes into a folder.
 
-    `replaced`: bytes there now that are gone once the step is done; `passing`: bytes that lie there only meanwhile.
+    `replaced`: bytes there now that are gone once the step is done; `passing`: bytes that lie there only meanwhile;
+    `shared`: bytes that may turn out to be blocks of the source, and so take no space.
     """
 
     what: str
@@ -26,6 +27,7 @@ class Item:
     files: float = 0.0
     replaced: float = 0.0
     passing: float = 0.0
+    shared: float = 0.0
 
 
 @dataclass

@@ -47,6 +47,12 @@ TREES = st.lists(
 
 
 @pytest.mark.parametrize("kind", FORMATS)
+def test_archives_joined_in_one_file_are_refused(place, kind):
+    said = "several zips joined" if kind == "zip" else "members go on after the tar's end mark"
+    place.refuses(pack({"first.wav": b"1"}, kind) + pack({"second.wav": b"2"}, kind), said)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
 @settings(deadline=None, max_examples=20)
 @given(files=TREES)
 def test_every_format_gives_back_any_tree(kind, files):

@@ -111,6 +111,19 @@ def test_what_earmark_extracted_is_verified_and_can_be_freed_now(tmp_path):
     assert (row.state, row.n_missing, row.archives[0].frees_now) == ("extracted in part", 1, 0)
 
 
+def test_an_archive_downloaded_again_can_be_freed_once_extract_has_read_it(tmp_path):
+    made = hoard(tmp_path)
+    made.extract()
+    (made.folder / "books.tar").unlink()
+    (made.folder / "books.tar").write_bytes(pack(FILES))
+    row, states = books(made)
+    assert states == {"books.tar": "extracted, unverified"} and row.archives[0].frees_now == 0
+    made.extract()
+    row, states = books(made)
+    assert states == {"books.tar": "extracted and verified"}
+    assert (row.archives[0].frees_now, row.archives[0].frees_after_extract) == (len(pack(FILES)), 0)
+
+
 def test_a_file_that_is_gone_since_the_extraction_is_counted_without_published_counts(tmp_path):
     made = hoard(tmp_path, expect={})
     made.extract()
@@ -298,7 +311,11 @@ def test_deep_compares_sums_and_members(tmp_path):
     made.extract()
     row, _ = books(made, deep=True)
     assert (row.state, row.archives[0].note) == ("extracted and verified", "content as published")
-    (made.folder / "tree/sub/labels.txt").write_bytes(b"")
+    labels = made.folder / "tree/sub/labels.txt"
+    labels.write_bytes(b"x" * labels.stat().st_size)
+    row, _ = books(made, deep=True)
+    assert "same size, other content" in row.missing[0] and row.state == "extracted in part"
+    labels.write_bytes(b"")
     row, _ = books(made, deep=True)
     assert "1 of 7 members of books.tar are not as extracted" in row.missing[0]
     assert (row.state, row.archives[0].frees_now) == ("extracted in part", 0)
@@ -330,6 +347,21 @@ def test_the_table_names_every_archive_and_corpus(tmp_path, capsys):
         "archive, unclaimed",
         "could be freed: 0 B now",
     ):
+        assert words in said
+
+
+@pytest.mark.parametrize("columns", ["20", "72", "80", "200"])
+def test_names_and_notes_are_whole_at_any_width_of_the_terminal(tmp_path, capsys, monkeypatch, columns):
+    made = hoard(tmp_path, extracted={"tree/0.wav": b"1"})
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    report = look(made)
+    capsys.readouterr()
+    audit_table.show(report, [])
+    said = capsys.readouterr().out
+    assert "…" not in said
+    for words in ("books", "books.tar", "in part", "5 of 6 *.wav missing", "could be freed"):
         assert words in said
 
 

@@ -1,5 +1,6 @@
 """cleanup deletes an archive only when every member of it is proved to lie on disk; anything else deletes nothing."""
 
+import dataclasses
 import fcntl
 import os
 import random
@@ -22,7 +23,8 @@ from test_split_zips import split
 from earmark import proof
 from earmark.hashing import hash_bytes, stat_key
 from earmark.project import open_project
-from tasks import cleanup, extract, tombstones
+from earmark.receipts import publish_receipt, read_receipt
+from tasks import cleanup, extract, scan, tombstones
 from tasks.report import LOG
 from tasks.stage import Unit, judge, perform
 
@@ -66,9 +68,10 @@ class Hoard:
         return orjson.loads(path.read_bytes())["outputs"] if path.exists() else {"state": "none"}
 
     def age(self, seconds):
-        """Make the receipt older than it is."""
-        then = time.time() - seconds
-        os.utime(self.receipt(), (then, then))
+        """Say in the receipt that the archive was extracted earlier than it was."""
+        receipt = read_receipt(self.receipt())
+        outputs = receipt.outputs | {"read_at": time.time() - seconds}
+        publish_receipt(self.receipt(), dataclasses.replace(receipt, outputs=outputs), self.project.scratch)
 
 
 @pytest.fixture
@@ -214,7 +217,7 @@ HOSTILE = {
 def test_nothing_is_deleted_when_there_is(hoard, change):
     change(hoard)
     refuses(hoard, HOSTILE[change])
-    hoard.age(2 * DAY_S) if hoard.receipt().exists() else None
+    hoard.age(2 * DAY_S) if read_receipt(hoard.receipt()) else None
     refuses(hoard, HOSTILE[change])
 
 
@@ -271,11 +274,23 @@ def test_nothing_is_deleted_that_two_datasets_claim(tmp_path):
     refuses(hoard, "it is also books.tar of [datasets.others]")
 
 
-def test_nothing_is_deleted_that_came_out_of_another_archive(tmp_path):
+@pytest.mark.parametrize("name", ["inner.tar", "Inner.TAR"])
+def test_nothing_is_deleted_that_came_out_of_another_archive(tmp_path, name):
     inner = pack(MORE)
-    hoard = Hoard(tmp_path / "home", {"outer.tar": pack(FILES | {"inner.tar": inner}), "inner.tar": inner})
+    hoard = Hoard(tmp_path / "home", {"outer.tar": pack(FILES | {name: inner}), "inner.tar": inner})
     hoard.extract()
-    refuses(hoard, "data/books/inner.tar: it is itself a member of outer.tar")
+    refuses(hoard, "data/books/inner.tar: it is itself a member of outer.tar of [datasets.books]")
+
+
+def test_nothing_is_deleted_that_another_dataset_has_in_its_tree(tmp_path):
+    inner = pack(MORE)
+    others = {"folder": "other", "archives": [{"file": "outer.tar"}]}
+    hoard = Hoard(tmp_path / "home", {"inner.tar": inner}, books={"archives": [{"file": "inner.tar"}]}, others=others)
+    (hoard.home / "data/other").symlink_to(hoard.folder)
+    (hoard.folder / "outer.tar").write_bytes(pack({"inner.tar": inner}))
+    hoard.extract()
+    hoard.extract("others")
+    refuses(hoard, "data/books/inner.tar: it is itself a member of outer.tar of [datasets.others]")
 
 
 def test_nothing_is_deleted_that_holds_members_which_skip_leaves_out(tmp_path):
@@ -340,8 +355,8 @@ def test_a_hard_link_keeps_the_bytes_and_that_is_said(hoard, capsys):
 
 def test_content_is_read_again_when_it_was_not_read_for_a_day_and_then_not_again(hoard, monkeypatch):
     read = []
-    real = proof._Tree._hash
-    monkeypatch.setattr(proof._Tree, "_hash", lambda tree, path, found: read.append(path) or real(tree, path, found))
+    real = proof.hash_from_disk
+    monkeypatch.setattr(proof, "hash_from_disk", lambda path: read.append(path) or real(path))
     hoard.age(2 * DAY_S)
     monkeypatch.setattr(cleanup, "_delete", lambda *arguments: None)
     assert hoard.cleanup() is None
@@ -349,6 +364,14 @@ def test_content_is_read_again_when_it_was_not_read_for_a_day_and_then_not_again
     read.clear()
     assert hoard.cleanup() is None
     assert read == []
+
+
+def test_a_member_that_is_written_to_while_the_others_are_read_is_found(hoard, monkeypatch):
+    real = cleanup._read_members
+    monkeypatch.setattr(cleanup, "_read_members", lambda *arguments: (real(*arguments), changed_member(hoard)))
+    hoard.age(2 * DAY_S)
+    assert "member 'tree/3.wav': same size, other content" in str(hoard.cleanup().message)
+    assert (hoard.folder / "books.tar").exists()
 
 
 def test_a_flip_that_no_stat_shows_is_found_when_the_reading_is_old(hoard):
@@ -382,6 +405,7 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 from earmark.project import open_project
+from earmark.receipts import publish_receipt, read_receipt
 from tasks import cleanup
 real, at = cleanup._unlink, int(sys.argv[2])
 def unlink(path, expected, calls=iter(range(9))):
@@ -444,6 +468,17 @@ def test_a_killed_deletion_of_a_split_archive_is_finished_by_the_next(in_parts):
     assert in_parts.cleanup() is None
     assert [path.name for path in in_parts.folder.iterdir()] == ["tree"]
     assert in_parts.record("books.zip")["state"] == "deleted" and in_parts.state() == "U"
+
+
+def test_what_was_deleted_of_a_split_archive_before_a_refusal_is_said(in_parts, monkeypatch):
+    monkeypatch.setattr(cleanup, "flush_folder", lambda folder: os.utime(in_parts.folder / "books.zip"))
+    said = str(in_parts.cleanup().message)
+    assert "books.zip: replaced or written to while it was proved. books.z01 was deleted." in said
+    assert sorted(path.name for path in in_parts.folder.iterdir()) == ["books.zip", "tree"]
+
+
+def test_a_scan_does_not_run_again_when_the_files_of_a_split_archive_are_gone(in_parts):
+    assert scan.ignored(in_parts.project, "books") == {"books.z01", "books.zip"}
 
 
 def test_what_is_left_of_a_split_archive_is_kept_if_it_was_touched_or_no_cleanup_took_the_rest(in_parts):

@@ -1,8 +1,11 @@
 """Columns of home-made metadata against the schema of manifests."""
 
+import datetime
 import json
+from decimal import Decimal
 
 import jsonschema
+import orjson
 import pytest
 
 from earmark.corpora._columns import LABELS, LARGEST, LISTS, SPANS, labels_of
@@ -53,3 +56,25 @@ def test_a_value_of_another_form_is_refused(name, value):
 @pytest.mark.parametrize("empty", [None, "", "  ", [], {}, float("nan")])
 def test_a_cell_without_a_value_gives_no_label(empty):
     assert labels_of({"text": empty, "mood": empty, "votes": empty}) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (Decimal("1.50"), "1.50"),
+        ([Decimal("1.5"), None, 2], ["1.5", 2]),
+        ([b"x"], ["b'x'"]),
+        (float("inf"), "inf"),
+        ([1.5, float("nan")], [1.5, "nan"]),
+        (datetime.date(2024, 2, 29), "2024-02-29"),
+        ({"a": Decimal("1")}, '{"a":"1"}'),
+        ([{"a": [1]}], ['{"a":[1]}']),
+        (0, 0),
+        (False, False),
+    ],
+    ids=repr,
+)
+def test_a_column_of_no_label_is_kept_as_what_json_can_say(value, kept):
+    labels = labels_of({"mood": value})
+    assert labels == {"extra": {"mood": kept}}
+    assert orjson.loads(orjson.dumps(labels)) == labels

@@ -115,6 +115,24 @@ def test_a_wrong_name_gets_the_nearest_right_one(collection: Collection, command
     assert expected in one_line(collection.doit(*command, check=False))
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["plan", "--foo"], "ERROR: option --foo not recognized. `doit help plan`"),
+        (["audit", "-h"], "ERROR: option -h not recognized. `doit help audit`"),
+        (["--yes", "cleanup:books"], "ERROR: option --yes not recognized. `doit help run`"),
+        (["cleanup:books", "--yess"], "ERROR: option --yess not recognized. `doit help run`"),
+        (["cleanup:*", "--yes"], 'ERROR: "--yes" goes with one task'),
+        (["cleanup"], 'ERROR: "cleanup" is no task by itself: name a dataset, as in `doit cleanup:<dataset>`.'),
+    ],
+)
+def test_a_wrong_option_or_half_a_name_is_one_line(collection: Collection, words, expected):
+    collection.add_dataset("books")
+    said = collection.doit(*words, check=False)
+    assert said.returncode == 3
+    assert said.stderr.startswith(expected) and said.stderr.count("\n") == 1
+
+
 def test_a_missing_catalog_is_one_line(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "doit", "list"],
@@ -137,6 +155,20 @@ def test_a_missing_archive_says_where_to_put_it(collection: Collection):
     said = one_line(collection.doit("features:books", check=False))
     assert "data/books/books.tar.gz: no such archive (1,234 bytes). Download it from https://example.org/books" in said
     assert collection.states("books")["extract:books"] == "E"
+
+
+@pytest.mark.parametrize("beside", ["one.tar", "two.tar.part"])
+def test_an_archive_is_missing_also_where_others_lie_in_the_very_root(collection: Collection, beside):
+    archives = [{"file": "one.tar"}, {"file": "two.tar"}]
+    root = collection.add_dataset("books", archives=archives, root=".").parent
+    root.mkdir(parents=True)
+    (root / beside).write_bytes(b"some of it")
+    missing = "two.tar" if beside == "one.tar" else "one.tar"
+    said = one_line(collection.doit("features:books", check=False))
+    assert f"data/books/{missing}: no such archive." in said
+    (root / beside).unlink()
+    write_chapter(root / "LibriSpeech", "1-10", {0: 1})
+    assert "the tree is taken as it is" in collection.doit("extract:books").stdout
 
 
 def test_an_archive_with_a_wrong_sum_is_refused_and_nothing_is_extracted(collection: Collection, tmp_path):
@@ -162,6 +194,16 @@ def test_an_empty_root_is_not_a_corpus(collection: Collection):
     (root / "train-clean-100").mkdir(parents=True)
     said = one_line(collection.doit("features:books", check=False))
     assert "data/books/LibriSpeech: empty: expected the files of books there" in said
+
+
+def test_a_corpus_of_which_everything_is_refused_says_so_and_where_it_is_listed(collection: Collection):
+    root = collection.add_dataset("books", corpus="kaldi")
+    root.mkdir(parents=True)
+    (root / "wav.scp").write_text("one /elsewhere/one.wav\ntwo /elsewhere/two.wav\n", "utf-8")
+    said = one_line(collection.doit("scan:books", check=False))
+    assert "no recordings under data/books/LibriSpeech" in said
+    assert "got 2 x refused, such as wav.scp:1. cache/findings/books.jsonl says why of each." in said
+    assert "leads out of the dataset's root" in (collection.home / "cache/findings/books.jsonl").read_text("utf-8")
 
 
 def test_missing_audio_beyond_the_allowed_share_is_an_error_with_names(collection: Collection):
@@ -288,6 +330,18 @@ def test_a_pattern_that_matches_nothing_is_an_error(two_shards: Collection):
 def test_standard_audio_is_never_written_over_a_datasets_own_files(collection: Collection):
     collection.add_dataset("books", folder=".")
     assert "lie in one another" in one_line(collection.doit("features:books", check=False))
+
+
+@pytest.mark.parametrize("what", ["cache", "manifests"])
+def test_nothing_is_ever_written_into_the_tree_that_is_read(collection: Collection, what):
+    collection.add_dataset("books")
+    catalog, name = collection.home / "datasets.toml", "data/books/LibriSpeech/made"
+    plain = catalog.read_text("utf-8")
+    catalog.write_text(f'[paths]\n{what} = "{name}"\n{plain}', "utf-8")
+    said = one_line(collection.doit("list", check=False))
+    assert f"paths.{what}: {name} lies in the tree of [datasets.books], data/books/LibriSpeech." in said
+    catalog.write_text(f'[paths]\n{what} = "data/books/made"\n{plain}', "utf-8")
+    collection.doit("list")
 
 
 def test_what_waits_for_something_that_cannot_run_cannot_run_either(collection: Collection):

@@ -381,6 +381,7 @@ TIER = 'File type = "ooTextFile"\n"TextGrid"\n0 1 <exists> 1\n"IntervalTier" "%s
         ("sep28k", {"clips/a": "", "SEP-28k_labels.csv": f"{SEP}\nA, 0, 0{', x' * 14}\n"}, r"csv:2: .* whole numbers"),
         ("sep28k", {"clips/a": "", "SEP-28k_labels.csv": f"{SEP}\nA, , 0{', 0' * 14}\n"}, r"csv:2: .* values as Show"),
         ("audiofolder", {"metadata.csv": "name\na.wav\n"}, r"metadata\.csv:2: .* in a column file_name"),
+        ("audiofolder", {"metadata.csv": "file_name,text,text\na,b,c\n"}, r"csv:1: .* each column once, got"),
         (
             "audiofolder",
             {"metadata.csv": "file_name,pitch\na.wav,high\n"},

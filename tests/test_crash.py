@@ -242,3 +242,9 @@ def test_a_run_on_a_state_database_that_is_no_database_begins_a_new_one(collecti
     for path in collection.home.glob("cache/*.db*"):
         path.write_bytes(b"no database at all" * 100)
     assert done(collection.doit("features:books")) == []
+
+
+def test_a_key_pressed_while_modules_are_imported_is_one_line():
+    code = "import tasks; raise KeyboardInterrupt"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=CHECKOUT)
+    assert done.returncode and done.stderr == "interrupted\n"

@@ -191,3 +191,28 @@ def test_disk_error_other_than_full_is_not_called_full(place, monkeypatch):
     with pytest.raises(DiskFullError, match="cannot be written: Permission denied"):
         place.extract(pack(FEW))
     assert place.staging.exists()
+
+
+def touched(path: Path) -> None:
+    """Write to a file in place, and put its old times back."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.write(path.read_bytes()[:1])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replaced(path: Path) -> None:
+    path.with_name("new").write_bytes(path.read_bytes())
+    path.with_name("new").replace(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"), [("tar", touched), ("zip", touched), ("zip", replaced), ("tar", os.unlink)]
+)
+def test_archive_that_is_written_to_while_it_is_read_leaves_the_tree_as_it_was(place, kind, change):
+    changes = iter([change])
+    place.refuses(
+        PACKED[kind],
+        "x.archive was replaced, moved or written to while it was read",
+        on_bytes=lambda _: next(changes, str)(place.home / "x.archive"),
+    )

@@ -79,10 +79,15 @@ def test_windows_of_thirty_seconds_meet_without_a_seam():
     assert np.abs(CENTS * np.log2(rows[seams, 0] / at_rows(f0_hz)[seams])).max() < 1.0
 
 
-def test_rows_do_not_depend_on_how_a_recording_is_cut_for_reading():
-    samples = sung(glide(90, 500, seconds=70.0), noise=0.02)
+@pytest.mark.parametrize("click", [None, -100, 100], ids=str)
+def test_rows_do_not_depend_on_how_a_recording_is_cut_for_reading(click):
+    """Nor on a click just outside of what is read around a window: Praat compares with the loudest sound it is given."""
+    samples = sung(glide(90, 500, seconds=70.0), noise=0.02) // 40
     edge = 30 * RATE_HZ
     lead = PITCH.context
+    if click is not None:
+        at = edge + click + (lead if click > 0 else -lead)
+        samples[at : at + 50] = 32_000
     first = rows_of(samples[: edge + lead], 0, edge)
     second = rows_of(samples[edge - lead :], lead, len(samples) - edge + lead)
     np.testing.assert_array_equal(np.concatenate([first, second]), rows_of(samples))

@@ -1,11 +1,13 @@
 import errno
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
 from earmark import files
 from earmark.errors import DiskFullError
-from earmark.files import Scratch, publish, publishing, require_space
+from earmark.files import Scratch, may_share_blocks, publish, publishing, require_space
 
 
 @pytest.fixture
@@ -74,3 +76,15 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DiskFullError, match="cannot be written"):
         files.make_folder(tmp_path / "file" / "below")
+
+
+def test_what_an_unfinished_run_left_is_found_where_scratch_lies(tmp_path, scratch):
+    assert scratch.find("x", tmp_path / "data") is None
+    (scratch.folder(tmp_path / "data") / "x").mkdir()
+    assert scratch.find("x", tmp_path / "data") == scratch.tmp / "x"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what Linux says of its file systems")
+def test_blocks_are_shared_neither_between_volumes_nor_where_the_file_system_cannot(tmp_path):
+    assert not may_share_blocks(Path("/proc"), Path("/proc"))
+    assert not may_share_blocks(tmp_path / "not" / "there", Path("/proc"))

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.catalog import JobTable, read_catalog
+from earmark.catalog import read_catalog
+from earmark.catalog_tables import JobTable
 from earmark.corpora import SPLITS
 from earmark.errors import CatalogError, JobError
 from earmark.hashing import hash_bytes
@@ -74,10 +75,12 @@ SOURCE = Source("a", (), licence="CC-BY-4.0")
         ({"keep_defects": True}, {"defects": ["noise"]}, ""),
         ({"min_duration": 2.0}, {"duration": 2.0}, ""),
         ({"min_duration": 2.5}, {"duration": 2.0}, "too short"),
+        ({"max_duration": 2.0}, {"duration": 2.0}, ""),
         ({"max_duration": 1.0}, {"duration": 2.0}, "too long"),
         ({"languages": ["en"]}, {"language": "en-GB"}, ""),
         ({"languages": ["en-GB"]}, {"language": "en"}, "other language"),
         ({"languages": ["en"]}, {"language": "enx"}, "other language"),
+        ({"languages": ["pt-br"]}, {"language": "pt-BR"}, ""),
         ({"languages": ["en"]}, {}, "no language"),
         ({"licences": ["CC-BY-*"]}, {}, ""),
         ({"licences": ["CC-BY-*"]}, {"licence": "GPL-3.0"}, "licence GPL-3.0"),
@@ -90,6 +93,10 @@ SOURCE = Source("a", (), licence="CC-BY-4.0")
         ({"without": {"sentence_type": "SA"}}, {"sentence_type": "SA"}, "sentence_type SA"),
         ({"without": {"sentence_type": ["SA"]}}, {"sentence_type": "SX"}, ""),
         ({"without": {"sentence_type": "SA"}}, {}, ""),
+        ({"where": {"sound_events": "Dog"}}, {"sound_events": ["Cat", "Dog"]}, ""),
+        ({"where": {"sound_events": ["Dog", "Bell"]}}, {"sound_events": ["Cat"]}, "other sound_events"),
+        ({"without": {"sound_events": ["Dog", "Bell"]}}, {"sound_events": ["Cat", "Dog"]}, "sound_events Dog"),
+        ({"where": {"singing": False}}, {"singing": False}, ""),
         ({}, {"duration": 0.0}, "no length"),
     ],
 )
@@ -368,7 +375,7 @@ def test_the_summary_counts_rows_hours_speakers_languages_and_labels(work):
 
 def with_features(work, rows, listed):
     lines = [
-        {"audio_path": made["audio_path"], "audio_hash": "", "pack": "p.zarr", "row": n, "n_frames": 100}
+        {name: made[name] for name in ("audio_path", "audio_hash")} | {"pack": "p.zarr", "row": n, "n_frames": 100}
         for n, made in listed
     ]
     (work.folder / "f0.jsonl").write_bytes(b"".join(map(dump_row, lines)))
@@ -388,6 +395,13 @@ def test_a_recording_without_features_is_told(work):
     rows = [row(split="train"), row(split="train")]
     with_features(work, rows, [(0, rows[0])])
     with pytest.raises(JobError, match=rf"no features of {rows[1]['id']}, .*run `doit features:a`"):
+        work.run()
+
+
+def test_features_of_the_audio_that_a_file_held_before_are_not_those_of_its_row(work):
+    one = row(split="train")
+    with_features(work, [one], [(0, one | {"audio_hash": "0" * 32})])
+    with pytest.raises(JobError, match=rf"no features of {one['id']}, .*run `doit features:a`"):
         work.run()
 
 
@@ -432,6 +446,7 @@ encoders = ["other"]
         ('[jobs.j]\ndatasets = ["x"]\nmin_duration = 2\nmax_duration = 1\n', "expected at most max_duration = 1.0"),
         ('[jobs.j]\ndatasets = ["x"]\nlanguages = ["english!"]\n', "expected a BCP 47 tag"),
         ('[jobs.j]\ndatasets = ["x"]\nwhere = { stem = { a = 1 } }\n', "stem: expected text, a number, true or false"),
+        ('[jobs.j]\ndatasets = ["x"]\nlabels = ["segments"]\nunit = "segment"\n', "no segment has the label segments"),
         ('[jobs.j]\ndatasets = ["x"]\nfeatures = ["f1"]\n', r'features: no encoder "f1"\.'),
         ('[jobs.j]\ndatasets = ["y"]\nfeatures = ["f0"]\n', r'\[datasets.y\] does not name "f0" in its encoders'),
         ('[jobs.j]\ndatasets = ["x"]\naccept_leakage = { speaker_id = " " }\n', "speaker_id: expected the reason"),

@@ -13,7 +13,9 @@ import numpy as np
 import orjson
 import pytest
 import soundfile
+from archive_samples import pack
 from conftest import Collection, write_chapter
+from fixtures import unpack
 from models import write_model
 
 from earmark import estimate
@@ -21,7 +23,7 @@ from earmark.errors import CatalogError, DiskFullError
 from earmark.files import Scratch, size_on_disk
 from earmark.packs import PackWriter
 from earmark.project import open_project
-from tasks import fit, material, plan
+from tasks import fit, material, outcome, plan
 from tasks.steps import Asking
 
 FILES, SECONDS, RATE_HZ = 60, 60, 8_000  # one hour, which standardize has to resample and compress
@@ -194,6 +196,56 @@ def test_new_recordings_are_counted_alone(copied: Collection):
     assert steps["features"]["units"]["run"] == 1
 
 
+def test_recordings_in_the_rows_of_tables_have_their_own_lengths(collection: Collection):
+    rows = [
+        {"video_id": f"{n:011d}", "audio": {"bytes": f"tone {n % 5 + 2} s, 16000 Hz, 1 ch, wav", "path": f"{n}.wav"}}
+        | {"labels": ["/m/0k4j"], "human_labels": ["Car"]}
+        for n in range(30)
+    ]
+    collection.add_dataset("books", corpus="audioset", root=".")
+    lines = "\n".join(orjson.dumps(row).decode() for row in rows)
+    unpack(
+        f'-- data/eval/00.parquet --\n{lines}\n-- catalog.toml --\ncorpus = "audioset"\n',
+        collection.home / "data/books",
+    )
+    collection.doit("scan:books")
+    steps = {step["stage"]: step for step in planned(collection.home, "features:books")["steps"]}
+    assert "0.03 h of 30 recordings" in steps["standardize"]["from"]  # 120 s
+
+
+def test_what_is_no_file_in_a_tree_is_passed_over(collection: Collection):
+    root = collection.add_dataset("books")
+    write_chapter(root, "1-10", {0: 1})
+    expected = likely(planned(collection.home, "books"))
+    (root / "gone.flac").symlink_to("nowhere")
+    os.mkfifo(root / "pipe.flac")
+    assert likely(planned(collection.home, "books")) == expected
+
+
+def test_what_an_interrupted_extraction_left_is_not_counted_again(collection: Collection, tmp_path):
+    write_chapter(tmp_path / "LibriSpeech", "1-10", {0: 0, 1: 1})
+    folder = collection.add_dataset("books", archives=[{"file": "books.tar"}]).parent
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / "books.tar", "w") as archive:
+        archive.add(tmp_path / "LibriSpeech", "LibriSpeech")
+    assert [item["what"] for item in planned(collection.home, "books")["steps"][0]["writes"]] == ["tree", "lists"]
+    shutil.copytree(tmp_path / "LibriSpeech", collection.home / "cache/tmp/extract-books-books.tar/LibriSpeech")
+    tree = planned(collection.home, "books")["steps"][0]["writes"][0]
+    assert (tree["what"], tree["bytes"]["high"]) == ("tree", 0)
+
+
+def test_a_damaged_list_of_members_is_done_without(collection: Collection, tmp_path):
+    write_chapter(tmp_path / "LibriSpeech", "1-10", {0: 0, 1: 1})
+    root = collection.add_dataset("books", archives=[{"file": "books.tar"}])
+    root.parent.mkdir(parents=True)
+    with tarfile.open(root.parent / "books.tar", "w") as archive:
+        archive.add(tmp_path / "LibriSpeech", "LibriSpeech")
+    collection.doit("extract:books")
+    expected = likely(planned(collection.home, "books"))["standardize"]
+    os.truncate(collection.home / "cache/members/books/books.tar.jsonl", 100)
+    assert likely(planned(collection.home, "books"))["standardize"] == pytest.approx(expected, rel=0.01)
+
+
 def test_a_shard_is_planned_without_the_others(finished: Collection):
     clip = variant(finished, "clip.toml", encoder={"window": "clip"})
     steps = planned(finished.home, "features:books:0001", catalog=clip)["steps"]
@@ -250,6 +302,16 @@ def test_a_run_over_the_budget_is_refused_before_it_begins_and_can_be_had_anyway
     assert "0 done" in collection.doit("standardize:books").stdout  # nothing to do fits whatever the budget is
 
 
+def test_a_budget_that_is_exceeded_already_refuses_what_adds_to_it_alone(finished: Collection):
+    for standard, fits in (("flac", "maybe"), ("none", "maybe"), ("wav", "no")):
+        name = variant(finished, f"small-{standard}.toml", standard={"format": standard})
+        with (finished.home / name).open("a", encoding="utf-8") as catalog:
+            catalog.write('[disk]\nbudget = "1 KB"\n')
+        seen = planned(finished.home, "standardize:books", catalog=name)
+        assert (standard, seen["fits"]) == (standard, fits)
+        assert not [hint for hint in seen["hints"] if "fit" in hint["text"]]
+
+
 @pytest.fixture
 def project(finished: Collection):
     """A project whose next run encodes everything again, in float32, beside standard WAV."""
@@ -287,6 +349,19 @@ def test_a_run_that_may_fit_is_warned_not_refused(project, monkeypatch, capsys):
     with_free(monkeypatch, (needed.low + needed.high) / 2)
     require(project)
     assert "it may not fit on the disk" in capsys.readouterr().out
+
+
+def test_copies_that_may_share_blocks_are_no_reason_to_refuse(copied: Collection, monkeypatch):
+    shutil.rmtree(copied.home / "cache/receipts/standardize")
+    shutil.rmtree(copied.home / "cache/audio")
+    project = open_project(copied.home / "datasets.toml")
+    needed = {}
+    for shares in (False, True):
+        monkeypatch.setattr(outcome, "may_share_blocks", lambda *_, shares=shares: shares)
+        needed[shares] = fit.outlook(project, ["standardize:books"], Asking()).volumes[0].peak
+    size = sum(path.stat().st_size for path in copied.home.glob("data/books/**/*.flac"))
+    assert needed[False].low - needed[True].low == pytest.approx(size)
+    assert needed[False].high == needed[True].high
 
 
 def test_a_run_with_plenty_of_space_looks_at_no_unit(project, monkeypatch):
@@ -364,8 +439,26 @@ def test_a_zip_is_listed_by_its_directory_and_a_cut_tar_by_what_is_there(tmp_pat
     assert 25 < len(listing.files) < 100
 
 
+def test_a_tar_that_was_cut_in_several_files_is_listed_as_one(tmp_path):
+    data = pack({f"{number}.wav": bytes(5_000) for number in range(40)}, "tar.gz")
+    paths = [tmp_path / "a.tgz.partaa", tmp_path / "a.tgz.partab"]
+    for path, piece in zip(paths, (data[:900], data[900:]), strict=True):
+        path.write_bytes(piece)
+    listing = estimate.list_archive(paths, (), (), "mean", "HQ", 60.0)
+    assert listing.share == 1.0
+    assert [size for _, size in listing.files] == [5_000] * 40
+
+
+@pytest.mark.parametrize("data", [b"<html>", pack({"a.wav": b"a"}, "zip")[:-30]])
+def test_of_an_archive_that_cannot_be_read_nothing_is_known(tmp_path, data):
+    (tmp_path / "a.zip").write_bytes(data)
+    assert estimate.list_archive([tmp_path / "a.zip"], (), (), "mean", "HQ", 60.0).share == 0.0
+
+
 def test_a_file_that_is_no_recording_tells_no_length(tmp_path):
     (tmp_path / "a.flac").write_text("not a recording")
+    os.mkfifo(tmp_path / "pipe.flac")  # nobody writes to it
+    assert estimate.probe(tmp_path / "pipe.flac") is None
     assert estimate.probe(tmp_path / "a.flac") is None
     assert estimate.probe(tmp_path / "gone.flac") is None
     assert estimate.flac_rate(tmp_path / "a.flac", "mean", "HQ") is None

@@ -67,6 +67,13 @@ def test_touching_a_file_changes_no_digest_and_an_edit_only_its_own_shard(tmp_pa
     assert second["0001"]["audio"] != first["0001"]["audio"]
 
 
+def test_the_bytes_of_a_table_count_once_however_many_recordings_it_holds(tmp_path):
+    rows = [Row(f"{table}{n}", f"{table}.parquet/{n}.row", 900, 1, 1, 1, "x", {}) for table in "ab" for n in range(5)]
+    rows += [Row("s", "s.wav", 50, 1, 1, 1, "x", {})]
+    sealed = write(tmp_path, rows, files=100)
+    assert [(entry["files"], entry["size_bytes"]) for entry in sealed.values()] == [(11, 2 * 900 + 50)]
+
+
 def test_a_new_label_changes_the_labels_digest_and_not_the_audio_digest(tmp_path):
     first = write(tmp_path, [row("1")])["0000"]
     second = write(tmp_path, [row("1", text="goodbye")])["0000"]

@@ -132,10 +132,12 @@ def _is_span(item: Any, what: str) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that a manifest's `extra` may hold: objects as JSON, dates and the like as text."""
+    """Return a value that a manifest's `extra` may hold: objects as JSON, dates, infinities and the like as text."""
     if isinstance(value, dict):
         return orjson.dumps(value, default=str).decode()
-    return value if isinstance(value, str | int | float | list) else str(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value if item is not None]
+    return value if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)) else str(value)
 
 
 def _wrong(name: str, expected: str, value: Any) -> ValueError:

@@ -20,11 +20,13 @@ def csv_rows(
     headed: bool = True,
     comment: str | None = None,
     spaced: bool = False,
+    distinct: bool = False,
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (number of the row's last line, {column: value}) of a table that has at least `columns`.
 
     Not `headed`: the file has no header line, its columns are exactly `columns`. Lines that start with `comment` are
     passed over, and so are empty lines. `spaced`: blanks after a delimiter are no part of the value.
+    `distinct`: no column of the header stands there twice.
     Raises CorpusError for a file that cannot be read, a missing column, a row with another number of fields than the
     header, and quotes that do not fit.
     """
@@ -39,6 +41,8 @@ def csv_rows(
                 for name in columns:
                     if name not in header:
                         raise bad_line(path, table.line_num, f"a header with a column {name}", delimiter.join(fields))
+                if distinct and len(set(header)) < len(header):
+                    raise bad_line(path, table.line_num, "a header with each column once", delimiter.join(fields))
                 continue
             if len(fields) != len(header):
                 got = f"{len(fields)}: {delimiter.join(fields)}"

@@ -175,7 +175,7 @@ def _listed(root: Path, tables: list[str], files: set[str], split_of: SplitOf) -
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line or row number, {column: value}) of a table."""
     if path.suffix == ".csv":
-        yield from csv_rows(path, ())
+        yield from csv_rows(path, (), distinct=True)
     elif path.suffix == ".jsonl":
         yield from ((number, json_object(path, number, line)) for number, line in lines(path))
     else:

@@ -5,10 +5,10 @@
 
 A song is one recording a stem, id `<artist> - <title>.<stem>`; the mixture's label `stems` names the others. Fourteen
 songs of train are the validation set (split dev). `group_id` is the artist, who may have songs in more than one split.
-What the publisher says of wrong stems stands in `defects`, of the mixture where it is not their sum. The AAC of
-stem.mp4 is cut at 16 kHz, and its mixture is not exactly the sum. A sample set of seven seconds a song has the same
-names; nothing is decoded here, but files that small are a finding. Source: sigsep/sigsep-mus-db and its website. Holds
-one folder in memory.
+What the publisher says of wrong stems stands in `defects`: of the mixture, where it is not their sum. A mixture that
+lacks a stem has that as a defect. The AAC of stem.mp4 is cut at 16 kHz, and its mixture is not exactly the sum. A
+sample set of seven seconds a song has the same names; nothing is decoded here, but files that small are a finding.
+Source: sigsep/sigsep-mus-db and its website. Holds one folder in memory.
 """
 
 from collections.abc import Iterator
@@ -116,10 +116,11 @@ def _song(part: str, song: str, paths: dict[str, str]) -> Iterator[Recording]:
         labels: dict[str, Any] = {"stem": which, "artist": artist, "title": title, "group_id": artist}
         if which in SINGING:
             labels["singing"] = SINGING[which]
+        defects = [defect] if which == wrong else []
         if which == MIXTURE:
             labels["stems"] = {other: f"{song}.{other}" for other in STEMS if other in paths}
-        if which == wrong:
-            labels["defects"] = [defect]
+            defects += [f"no stem {other}" for other in STEMS if other not in paths]
+        labels["defects"] = defects
         if artist.startswith(LICENSED[0]):
             labels["licence"] = LICENSED[1]
         yield Recording(f"{song}.{which}", path, split, present(labels))

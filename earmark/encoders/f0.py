@@ -34,15 +34,17 @@ class Pitch:
         """Return the rows of each 30 s window of samples[start:stop], (n, 2) float32, and n; the rest is context."""
         found = []
         for first, last in windows(stop - start):
-            rows = self._rows(samples, start + first, start + last)
+            # no more than the context: however much of the recording was read, the numbers are the same
+            heard = slice(max(start + first - self.context, 0), start + last + self.context)
+            rows = self._rows(samples[heard], start + first - heard.start, start + last - heard.start)
             found.append((rows, len(rows)))
         return found
 
     def _rows(self, samples: NDArray[np.int16], start: int, stop: int) -> NDArray[np.float32]:
-        """Analyse one window within its context; frames are laid out so that some fall on the wished places."""
+        """Analyse samples [start, stop) within what is around; frames are laid out so that some fall on their rows."""
         n_rows = -(-(stop - start) // STRIDE)
-        rows_before = min(start, self.context) // STRIDE
-        rows_after = -(-min(len(samples) - stop, self.context) // STRIDE) if stop < len(samples) else 0
+        rows_before = start // STRIDE
+        rows_after = -(-(len(samples) - stop) // STRIDE)
         n_all = rows_before + n_rows + rows_after
         # Praat centres its frames in the sound: silence is put around it until frame 0 is centred on row 0
         reach = PERIODS * RATE_HZ / self.floor_hz

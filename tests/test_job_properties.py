@@ -1,0 +1,206 @@
+"""Jobs over random manifests, held against a checker that knows nothing of how they are made: every pair of rows."""
+
+from collections import Counter
+from itertools import permutations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_jobs import Work, row
+
+from earmark.corpora import SPLITS
+from earmark.errors import JobError
+
+LABELS = ("speaker_id", "group_id")
+KINDS = ("audio_hash", *LABELS)
+LATER = {split: set(SPLITS[at + 1 :]) for at, split in enumerate(SPLITS)}
+NO_LABELS = {"id", "audio_path", "audio_hash", "duration", "sample_rate", "dataset", "split", "start", "end"}
+
+few = st.sampled_from("xyz")
+sounds = st.integers(0, 8)
+recordings = st.fixed_dictionaries(
+    {"dataset": st.sampled_from("abc"), "split": st.sampled_from(SPLITS), "sound": sounds},
+    optional={
+        "speaker_id": few,
+        "speaker_ids": st.lists(few, min_size=1, max_size=2),
+        "group_id": few,
+        "language": st.sampled_from(("de", "en")),
+        "segments": st.lists(few, min_size=1, max_size=2),
+        "stems": st.dictionaries(st.sampled_from(("vocals", "drums")), sounds, min_size=1),
+    },
+)
+facts = st.fixed_dictionaries(
+    {
+        "disjoint": st.lists(st.sampled_from(LABELS), unique=True).map(tuple),
+        "spaces": st.dictionaries(st.sampled_from(LABELS), st.sampled_from(("one", "other"))),
+    }
+)
+units = st.sampled_from(("recording", "segment"))
+
+
+def made(found):
+    """Return the manifest row of a drawn recording."""
+    labels = {name: value for name, value in found.items() if name not in ("segments", "stems")}
+    if "segments" in found:
+        spans = [{"start": at / 2, "end": at / 2 + 0.5, "speaker_id": one} for at, one in enumerate(found["segments"])]
+        labels["segments"] = spans
+    if "stems" in found:
+        heard = {name: row(sound=sound) for name, sound in found["stems"].items()}
+        names = ("id", "audio_path", "audio_hash")
+        labels["stems"] = {stem: {name: one[name] for name in names} for stem, one in heard.items()}
+    return row(**labels)
+
+
+works = st.tuples(
+    st.lists(recordings.map(made), min_size=1, max_size=12), st.fixed_dictionaries(dict.fromkeys("abc", facts))
+)
+
+
+def held(one, label):
+    """Return the values of a label that a written row stands for."""
+    if label == "audio_hash":
+        return {one["audio_hash"], *(stem["audio_hash"] for stem in one.get("stems", {}).values())}
+    said = [one.get(label), *one.get(f"{label}s", []), *(part.get(label) for part in one.get("segments", []))]
+    return {value for value in said if value is not None}
+
+
+def space_of(one, label, said):
+    """Return within what the values of a label are compared; the same sound is the same everywhere."""
+    return "" if label == "audio_hash" else said[one["dataset"]]["spaces"].get(label, f"only {one['dataset']}")
+
+
+def leaks(rows, said):
+    """Return what rows of two splits share and must not: (kind, space, value, split, the other split)."""
+    found = set()
+    for (split, one), (other_split, other) in permutations(rows, 2):
+        for label in KINDS if split != other_split else ():
+            asked = label == "audio_hash" or label in (
+                *said[one["dataset"]]["disjoint"],
+                *said[other["dataset"]]["disjoint"],
+            )
+            space = space_of(one, label, said)
+            if asked and space == space_of(other, label, said):
+                shared = held(one, label) & held(other, label)
+                found |= {(label, space, value, split, other_split) for value in shared}
+    return found
+
+
+def kinds_of(split, one, found, said):
+    """Return {kind: the other splits} of the leaks in which a row stands."""
+    told = {}
+    for label, space, value, own, other in found:
+        if own == split and space == space_of(one, label, said) and value in held(one, label):
+            told.setdefault(label, set()).add(other)
+    return told
+
+
+def run(folder, drawn, unit, **table):
+    """Run a job; return its summary and the rows that it wrote with their splits."""
+    found, said = drawn
+    work = Work(folder)
+    for name in sorted(said):
+        work.add(name, [one for one in found if one["dataset"] == name], **said[name])
+    summary = work.run(unit=unit, **table)
+    return summary, [(split, one) for split in SPLITS for one in work.rows(split)]
+
+
+def demanded(said):
+    return sorted({label for facts in said.values() for label in facts["disjoint"]} | {"audio_hash"})
+
+
+def reasons(kinds):
+    return {"accept_leakage": dict.fromkeys(kinds, "a test")}
+
+
+with_folder = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@with_folder
+@given(works, units)
+def test_a_job_fails_exactly_where_two_rows_leak(tmp_path, drawn, unit):
+    said = drawn[1]
+    rows = run(tmp_path, drawn, unit, **reasons(demanded(said)))[1]
+    kinds = {kind for kind, *_ in leaks(rows, said)}
+    if not kinds:
+        assert run(tmp_path, drawn, unit)[0].leakage == {}
+        return
+    with pytest.raises(JobError) as error:
+        run(tmp_path, drawn, unit)
+    assert {kind for kind in KINDS if f"values of {kind} that" in str(error.value)} == kinds
+
+
+@with_folder
+@given(works, units, st.sets(st.sampled_from(KINDS)))
+def test_dropping_leaves_no_leak_and_takes_nothing_else(tmp_path, drawn, unit, accepted):
+    said = drawn[1]
+    accepted &= set(demanded(said))
+    before = run(tmp_path, drawn, unit, **reasons(demanded(said)))[1]
+    found = leaks(before, said)
+    stand = {one["id"]: kinds_of(split, one, found, said) for split, one in before}
+    barred = {kind for kind, *_ in found} - accepted
+    kept = [
+        (split, one)
+        for split, one in before
+        if not any(LATER[split] & stand[one["id"]].get(kind, set()) for kind in barred)
+    ]
+    if not kept:
+        with pytest.raises(JobError, match="not one row to write"):
+            run(tmp_path, drawn, unit, leakage="drop", **reasons(accepted))
+        return
+    summary, rows = run(tmp_path, drawn, unit, leakage="drop", **reasons(accepted))
+    assert rows == kept
+    assert {kind for kind, *_ in leaks(rows, said)} <= accepted
+    told = {kind: facts["rows_kept"] for kind, facts in summary.leakage.items() if "rows_kept" in facts}
+    counted = Counter(kind for _, one in rows for kind in stand[one["id"]] if kind in accepted)
+    assert told == {kind: counted[kind] for kind, *_ in found if kind in accepted}
+    dropped = [facts["rows_dropped"] for facts in summary.leakage.values() if "rows_dropped" in facts]
+    assert sum(dropped) == len(before) - len(kept)
+
+
+@with_folder
+@given(works, units)
+def test_the_summary_counts_what_the_files_hold(tmp_path, drawn, unit):
+    """Counted again from the written rows alone; what is left out, from those of a job that takes all."""
+    said = drawn[1]
+    table = {"without": {"language": "de"}, **reasons(demanded(said))}
+    every = run(tmp_path, drawn, unit, **reasons(demanded(said)))[1]
+    german = Counter(one["dataset"] for _, one in every if one.get("language") == "de")
+    if german.total() == len(every):
+        with pytest.raises(JobError, match="not one row to write: left out are"):
+            run(tmp_path, drawn, unit, **table)
+        return
+    summary, rows = run(tmp_path, drawn, unit, **table)
+    told = summary.told()
+
+    def count(chosen):
+        speakers = {
+            (space_of(one, "speaker_id", said), value) for _, one in chosen for value in held(one, "speaker_id")
+        }
+        return {
+            "rows": len(chosen),
+            "hours": round(sum(one["duration"] for _, one in chosen) / 3600, 3),
+            "speakers": len(speakers),
+            "languages": dict(sorted(Counter(one["language"] for _, one in chosen if "language" in one).items())),
+        }
+
+    assert told["splits"] == {split: count([item for item in rows if item[0] == split]) for split in SPLITS}
+    here = sorted({one["dataset"] for _, one in rows})
+    assert told["datasets"] == {name: count([item for item in rows if item[1]["dataset"] == name]) for name in here}
+    labels = {name: Counter() for name in here}
+    for _, one in rows:
+        labels[one["dataset"]].update(set(one) - NO_LABELS)
+    assert told["labels"] == {name: dict(sorted(found.items())) for name, found in labels.items()}
+    assert told["rows"] == len(rows)
+    assert told["left_out"] == {name: {"language de": count} for name, count in german.items()}
+
+
+@with_folder
+@given(works, works, st.integers(0, 9))
+def test_a_dataset_that_joins_moves_no_row_of_the_others(tmp_path, drawn, more, seed):
+    """Splits by group are told by each group alone."""
+    said = drawn[1]
+    table = {"split": "group", "dev": 0.3, "test": 0.3, "seed": seed, **reasons(demanded(said))}
+    alone = run(tmp_path, drawn, "recording", **table)[1]
+    newcomer = [one | {"dataset": "new"} for one in more[0]]
+    together = (drawn[0] + newcomer, said | {"new": {"disjoint": (), "spaces": {"speaker_id": "one"}}})
+    assert [item for item in run(tmp_path, together, "recording", **table)[1] if item[1]["dataset"] != "new"] == alone

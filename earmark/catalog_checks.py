@@ -1,13 +1,14 @@
 """What the tables of a catalog say of one another: names that become tasks and files, and what a job's table needs."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from earmark import corpora
 from earmark.catalog_tables import Catalog, DatasetTable, EncoderTable, JobTable
 from earmark.encoders import f0_range
 from earmark.errors import CatalogError, near
+from earmark.manifest import field_names
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # what a task, a folder and a file may all be called
 SPLIT_SUFFIXES = tuple(f"_{split}" for split in corpora.SPLITS)
@@ -31,8 +32,12 @@ def check(file: str, catalog: Catalog) -> None:
     _check_manifests(file, catalog, _stems(file, catalog))
     for name, job in catalog.jobs.items():
         _check_datasets(f"{file}: [jobs.{name}]", catalog, job.datasets)
+        where = f"{file}: [jobs.{name}]"
+        _check_labels(where, "labels", [one for label in job.labels for one in label.split("|")])
+        _check_labels(where, "where", job.where)
+        _check_labels(where, "without", job.without)
         if wrong := _wrong_in_job(catalog, job):
-            raise CatalogError(f"{file}: [jobs.{name}]: {wrong}.")
+            raise CatalogError(f"{where}: {wrong}.")
 
 
 def _check_names(file: str, table: str, names: Collection[str]) -> None:
@@ -67,12 +72,24 @@ def _check_dataset(where: str, dataset: DatasetTable, encoders: Collection[str],
             raise CatalogError(f'{where}: encoders: no encoder "{wished}"{near(wished, encoders)}.')
         if (dataset.encoders or ()).count(wished) > 1:
             raise CatalogError(f'{where}: encoders: "{wished}" stands there twice.')
+    _check_labels(where, "disjoint", dataset.disjoint)
+    _check_labels(where, "spaces", dataset.spaces)
     files = [download.file for archive in dataset.archives for download in archive.downloads]
     for file in files:
         if files.count(file) > 1:
             raise CatalogError(f'{where}: archives: "{file}" stands there twice.')
         if Path(file).is_absolute() or ".." in Path(file).parts:
             raise CatalogError(f'{where}: archives: expected a file below its folder, got "{file}".')
+
+
+def _check_labels(where: str, key: str, names: Iterable[str]) -> None:
+    """Check that labels are fields of manifest rows: a misspelt one would be missing in every row, unseen."""
+    for name in names:
+        if name not in field_names():
+            raise CatalogError(
+                f'{where}: {key}: no label "{name}"{near(name, field_names())}: expected a field of'
+                " earmark/manifest.schema.json."
+            )
 
 
 def _stems(file: str, catalog: Catalog) -> dict[str, str]:

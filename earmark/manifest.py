@@ -4,6 +4,7 @@
 seconds; paths relative to the catalog's folder; a field without a value is absent. SCHEMA describes every field.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ from earmark.shards import Row
 from earmark.standard import RATE_HZ
 
 SCHEMA = Path(__file__).with_name("manifest.schema.json")
+
+
+@functools.cache
+def field_names() -> tuple[str, ...]:
+    """Return the names of the fields that a manifest row may have, sorted."""
+    return tuple(sorted(orjson.loads(SCHEMA.read_bytes())["properties"]))
 
 
 def make_row(dataset: str, row: Row, made: dict[str, Any], audio_path: str, form: str) -> dict[str, Any]:

@@ -88,6 +88,8 @@ def _build(project: Project, unit: Unit) -> Built:
             stack.enter_context(publishing(path, project.scratch)).write_bytes(data)
     for line in lines:
         print(f"   {line}", flush=True)
+    if not summary.splits["train"].rows:
+        LOG.note(f"{unit}: not one row is left in train")
     sealed = {path.name: seal(project, path) for path in targets}
     counts = {split: part.rows for split, part in summary.splits.items()}
     counts |= {"left_out": sum(found.total() for found in summary.left_out.values()), "skipped": len(absent)}

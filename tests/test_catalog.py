@@ -137,3 +137,18 @@ def test_a_wrong_value_is_told_in_one_line_of_a_catalogs_words(tmp_path, line, e
 def test_a_dataset_may_be_called_as_pydantic_calls_its_types(tmp_path):
     with pytest.raises(CatalogError, match=r'\[datasets.int\]: unknown key "rot" \(did you mean "root"\?\)'):
         read_catalog(write(tmp_path, '[datasets.int]\ncorpus = "mls"\nrot = "x"\n'))
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('disjoint = ["speaker"]', r"\[datasets.books\]: disjoint"),
+        ('spaces = { speaker = "librivox" }', r"\[datasets.books\]: spaces"),
+        ('[jobs.j]\ndatasets = ["books"]\nlabels = ["text|speaker"]', r"\[jobs.j\]: labels"),
+        ('[jobs.j]\ndatasets = ["books"]\nwhere = { speaker = "1" }', r"\[jobs.j\]: where"),
+        ('[jobs.j]\ndatasets = ["books"]\nwithout = { speaker = "1" }', r"\[jobs.j\]: without"),
+    ],
+)
+def test_a_label_that_no_row_can_have_is_refused_with_the_nearest(text, where, tmp_path):
+    with pytest.raises(CatalogError, match=where + r': no label "speaker" \(did you mean "speaker_ids?"\?\)'):
+        read_catalog(write(tmp_path, GOOD + text + "\n"))

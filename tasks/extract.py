@@ -65,6 +65,9 @@ def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
     require_present(project, unit.dataset)
     table = project.dataset(unit.dataset)
     for archive in table.archives:
+        for path in archive_files(project, unit.dataset, archive):
+            if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+                raise ArchiveError(f"{project.relative(path)}: expected an archive, got a folder, a pipe or a device.")
         if extracted(project, unit.dataset, archive.file) is None and not archive.generator:
             _require_archive(project, unit.dataset, archive)
     return {

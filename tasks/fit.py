@@ -415,7 +415,9 @@ def show(seen: Outlook, *, shards: bool) -> None:
         if step.state == "U":
             continue
         run = f"{step.run:,} of {step.total:,}" if step.total > 1 else ""
-        words = "; ".join(filter(None, ["; ".join(step.why), *dict.fromkeys(step.inputs), step.held]))
+        words = "; ".join(
+            filter(None, ["; ".join(why.rstrip(".") for why in step.why), *dict.fromkeys(step.inputs), step.held])
+        )
         table.add_row(step.state, str(step.unit), run, _range(step.size), _clock(step.seconds.likely), words)
         for unit, verdict in step.shards if shards else ():
             table.add_row(verdict.state, f"  {unit}", "", "", "", "; ".join(verdict.reasons))

@@ -60,7 +60,7 @@ class Material:
                     unpacked += self._writes_tree(step, archive.file, size, files, "its receipt")
                 if not listed:
                     self._add_members(self.project.home / part.outputs["members"]["path"])
-            elif all(path.exists() for path in paths):
+            elif all(path.is_file() for path in paths):
                 unpacked += self._unread(step, archive, paths)
             elif archive.generator:
                 step.items.append(Item("generated archive", folder, exact(DEMO_ARCHIVE), 1))

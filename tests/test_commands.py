@@ -352,3 +352,14 @@ def test_what_waits_for_something_that_cannot_run_cannot_run_either(collection: 
 @pytest.mark.parametrize("command", ["strace", "dumpdb", "reset-dep"])
 def test_commands_of_doit_that_do_not_fit_say_what_to_use_instead(collection: Collection, command):
     assert f"ERROR: doit {command}: not here" in one_line(collection.doit(command, check=False))
+
+
+@pytest.mark.parametrize("command", [("extract:pipe",), ("features:pipe",), ("plan", "extract:pipe")], ids=" ".join)
+def test_a_pipe_in_place_of_an_archive_is_one_line_and_waits_for_nobody(collection, command):
+    root = collection.add_dataset("pipe", archives=[{"file": "pipe.tar.gz"}])
+    root.parent.mkdir(parents=True)
+    os.mkfifo(root.parent / "pipe.tar.gz")
+    done = collection.doit(*command, check=False, timeout=30)
+    said = done.stdout + done.stderr
+    assert "pipe.tar.gz: expected an archive, got a folder, a pipe or a device" in " ".join(said.split())
+    assert "Traceback" not in said

@@ -4,6 +4,8 @@ import sys
 import unicodedata
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 import soundfile
 from fixtures import parse, unpack, write_tone
@@ -422,6 +424,10 @@ TIER = 'File type = "ooTextFile"\n"TextGrid"\n0 1 <exists> 1\n"IntervalTier" "%s
         ),
         ("audiofolder", {"x/wav.scp": "", "x/a.wav": ""}, r'wav\.scp is the mark of corpus = "kaldi", got x'),
         ("audiofolder", {"x/a.wav": "", "y/z/b.wav": ""}, r"two or more class folders at one depth .* got x, y\."),
+        ("audiofolder", {"data/train-0.parquet": ""}, r'inside are read by corpus = "tables", got data'),
+        ("tables", {"a.parquet": "no table"}, r"a\.parquet: expected a Parquet file or an Arrow stream, got"),
+        ("tables", {"a.parquet": "", "x/b.arrow": ""}, r"two forms: expected \*\.parquet or \*\.arrow, got"),
+        ("tables", {"dev/train-0.parquet": ""}, r"train-0\.parquet: .* got dev \(dev\) and train-0 \(train\)\."),
         ("kaldi", {"wav.scp": "a a.wav\nb\n"}, r"wav\.scp:2: .* an id, a blank or tab, and a value"),
         ("kaldi", {"x/wav.scp": "a a.wav", "x/segments": "u a 0\n"}, r"segments:1: .* start and end in seconds"),
         ("kaldi", {"wav.scp": "a a.wav", "segments": "u a 0 1\nv a 2 1\n"}, r"segments:2: .* got 'v a 2 1'"),
@@ -582,6 +588,58 @@ def test_a_command_in_a_kaldi_table_is_reported_and_never_run(tmp_path, monkeypa
     found = list(corpora.read("kaldi", tmp_path, ReaderOptions()))
     assert [item.kind for item in found] == [corpora.REFUSED] * 3
     assert [path.name for path in tmp_path.iterdir()] == ["wav.scp"]
+
+
+def write_tables(root, features=None, **columns):
+    """Write a table of one recording with more columns, as Parquet and as an Arrow stream in folders of those names."""
+    kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    audio = {"audio": pyarrow.array([{"bytes": b"x", "path": "a.wav"}], kind)}
+    table = pyarrow.table(audio | {name: [value] for name, value in columns.items()})
+    table = table.replace_schema_metadata({} if features is None else {"huggingface": features})
+    write(root, {"parquet/dataset_info.json": INFO, "arrow/dataset_info.json": INFO})
+    pyarrow.parquet.write_table(table, root / "parquet/test.parquet")
+    with pyarrow.ipc.new_stream(str(root / "arrow/test.arrow"), table.schema) as stream:
+        stream.write(table)
+
+
+INFO = '{"features": {"emotion": {"names": ["sad"]}}}'
+each_form = pytest.mark.parametrize("form", ["parquet", "arrow"])
+
+
+@each_form
+def test_tables_name_class_labels_by_their_own_features_before_those_of_the_folder(form, tmp_path):
+    for features, expected in [(INFO.replace("sad", "happy"), "happy"), ('{"features": null}', None), (None, "sad")]:
+        write_tables(tmp_path, features and f'{{"info": {features}}}', emotion=0)
+        (found,) = corpora.read("tables", tmp_path / form, ReaderOptions())
+        assert found.labels.get("emotion") == expected
+
+
+@each_form
+def test_tables_give_no_label_from_columns_that_hold_bytes(form, tmp_path):
+    write_tables(tmp_path, text="a", image={"bytes": b"png", "path": "a.png"}, clips=[b"wav"], raw=b"x")
+    finding, recording = corpora.read("tables", tmp_path / form, ReaderOptions())
+    detail = "image, clips, raw: bytes, which are no label"
+    assert finding == Finding(corpora.BROKEN_LABEL, f"test.{form}", detail)
+    assert recording == Recording("test/0", f"test.{form}/0.row", "test", {"text": "a"})
+
+
+@each_form
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"features": "{"}, "broken features: expected JSON"),
+        ({"features": '{"info": []}'}, "broken features: expected JSON"),
+        ({"audio": "a.wav"}, r"got: a column audio that is string, not struct<bytes, path>\."),
+        ({"audio": {"bytes": b"x"}}, "got: a column audio that is struct<bytes: binary>, not"),
+        ({"pitch": 128}, r"test\.\w+:0: .* a whole number from 0 to 127 in column pitch"),
+        ({"split": "mine"}, r"test\.\w+:0: .* train, dev or test as split, got 'mine'"),
+    ],
+    ids=str,
+)
+def test_tables_of_another_form_are_named_with_what_is_wrong(form, columns, message, tmp_path):
+    write_tables(tmp_path, **columns)
+    with pytest.raises(CorpusError, match=message):
+        list(corpora.read("tables", tmp_path / form, ReaderOptions()))
 
 
 @pytest.mark.parametrize(

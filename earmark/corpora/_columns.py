@@ -6,12 +6,14 @@ A cell of a CSV file is text: numbers, true or false, and lists and objects writ
 import math
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from earmark.corpora._emotions import emotion_of_word
-from earmark.corpora._labels import gender
+from earmark.corpora._labels import bad_line, gender
+from earmark.corpora._splits import split_of_name
 
 TEXTS = frozenset(
     {"accent", "artist", "book_id", "category", "chapter_id", "composer", "country", "dialect", "emotion_intensity"}
@@ -48,6 +50,18 @@ def labels_of(row: Mapping[str, Any]) -> dict[str, Any]:
         else:
             labels[name] = _typed(name, value)
     return labels | ({"extra": extra} if extra else {})
+
+
+def labels_and_split(path: Path, number: int, row: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Return the labels of a row, and the split that its column `split` tells. Raises CorpusError."""
+    said = str(row.get("split") or "")
+    split = split_of_name(said)
+    if said and not split:
+        raise bad_line(path, number, "train, dev or test as split", said)
+    try:
+        return labels_of({name: value for name, value in row.items() if name != "split"}), split
+    except ValueError as error:
+        raise bad_line(path, number, *error.args) from error
 
 
 def language_labels(published: str) -> dict[str, str]:

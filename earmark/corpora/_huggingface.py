@@ -76,7 +76,7 @@ class Copy:
             wanted = ["audio", *(name for name in columns if name in known)]
             for number, values in enumerate(table_rows(self.root / table.path, wanted)):
                 audio, path = values.pop("audio"), f"{table.path}/{number}.row"
-                named = {name: _named(value, table.names.get(name)) for name, value in values.items()}
+                named = {name: class_named(value, table.names.get(name)) for name, value in values.items()}
                 inside = (path,) if audio["has_bytes"] else self._places(audio["path"] or "")
                 yield Row(table, path, inside, {**named, "file": audio["path"] or named.get("path") or ""})
 
@@ -120,7 +120,7 @@ def look(root: Path, dataset: str, configs: frozenset[str], mixed: str) -> Copy:
         build.append((part or "", path))
     for (config, split), found in sorted(builds.items(), key=lambda item: (item[0][0] == mixed, item[0])):
         chosen = max(found, key=lambda build: (not _gaps(build[2], found[build]), build[0] == "arrow", build))
-        names = _class_names(root / chosen[1] / "dataset_info.json")
+        names = info_names(root / chosen[1])
         copy.tables.extend(Table(path, config, split, names) for _, path in sorted(found[chosen]))
         if missing := _gaps(chosen[2], found[chosen]):
             copy.findings.append(Finding(INCOMPLETE, chosen[1], f"{config} {split}: no shard {', '.join(missing)}"))
@@ -168,19 +168,36 @@ def _gaps(of: str, parts: list[tuple[str, str]]) -> list[str]:
     return [number for index in range(int(of or 0)) if (number := f"{index:05d}") not in there]
 
 
-def _class_names(path: Path) -> dict[str, list[str]]:
-    """Return {column: names} from a dataset_info.json, if there is one."""
+def info_names(folder: Path) -> dict[str, list[str]]:
+    """Return {column: names} from a folder's dataset_info.json, if there is one. Raises CorpusError."""
+    path = folder / "dataset_info.json"
     if not path.is_file():
         return {}
     try:
-        features = orjson.loads(path.read_bytes())["features"] or {}
-        return {name: value["names"] for name, value in features.items() if "names" in value}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return class_names(orjson.loads(path.read_bytes())["features"] or {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorpusError(
             f'{path}: broken: expected a JSON object with "features", got: {error}. Build the cache again.'
         ) from error
 
 
-def _named(value: Any, names: Sequence[str] | None) -> Any:
-    """Return the name of a class label's number; any other value as it is."""
-    return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value
+def class_names(features: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return {column: names} of the features that are a class label, or a list of them in any of its three forms."""
+    found = {}
+    for column, feature in features.items():
+        of_list = feature[:1] if isinstance(feature, list) else [feature.get("feature"), feature]
+        names = next((item["names"] for item in of_list if isinstance(item, dict) and "names" in item), None)
+        if isinstance(names, list):
+            found[column] = names
+    return found
+
+
+def class_named(value: Any, names: Sequence[str] | None) -> Any:
+    """Return the name of a class label's number, None for -1, which is no class; any other value as it is."""
+    if not names:
+        return value
+    if isinstance(value, list):
+        return [class_named(item, names) for item in value]
+    if value == -1:
+        return None
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else value

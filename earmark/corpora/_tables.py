@@ -27,23 +27,42 @@ def table_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 def columns_of(path: Path) -> list[str]:
     """Return the names of a table's columns. Raises CorpusError for a file that is no table."""
+    return list(schema_of(path).names)
+
+
+def schema_of(path: Path) -> Any:
+    """Return the pyarrow schema of a table. Raises CorpusError for a file that is no table."""
     try:
         with open_table(path) as table:
-            return list((table.schema if path.suffix == ARROW else table.schema_arrow).names)
+            return table.schema if path.suffix == ARROW else table.schema_arrow
     except (OSError, ValueError, KeyError) as error:
         raise CorpusError(
             f"{path}: expected a Parquet file or an Arrow stream, got: {str(error).splitlines()[0]}. Download it again."
         ) from error
 
 
-def _require(known: Sequence[str], columns: Sequence[str]) -> None:
-    missing = [name for name in columns if name not in known]
+def holds_bytes(kind: Any) -> bool:
+    """Say whether values of a pyarrow type are bytes, or hold some: a second recording, a picture."""
+    import pyarrow
+
+    types = pyarrow.types
+    if any(test(kind) for test in (types.is_binary, types.is_large_binary, types.is_fixed_size_binary)):
+        return True
+    return any(holds_bytes(kind.field(index).type) for index in range(kind.num_fields))
+
+
+def _require(schema: Any, columns: Sequence[str]) -> None:
+    missing = [name for name in columns if name not in schema.names]
     if missing:
-        raise ValueError(f"no column {', '.join(missing)} among {', '.join(known)}")
+        raise ValueError(f"no column {', '.join(missing)} among {', '.join(schema.names)}")
+    if COLUMN in columns:
+        kind = schema.field(COLUMN).type
+        if not {FIELD, "path"} <= {kind.field(index).name for index in range(kind.num_fields)}:
+            raise ValueError(f"a column {COLUMN} that is {kind}, not struct<{FIELD}, path>")
 
 
 def _parquet_rows(table: Any, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    _require(table.schema_arrow.names, columns)
+    _require(table.schema_arrow, columns)
     wanted = [f"{name}.path" if name == COLUMN else name for name in columns]
     for group in range(table.metadata.num_row_groups):
         held = _held(table, group) if COLUMN in columns else None
@@ -69,7 +88,7 @@ def _held(table: Any, group: int) -> Sequence[bool]:
 
 
 def _stream_rows(stream: Any, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    _require(stream.schema.names, columns)
+    _require(stream.schema, columns)
     for batch in stream:
         values = {name: batch.column(name).to_pylist() for name in columns if name != COLUMN}
         if COLUMN in columns:

@@ -27,7 +27,7 @@ from earmark.corpora import (
     Recording,
     check_options,
 )
-from earmark.corpora._columns import LABELS, labels_of
+from earmark.corpora._columns import LABELS, labels_and_split, labels_of
 from earmark.corpora._csv import csv_rows
 from earmark.corpora._json import json_object
 from earmark.corpora._labels import bad_line, lines, once
@@ -84,7 +84,9 @@ def _recordings(root: Path, language: str | None, label: str, keywords: bool) ->
     elif len(depths - {0}) == 1 and len({steps[-1] for steps in classes.values() if steps}) > 1:
         found = _classed(root, classes, label, split_of)
     else:
-        raise layout_error(root, LAYOUTS, top)
+        inside = any(path.endswith((".parquet", ".arrow")) for path in files)  # none of them is a metadata.parquet
+        mark = '; tables with the sound inside are read by corpus = "tables"' if inside else ""
+        raise layout_error(root, f"{LAYOUTS}{mark}", top)
     yield from _with_language(found, language)
 
 
@@ -188,15 +190,7 @@ def _read_row(path: Path, number: int, row: dict[str, Any]) -> tuple[str, dict[s
     value = row.get(keys[0]) if len(keys) == 1 else None
     if not isinstance(value, str) or not value:
         raise bad_line(path, number, f"a path in a column {KEY}, or in one column that ends in _{KEY}", str(row))
-    said = str(row.get("split") or "")
-    split = split_of_name(said)
-    if said and not split:
-        raise bad_line(path, number, "train, dev or test as split", said)
-    try:
-        labels = labels_of({name: cell for name, cell in row.items() if name not in (keys[0], "split")})
-    except ValueError as error:
-        raise bad_line(path, number, *error.args) from error
-    return value, labels, split
+    return value, *labels_and_split(path, number, {name: cell for name, cell in row.items() if name != keys[0]})
 
 
 def _refusal(value: str) -> str:

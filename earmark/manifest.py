@@ -18,8 +18,9 @@ SCHEMA = Path(__file__).with_name("manifest.schema.json")
 
 @functools.cache
 def field_names() -> tuple[str, ...]:
-    """Return the names of the fields that a manifest row may have, sorted."""
-    return tuple(sorted(orjson.loads(SCHEMA.read_bytes())["properties"]))
+    """Return the names of the fields that a row of a manifest or a job may have, sorted."""
+    schema = orjson.loads(SCHEMA.read_bytes())
+    return tuple(sorted(schema["properties"].keys() | schema["$defs"]["job"]["properties"].keys()))
 
 
 def make_row(dataset: str, row: Row, made: dict[str, Any], audio_path: str, form: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Selection: which rows of a manifest a job takes, as recordings or as their segments, and into which split.
 
 A segment is a row of its own: the recording's row with the segment's `start`, `end`, `duration`, speaker and text, and
-the id `<recording id>:<start ms>-<end ms>`; `audio_path` and `audio_hash` stay the recording's. A recording without
-segments is one segment, itself.
+the id `<recording id>:<start ms>-<end ms>`; `audio_path` and `audio_hash` stay the recording's; `overlapped` is true
+where another speaker speaks, too. A recording without segments is one segment, itself.
 """
 
 import fnmatch
@@ -50,13 +50,28 @@ def units(job: JobTable, recording: Row) -> Iterator[Row]:
         return
     whole = {name: value for name, value in recording.items() if name not in OF_THE_WHOLE}
     seen: Counter[str] = Counter()
-    for segment in segments:
+    overlapped = _overlapped(segments)
+    for number, segment in enumerate(segments):
         start, end = segment["start"], min(segment["end"], recording["duration"])
         name = f"{recording['id']}:{round(start * 1000):08d}-{round(end * 1000):08d}"
         seen[name] += 1
         if seen[name] > 1:  # two speakers at exactly the same time
             name += f"-{seen[name]}"
-        yield whole | segment | {"id": name, "start": start, "end": end, "duration": round(end - start, 6)}
+        row = whole | segment | {"id": name, "start": start, "end": end, "duration": round(end - start, 6)}
+        yield row | {"overlapped": True} if number in overlapped else row
+
+
+def _overlapped(segments: list[Row]) -> set[int]:
+    """Return the numbers of the segments, sorted by start, during which another speaker has one, too."""
+    found = set()
+    for number, segment in enumerate(segments):
+        for later in range(number + 1, len(segments)):
+            other = segments[later]
+            if other["start"] >= segment["end"]:
+                break
+            if other["end"] > other["start"] and other.get(SPEAKER) != segment.get(SPEAKER):
+                found |= {number, later}
+    return found
 
 
 def refusal(job: JobTable, source: Source, row: Row) -> str:

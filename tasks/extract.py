@@ -296,10 +296,25 @@ def _check_expectations(project: Project, dataset: str) -> int:
         if found[pattern] != count:
             raise CorpusError(
                 f"{where}: {project.relative(root)}: expected {count:,} files {pattern}, got {found[pattern]:,}."
-                " An archive is missing or incomplete, or the expectation is of another release."
+                f" {_why_other(project, dataset)}, or the expectation is of another release."
                 f" {tombstones.words(project, dataset)}".rstrip()
             )
     return files
+
+
+def _why_other(project: Project, dataset: str) -> str:
+    """Say why a count may differ: which archives of the catalog are not here, or that one is incomplete."""
+    archives = project.dataset(dataset).archives
+    absent = [
+        archive.file
+        for archive in archives
+        if extracted(project, dataset, archive.file) is None
+        and not all(path.exists() for path in archive_files(project, dataset, archive))
+    ]
+    if not absent:
+        return "An archive is incomplete"
+    some = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
+    return f"Not here: {some} (get them, or take them and these counts out of [datasets.{dataset}])"
 
 
 def holds_files(folder: Path) -> bool:

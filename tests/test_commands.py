@@ -363,3 +363,11 @@ def test_a_pipe_in_place_of_an_archive_is_one_line_and_waits_for_nobody(collecti
     said = done.stdout + done.stderr
     assert "pipe.tar.gz: expected an archive, got a folder, a pipe or a device" in " ".join(said.split())
     assert "Traceback" not in said
+
+
+def test_a_count_that_differs_names_the_archives_that_are_not_here(collection):
+    archives = [{"file": "one.tar"}, {"file": "two.tar"}]
+    root = collection.add_dataset("books", archives=archives, expect={"files": {"*.flac": 9}})
+    write_chapter(root, "1-10", {0: 1}, seconds=0.1)
+    done = collection.doit("extract:books", check=False)
+    assert done.returncode and "expected 9 files *.flac, got 1. Not here: one.tar, two.tar" in done.stderr

@@ -132,6 +132,25 @@ def test_segments_become_rows_with_their_own_speaker_and_the_recordings_audio():
         }
 
 
+TURNS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 6), st.sampled_from("ab")), min_size=1, max_size=12)
+
+
+@given(turns=TURNS)
+def test_segments_are_overlapped_just_where_another_speaker_speaks_too(turns):
+    segments = [{"start": s, "end": s + n, "speaker_id": who} for s, n, who in sorted(turns)]
+    spoken = [{second + 0.5 for second in range(turn["start"], turn["end"])} for turn in segments]
+    expected = [
+        any(own & other and turn["speaker_id"] != of["speaker_id"] for other, of in zip(spoken, segments, strict=True))
+        for own, turn in zip(spoken, segments, strict=True)
+    ]
+    found = list(units(job(unit="segment"), row(duration=99.0, segments=segments)))
+    assert ["overlapped" in segment for segment in found] == expected
+    kept = [segment for segment in found if refusal(job(without={"overlapped": True}), SOURCE, segment) == ""]
+    assert len(kept) == sum(
+        not flag and turn["end"] > turn["start"] for flag, turn in zip(expected, segments, strict=True)
+    )
+
+
 def test_a_recording_without_segments_is_a_unit_itself():
     found = row(text="x")
     assert list(units(job(unit="segment"), found)) == [found]

@@ -183,6 +183,16 @@ def test_jobs_hold_exactly_the_expected_rows(built):
     assert found == GOLDEN.read_text("utf-8").splitlines()
 
 
+def test_rows_of_jobs_are_as_the_schema_says(built):
+    schema = json.loads(SCHEMA.read_text("utf-8"))
+    validator = jsonschema.Draft202012Validator(
+        schema | {"properties": schema["properties"] | schema["$defs"]["job"]["properties"]}
+    )
+    for path in sorted((built.home / "manifests" / "jobs").glob("*/*.jsonl")):
+        for line in path.read_bytes().splitlines():
+            assert not list(validator.iter_errors(json.loads(line)))
+
+
 def test_second_run_of_the_whole_plan_does_nothing(built):
     again = built.doit("manifest", "job", timeout=120)
     assert " 0 done" in f" {again.stdout.splitlines()[-1]}"

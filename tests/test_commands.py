@@ -370,4 +370,4 @@ def test_a_count_that_differs_names_the_archives_that_are_not_here(collection):
     root = collection.add_dataset("books", archives=archives, expect={"files": {"*.flac": 9}})
     write_chapter(root, "1-10", {0: 1}, seconds=0.1)
     done = collection.doit("extract:books", check=False)
-    assert done.returncode and "expected 9 files *.flac, got 1. Not here: one.tar, two.tar" in done.stderr
+    assert done.returncode and "expected 9 files *.flac, got 1. Not here: one.tar, two.tar" in done.stdout

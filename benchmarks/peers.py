@@ -2,7 +2,7 @@
 
 Python programs live in virtual environments of their own, one folder a peer, which are never mixed with earmark's:
 
-    for peer in snakemake dvc doit torch lhotse; do python -m venv /tmp/earmark-peers/$peer; done
+    for peer in snakemake dvc doit torch lhotse datasets pandas polars; do python -m venv /tmp/earmark-peers/$peer; done
     /tmp/earmark-peers/snakemake/bin/pip install snakemake       (and so on; torch also needs numpy and soundfile,
     /tmp/earmark-peers/lhotse/bin/pip install lhotse torch soundfile scipy urllib3)
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-VERSION_LINES = {"tar": "--version", "ffmpeg": "-version", "sha256sum": "--version"}
+VERSION_LINES = {"tar": "--version", "ffmpeg": "-version", "sha256sum": "--version", "find": "--version"}
 
 SNAKEFILE = """\
 PATHS, = glob_wildcards("mls/train/audio/{path}.flac")

@@ -1,6 +1,6 @@
 """earmark beside what a user would pick instead, on synthesised input: one command, one Markdown report.
 
-    uv run --no-sync python benchmarks/side_by_side.py [extract standardize rerun added features]
+    uv run --no-sync python benchmarks/side_by_side.py [extract standardize rerun added features job audit]
 
 A peer that is not installed is named as skipped; `peers.py` says how they are installed.
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import bulk
 import graphs
+import lists
 from inputs import Collection
 from peers import HERE, Peers, program_version
 from rounds import BYTECODE, Comparison, Row
@@ -29,6 +30,8 @@ STAGES: dict[str, tuple[Callable[[Path, Peers, int, int], Comparison], int]] = {
     "rerun": (graphs.rerun, 2_000),  # recordings
     "added": (graphs.added, 2_000),  # recordings
     "features": (bulk.features, 24),  # utterances
+    "job": (lists.job, 200_000),  # rows
+    "audit": (lists.audit, 100_000),  # files
 }
 OURS = ("doit", "openvino", "mlx", "mlx-whisper", "soundfile", "soxr", "av", "zarr", "numpy")
 LEVEL = 0.05  # closer than this, the machine's noise hides who is faster
@@ -68,12 +71,11 @@ def parse_options() -> argparse.Namespace:
 
 def header(peers: Peers, rounds: int, load: tuple[float, float, float], took_s: float) -> str:
     """Say what was measured where, with which versions."""
-    theirs = [
-        f"{name} {peers.version(name)}" for name in ("snakemake", "dvc", "lhotse", "torch") if peers.version(name)
-    ]
+    names = ("snakemake", "dvc", "lhotse", "torch", "datasets", "pandas", "polars")
+    theirs = [f"{name} {version}" for name in names if (version := peers.version(name))]
     stock = peers.version("doit")
     theirs += [f"stock doit {stock}"] if stock else []
-    theirs += [version for name in ("ffmpeg", "tar", "sha256sum") if (version := program_version(name))]
+    theirs += [version for name in ("ffmpeg", "tar", "sha256sum", "find") if (version := program_version(name))]
     ours = [f"{name} {importlib.metadata.version(name)}" for name in OURS]
     return f"""# earmark beside what a user would pick instead
 

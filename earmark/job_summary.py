@@ -4,8 +4,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-import xxhash
-
 from earmark.corpora import RESERVED, SPLITS
 from earmark.selection import SPEAKER, Row, Source, values
 
@@ -45,7 +43,7 @@ class Summary:
     rows: int = 0
     splits: dict[str, Part] = field(default_factory=lambda: {split: Part() for split in SPLITS})
     datasets: dict[str, Part] = field(default_factory=lambda: defaultdict(Part))
-    labels: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by dataset: rows with it
+    fields: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))  # by dataset
     left_out: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by dataset: by reason
     leakage: dict[str, dict[str, Any]] = field(default_factory=dict)
     leaking_rows: Counter[str] = field(default_factory=Counter)  # by kind: rows dropped, or kept as accepted
@@ -55,10 +53,10 @@ class Summary:
     def add(self, source: Source, row: Row, split: str) -> None:
         """Count a row that was written."""
         self.rows += 1
-        speakers = {xxhash.xxh3_64_intdigest(source.qualified(SPEAKER, one)) for one in values(row, SPEAKER)}
+        speakers = {source.mark(SPEAKER, one) for one in values(row, SPEAKER)}
         self.splits[split].add(row, speakers)
         self.datasets[source.name].add(row, speakers)
-        self.labels[source.name].update(row.keys() - ADDED)
+        self.fields[source.name][tuple(row)] += 1  # few distinct ones: labels are told apart at the end
 
     def leave_out(self, source: Source, reason: str) -> None:
         """Count a row that was left out."""
@@ -69,6 +67,14 @@ class Summary:
         counts = [(dataset, reason, n) for dataset, found in self.left_out.items() for reason, n in found.items()]
         return ", ".join(f"{n:,} {reason} ({dataset})" for dataset, reason, n in sorted(counts))
 
+    def labels(self) -> dict[str, dict[str, int]]:
+        """Count by dataset the rows that have each label, sorted by label."""
+        found: dict[str, Counter[str]] = {name: Counter() for name in self.fields}
+        for name, rows in self.fields.items():
+            for fields, n_rows in rows.items():
+                found[name].update(dict.fromkeys(set(fields) - ADDED, n_rows))
+        return {name: dict(sorted(counts.items())) for name, counts in found.items()}
+
     def told(self) -> dict[str, Any]:
         """Return summary.json; keys in a fixed order."""
         return {
@@ -76,7 +82,7 @@ class Summary:
             "rows": self.rows,
             "splits": {split: part.told() for split, part in self.splits.items()},
             "datasets": {name: part.told() for name, part in self.datasets.items()},
-            "labels": {name: dict(sorted(found.items())) for name, found in self.labels.items()},
+            "labels": self.labels(),
             "left_out": {name: dict(sorted(found.items())) for name, found in self.left_out.items()},
             "skipped": list(self.skipped),
             "leakage": self.leakage,

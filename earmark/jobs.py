@@ -46,7 +46,7 @@ def write_job(
     with contextlib.ExitStack() as stack:
         files = {split: stack.enter_context(paths[split].open("wb")) for split in SPLITS}
         for source, row, split in _picks(job, sources, summary, on_bytes, features=True):
-            found = _leaking(row, source, split, leaks, labels)
+            found = _leaking(row, source, split, leaks, labels) if leaks.kinds else {}
             gone = next((kind for kind in barred if gives_way(split, found.get(kind, []))), "")
             if gone:
                 summary.leaking_rows[gone] += 1
@@ -88,7 +88,7 @@ def _picks(
                     if cursors and not places:
                         found = {name: cursor.find(recording, source) for name, cursor in cursors.items()}
                         places = {"features": found}
-                    yield source, row | {"split": split} | places, split
+                    yield source, {**row, "split": split, **places}, split
 
 
 def _lines(path: Path, on_bytes: Callable[[int], None]) -> Iterator[Row]:
@@ -128,7 +128,7 @@ class _FeatureCursor:
 def _leaking(row: Row, source: Source, split: str, leaks: Leaks, labels: tuple[str, ...]) -> dict[str, list[str]]:
     """Return by kind the other splits that share something with a row."""
     found: dict[str, list[str]] = {}
-    for kind, _, mark in marks(row, source, labels) if leaks.kinds else ():
+    for kind, _, mark in marks(row, source, labels):
         if others := leaks.others(kind, split, mark):
             found.setdefault(kind, []).extend(others)
     return found

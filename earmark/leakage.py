@@ -15,8 +15,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-import xxhash
-
 from earmark.corpora import SPLITS
 from earmark.selection import AUDIO, Row, Source, values
 
@@ -34,13 +32,14 @@ def watched(sources: list[Source]) -> tuple[str, ...]:
 def marks(row: Row, source: Source, labels: tuple[str, ...]) -> Iterator[Mark]:
     """Yield what a row must not share with another split."""
     yield AUDIO, True, int(row[AUDIO][:16], 16)
-    for stem in row.get("stems", {}).values():
-        yield AUDIO, True, int(stem[AUDIO][:16], 16)
+    if "stems" in row:
+        for stem in row["stems"].values():
+            yield AUDIO, True, int(stem[AUDIO][:16], 16)
     for label in labels:
         demanded = label in source.disjoint
         if demanded or label in source.spaces:  # what one dataset demands binds the others that share the space
             for value in values(row, label):
-                yield label, demanded, xxhash.xxh3_64_intdigest(source.qualified(label, value))
+                yield label, demanded, source.mark(label, value)
 
 
 class Gathered:

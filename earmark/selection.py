@@ -41,6 +41,10 @@ class Source:
         """Return a label's value as it is compared: within its space, or else within its dataset."""
         return f"{label}\0{self.spaces.get(label, self.name)}\0{value}".encode()
 
+    def mark(self, label: str, value: Any) -> int:
+        """Return 64 bits that stand for a label's value as it is compared."""
+        return xxhash.xxh3_64_intdigest(self.qualified(label, value))
+
 
 def units(job: JobTable, recording: Row) -> Iterator[Row]:
     """Yield the rows that a recording is for a job: itself, or its segments; a segment ends where the audio ends."""
@@ -120,9 +124,10 @@ def split_of(job: JobTable, source: Source, recording: Row) -> str | None:
 
 def values(row: Row, label: str) -> list[Any]:
     """Return what a row and its segments hold of a label or of its plural, each item of a list by itself."""
-    found = []
-    for part in (row, *row.get("segments", ())):
-        for value in (part.get(label), part.get(f"{label}s")):  # the speakers of a mixture are its `speaker_ids`
+    found, several = [], f"{label}s"  # the speakers of a mixture are its `speaker_ids`
+    for part in (row, *row["segments"]) if "segments" in row else (row,):
+        for name in (label, several):
+            value = part.get(name)
             if value is not None:
                 found += value if isinstance(value, list) else [value]
     return found

@@ -188,9 +188,9 @@ def disk_error(error: OSError, path: Path, needed: int = 0, written: int = 0) ->
     """
     if error.errno in FULL:
         free = shutil.disk_usage(existing(path)).free
-        wanted = f"{needed:,}" if needed else f"more than {written:,}"
+        wanted = f"{needed:,} bytes needed, " if needed else f"more than {written:,} bytes needed, " if written else ""
         return DiskFullError(
-            f"{path}: disk full or file size limit reached: {wanted} bytes needed, {free:,} bytes free"
+            f"{path}: disk full or file size limit reached: {wanted}{free:,} bytes free"
             f" ({error.strerror}). Free some space and run the same command again; finished work is kept."
         )
     if error.errno in {

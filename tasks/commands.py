@@ -154,7 +154,7 @@ class Plan(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     doc_usage = "[TASK ...]"
     doc_description = "Without a task: everything on this disk. Exit code 1 where it does not fit."
     cmd_options = (
-        {"name": "json", "long": "json", "type": bool, "default": False, "help": "print JSON (see tasks/fit.py)"},
+        {"name": "json", "long": "json", "type": bool, "default": False, "help": "print JSON (see tasks/fit_table.py)"},
         {"name": "all", "long": "all", "type": bool, "default": False, "help": "list the shards, too"},
     )
 
@@ -171,15 +171,15 @@ class Plan(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     options: tuple[bool, bool]
 
     def _execute(self, pos_args: list[str]) -> int:
-        from tasks import fit
+        from tasks import fit, fit_table
         from tasks.steps import Asking
 
         as_json, shards = self.options
         seen = fit.outlook(opened(), pos_args, Asking(_ignored(self)))
         if as_json:
-            print(orjson.dumps(fit.as_json(seen, shards=shards), option=orjson.OPT_INDENT_2).decode())
+            print(orjson.dumps(fit_table.as_json(seen, shards=shards), option=orjson.OPT_INDENT_2).decode())
         else:
-            fit.show(seen, shards=shards)
+            fit_table.show(seen, shards=shards)
         return int(seen.fits == "no")
 
 

@@ -1,27 +1,12 @@
-"""Does a plan fit? Free space by volume, the catalog's budget, what would make it fit; and the plan in words and JSON.
-
-`doit plan --json` prints one object; bytes and seconds are {"low", "likely", "high"}, "fits" is "yes", "maybe" or "no",
-"state" as in `doit list --status`:
-
-    version    1
-    tasks      [what was asked for]
-    steps      [{task, stage, dataset, state, why [], units {run, total}, writes [{what, folder, bytes, files, replaced,
-               passing}], bytes, seconds, from [], held, unknown, shards? [{task, state, why []}]}]
-    seconds    of all steps
-    volumes    [{folders [], free, total, peak, final, fits}]: bytes beyond what lies there now
-    budget     {bytes, used, final, fits}, or null where the catalog sets none
-    fits       the worst of volumes and budget
-    hints      [{saves, text}], the largest first
-"""
+"""Does a plan fit? Free space by volume, the catalog's budget, and what would make it fit."""
 
 import contextlib
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from earmark import watch
 from earmark.errors import DiskFullError, EarmarkError
@@ -35,12 +20,10 @@ from tasks.report import LOG, human
 from tasks.stage import STAGES
 from tasks.steps import Asking, Step
 
-VERSION = 1
 WALK_S = 10.0  # seconds for adding up what lies under the project's paths
 RUN_PATIENCE_S = 0.5  # seconds of probing before a run, over all its datasets
 RUN_WALK_S = 0.5
 FITS = ("no", "maybe", "yes")
-PLAIN_WIDTH, NARROWEST = 200, 80  # columns where there is no terminal, and at least; the terminal breaks longer lines
 SLOWEST_BYTES_PER_S = 2_000  # source bytes of a second of audio, at the least: an obvious upper bound of its length
 LARGEST_FEATURES = 50 * 1280 * 4  # bytes of features of a second of audio, at the most
 
@@ -59,7 +42,7 @@ class Volume:
     @property
     def fits(self) -> str:
         """Refuse on the low end alone, warn on the high end."""
-        return _fits(self.peak, self.free)
+        return fits_in(self.peak, self.free)
 
 
 @dataclass(frozen=True)
@@ -74,7 +57,7 @@ class Budget:
     def fits(self) -> str:
         """Refuse on the low end alone, warn on the high end; what adds nothing is not refused."""
         adds = self.final.high > self.used.low
-        return _fits(self.final, self.limit) if adds else _fits(Amount(0, 0, self.final.high), self.limit)
+        return fits_in(self.final, self.limit) if adds else fits_in(Amount(0, 0, self.final.high), self.limit)
 
 
 @dataclass(frozen=True)
@@ -85,7 +68,8 @@ class Hint:
     text: str
 
 
-def _fits(needed: Amount, limit: int) -> str:
+def fits_in(needed: Amount, limit: int) -> str:
+    """Say whether an amount fits: "yes", "maybe" where only its low end does, or "no"."""
     return "no" if needed.low > limit else "maybe" if needed.high > limit else "yes"
 
 
@@ -322,150 +306,19 @@ def _shortages(seen: Outlook, fits: str) -> Iterator[str]:
     for volume in seen.volumes:
         if volume.fits == fits:
             where = ", ".join(volume.folders)
-            yield f"{_range(volume.peak)} needed, {human(volume.free)} free on the volume of {where}"
+            yield f"{said_range(volume.peak)} needed, {human(volume.free)} free on the volume of {where}"
     if seen.budget is not None and seen.budget.fits == fits:
         limit = seen.budget
         yield (
-            f"{_range(limit.final)} in all at the end ({human(limit.used.likely)} now), [disk] budget allows"
+            f"{said_range(limit.final)} in all at the end ({human(limit.used.likely)} now), [disk] budget allows"
             f" {human(limit.limit)}"
         )
 
 
-# in words and as JSON
-
-
-def as_json(seen: Outlook, *, shards: bool) -> dict[str, Any]:
-    """Return a plan as the JSON that this module's head describes."""
-    return {
-        "version": VERSION,
-        "tasks": seen.tasks,
-        "steps": [_step_json(step, shards=shards) for step in seen.steps],
-        "seconds": asdict(total(step.seconds for step in seen.steps)),
-        "volumes": [
-            {
-                "folders": volume.folders,
-                "free": volume.free,
-                "total": volume.total,
-                "peak": asdict(volume.peak),
-                "final": asdict(volume.final),
-                "fits": volume.fits,
-            }
-            for volume in seen.volumes
-        ],
-        "budget": seen.budget
-        and {
-            "bytes": seen.budget.limit,
-            "used": asdict(seen.budget.used),
-            "final": asdict(seen.budget.final),
-            "fits": seen.budget.fits,
-        },
-        "fits": seen.fits,
-        "hints": [asdict(hint) for hint in seen.hints],
-    }
-
-
-def _step_json(step: Step, *, shards: bool) -> dict[str, Any]:
-    writes = [
-        {
-            "what": item.what,
-            "folder": str(item.folder),
-            "bytes": asdict(item.size),
-            "files": item.files,
-            "replaced": item.replaced,
-            "passing": item.passing,
-        }
-        for item in step.items
-    ]
-    found = {
-        "task": str(step.unit),
-        "stage": step.unit.stage,
-        "dataset": step.unit.dataset,
-        "state": step.state,
-        "why": step.why,
-        "units": {"run": step.run, "total": step.total},
-        "writes": writes,
-        "bytes": asdict(step.size),
-        "seconds": asdict(step.seconds),
-        "from": step.inputs,
-        "held": step.held,
-        "unknown": step.unknown,
-    }
-    if shards:
-        found["shards"] = [
-            {"task": str(unit), "state": verdict.state, "why": list(verdict.reasons)} for unit, verdict in step.shards
-        ]
-    return found
-
-
-def show(seen: Outlook, *, shards: bool) -> None:
-    """Print a plan as a table, the volumes, and what would make it fit."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    width = max(NARROWEST, console.width) if console.is_terminal else PLAIN_WIDTH
-    console = Console(highlight=False, markup=False, emoji=False, width=width)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    table.add_column("task", overflow="fold", min_width=len("standardize:"))
-    for name in ("units", "writes", "time"):
-        table.add_column(name, justify="right", no_wrap=name == "time")
-    table.add_column("why, and what the numbers are made from", overflow="fold", min_width=20)
-    for step in seen.steps:
-        if step.state == "U":
-            continue
-        run = f"{step.run:,} of {step.total:,}" if step.total > 1 else ""
-        words = "; ".join(
-            filter(None, ["; ".join(why.rstrip(".") for why in step.why), *dict.fromkeys(step.inputs), step.held])
-        )
-        table.add_row(step.state, str(step.unit), run, _range(step.size), _clock(step.seconds.likely), words)
-        for unit, verdict in step.shards if shards else ():
-            table.add_row(verdict.state, f"  {unit}", "", "", "", "; ".join(verdict.reasons))
-    if table.row_count:
-        console.print(table)
-    current = sum(step.state == "U" for step in seen.steps)
-    if current:
-        console.print(f"{current} of {len(seen.steps)} stages are current: nothing to do there.")
-    if not seen.steps:
-        console.print("nothing on this disk to plan. `doit plan DATASET` plans one that is to be downloaded.")
-    if any(step.items for step in seen.steps):
-        _show_sums(seen, console.print)
-
-
-def _show_sums(seen: Outlook, say: Callable[[str], None]) -> None:
-    seconds = total(step.seconds for step in seen.steps)
-    say(f"time: about {_clock(seconds.likely)} ({_clock(seconds.low)} to {_clock(seconds.high)})")
-    for volume in seen.volumes:
-        said = {"yes": "fits", "maybe": "MAY NOT FIT", "no": "DOES NOT FIT"}[volume.fits]
-        say(
-            f"volume of {', '.join(volume.folders)}: {_range(volume.peak)} at the peak, {_range(volume.final)} at the"
-            f" end, {human(volume.free)} free: {said}"
-        )
-    if seen.budget is not None:
-        limit = seen.budget
-        said = {"yes": "fits", "maybe": "MAY BE EXCEEDED", "no": "EXCEEDED"}[_fits(limit.final, limit.limit)]
-        say(
-            f"budget: {human(limit.used.likely)} now, {_range(limit.final)} at the end, {human(limit.limit)} allowed:"
-            f" {said}"
-        )
-    if any(step.unknown for step in seen.steps):
-        say("sizes that nobody published are not in these sums.")
-    for hint in seen.hints:
-        say(f"to make it fit: {hint.text}")
-
-
-def _range(amount: Amount) -> str:
+def said_range(amount: Amount) -> str:
     """Say an amount, with its ends where they are apart."""
     if not amount.high and not amount.low:
         return ""
     if amount.high - amount.low <= 0.1 * abs(amount.likely):
         return human(amount.likely)
     return f"{human(amount.likely)} ({human(amount.low)} to {human(amount.high)})"
-
-
-def _clock(seconds: float) -> str:
-    """Return a duration as people say it."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 60 else f"{minutes / 60:,.1f} h"

@@ -23,7 +23,7 @@ from earmark.errors import CatalogError, DiskFullError
 from earmark.files import Scratch, size_on_disk
 from earmark.packs import PackWriter
 from earmark.project import open_project
-from tasks import fit, material, outcome, plan
+from tasks import fit, fit_table, material, outcome, plan
 from tasks.steps import Asking
 
 FILES, SECONDS, RATE_HZ = 60, 60, 8_000  # one hour, which standardize has to resample and compress
@@ -46,7 +46,7 @@ def written(home: Path) -> dict[str, int]:
 
 def planned(home: Path, *names: str, catalog: str = "datasets.toml") -> dict:
     """Return what `doit plan --json` prints, planned in this process."""
-    return fit.as_json(fit.outlook(open_project(home / catalog), list(names), Asking()), shards=False)
+    return fit_table.as_json(fit.outlook(open_project(home / catalog), list(names), Asking()), shards=False)
 
 
 def variant(finished: Collection, name: str, **changes) -> str:

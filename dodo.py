@@ -14,44 +14,44 @@ doit verify [DATASET ...]     read everything again and compare
 
 from pathlib import Path
 
-from tasks import dev, new_corpus, pipeline
+from tasks.cli import dev, doit_tasks, new_corpus
 
-PROJECT = pipeline.open_here(Path(__file__).parent)
-DOIT_CONFIG = pipeline.doit_config(PROJECT)
+PROJECT = doit_tasks.open_here(Path(__file__).parent)
+DOIT_CONFIG = doit_tasks.doit_config(PROJECT)
 
 
 def task_extract():
     """unpack a dataset's archives; every member is hashed, written, read back and sealed"""
-    yield from pipeline.extract_tasks(PROJECT)
+    yield from doit_tasks.extract_tasks(PROJECT)
 
 
 def task_scan():
     """read a dataset's labels and group its recordings in stable shards"""
-    yield from pipeline.scan_tasks(PROJECT)
+    yield from doit_tasks.scan_tasks(PROJECT)
 
 
 # standardize:<dataset>[:<shard>], manifest:<dataset>, features:<dataset>[:<shard>]: known once a dataset is scanned
-globals().update(pipeline.creators(PROJECT))
+globals().update(doit_tasks.creators(PROJECT))
 
 
 def task_job():
     """joint manifests, and what training jobs read: rows by label, splits held apart"""
-    yield from pipeline.joined_tasks(PROJECT)
+    yield from doit_tasks.joined_tasks(PROJECT)
 
 
 def task_verifying():
     """read everything of a dataset again and compare it with what was sealed"""
-    yield from pipeline.verify_tasks(PROJECT)
+    yield from doit_tasks.verify_tasks(PROJECT)
 
 
 def task_cleaning():
     """delete archives that are proved, member by member, to lie extracted on disk"""
-    yield from pipeline.cleanup_tasks(PROJECT)
+    yield from doit_tasks.cleanup_tasks(PROJECT)
 
 
 def task_groups():
     """one group a stage, over every dataset on this disk"""
-    yield from pipeline.group_tasks(PROJECT)
+    yield from doit_tasks.group_tasks(PROJECT)
 
 
 def task_developing():

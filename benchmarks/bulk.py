@@ -179,12 +179,12 @@ def _throughput(timings: list[Timing], count: int) -> list[Row]:
 
 def _utterances(home: Path, name: str, count: int) -> Collection:
     """Return a collection with Whisper-tiny's architecture, all stages before `features` done."""
-    from earmark import demo
-    from earmark.files import Scratch
+    from earmark.demo import corpus
+    from earmark.disk.files import Scratch
 
     collection = Collection(home / name)
     collection.write_catalog()
-    demo.write_model(collection.home / "model", Scratch(home / "tmp"))
+    corpus.write_model(collection.home / "model", Scratch(home / "tmp"))
     write_utterances(collection.root, count)
     collection.doit("manifest:x")
     return collection
@@ -192,7 +192,7 @@ def _utterances(home: Path, name: str, count: int) -> Collection:
 
 def _export(model: Path, target: Path) -> None:
     """Write weights, positions, mel filters and the number of heads where a peer can read them with numpy alone."""
-    from earmark.encoders import mel, weights
+    from earmark.encoders.whisper import mel, weights
 
     loaded = weights.load(model)
     config = loaded.config

@@ -21,7 +21,7 @@ def _collection(home: Path, count: int) -> Collection:
     if collection.home.exists():
         return collection
     sys.path.append(str(CHECKOUT / "tests"))
-    from models import write_model
+    from support.models import write_model
 
     collection.write_catalog(encoder='window = "clip"')
     write_model(collection.home / "model", n_state=32, n_head=2, n_layer=1)

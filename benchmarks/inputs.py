@@ -12,7 +12,7 @@ import soundfile
 import soxr
 from rounds import call, shell
 
-from earmark import demo, voice
+from earmark.demo import corpus, voice
 
 CHECKOUT = Path(__file__).parent.parent
 BOOK_FILES = 100  # recordings in a folder
@@ -88,11 +88,11 @@ def speech(seconds: float, seed: int) -> np.ndarray:
     """Return speech of the synthesiser, (n,) float64 at 16 kHz within +-0.5."""
     random = np.random.default_rng([SEED, seed])
     words: list[str] = []
-    for phrase in demo.phrases(random):
+    for phrase in corpus.phrases(random):
         words += phrase
-        if demo.duration_s(demo.phones_of(words)) >= seconds:
+        if corpus.duration_s(corpus.phones_of(words)) >= seconds:
             break
-    sound = voice.synthesise(demo.phones_of(words), demo.SPEAKERS[seed % len(demo.SPEAKERS)], random)
+    sound = voice.synthesise(corpus.phones_of(words), corpus.SPEAKERS[seed % len(corpus.SPEAKERS)], random)
     sound = sound[: int(seconds * voice.RATE_HZ)]
     return 0.5 * sound / np.abs(sound).max() + 1e-4 * random.standard_normal(len(sound))
 

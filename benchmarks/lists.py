@@ -109,9 +109,9 @@ def _write_datasets(collection: Collection) -> None:
 
 def _write_manifests(collection: Collection, count: int) -> list[Path]:
     """Lay synthetic manifests of `count` rows in place of those made, and name them in their receipts."""
-    from earmark.manifest import dump_row
-    from earmark.project import open_project
-    from earmark.receipts import publish_receipt, read_receipt
+    from earmark.catalog.project import open_project
+    from earmark.disk.receipts import publish_receipt, read_receipt
+    from earmark.training.manifest_row import dump_row
 
     project = open_project(collection.home / "datasets.toml")
     paths = []

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from earmark.rates import HOUR_S
+
 PLAIN_EVERY_S = 10.0  # seconds between progress lines where there is no terminal
 
 
@@ -34,7 +36,7 @@ class Bar:
         else:
             parts = [f"{self.done:,} of {self.total:,} files" if self.total else f"{self.done:,} files"]
         if self.audio_s:
-            hours = self.audio_s / 3600
+            hours = self.audio_s / HOUR_S
             parts.append(f"{hours:.2f} h, {hours / spent * 60:.2f} h a minute")
         if 0 < self.done < self.total:
             parts.append(f"{_clock(spent / self.done * (self.total - self.done))} left")
@@ -223,5 +225,5 @@ def _clock(seconds: float) -> str:
     """Return a duration as people say it."""
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, hours = int(seconds // 60), int(seconds // 3600)
+    minutes, hours = int(seconds // 60), int(seconds // HOUR_S)
     return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min {int(seconds % 60)} s"

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from earmark.disk.inside import ARROW, COLUMN, FIELD, open_table
 from earmark.errors import CorpusError
-from earmark.inside import ARROW, COLUMN, FIELD, open_table
 
 BATCH_ROWS = 1_000  # rows held in memory
 

@@ -42,8 +42,8 @@ from earmark.corpora._huggingface import class_named, class_names, info_names
 from earmark.corpora._splits import split_of_name
 from earmark.corpora._tables import holds_bytes, schema_of, table_rows
 from earmark.corpora._tree import audio_files, layout_error, listing, walk
+from earmark.disk.inside import ARROW, COLUMN
 from earmark.errors import CorpusError
-from earmark.inside import ARROW, COLUMN
 
 VERSION = 1
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from earmark.errors import CatalogError, ModelError, near
+from earmark.rates import RATE_HZ
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from earmark.encoders.weights import WhisperConfig
+    from earmark.encoders.whisper.weights import WhisperConfig
 
 CODE_VERSION = 1  # raise it when our mel or encoder code changes the numbers: every feature is then computed anew
 F0_CODE_VERSION = 1
@@ -123,7 +124,7 @@ def open_encoder(folder: Path, engine: str, precision: str, window: str) -> Enco
     chosen = choose_engine(engine)
     check_choice("precision", precision, PRECISIONS)
     check_choice("window", window, WINDOWS)
-    from earmark.encoders import mlx_engine, openvino_engine, weights
+    from earmark.encoders.whisper import mlx_engine, openvino_engine, weights
 
     build = mlx_engine.build if chosen == "mlx" else openvino_engine.build
     return build(weights.load(folder), precision, window)
@@ -138,7 +139,8 @@ def open_f0() -> Encoder:
 
 def front_end(identity: dict[str, Any]) -> FrontEnd:
     """Return the front end that an identity names."""
-    from earmark.encoders import f0, mel
+    from earmark.encoders import f0
+    from earmark.encoders.whisper import mel
 
     if identity["kind"] == "f0":
         return f0.Pitch(identity["floor_hz"], identity["ceiling_hz"])
@@ -181,7 +183,7 @@ def identity(weights: str, config: WhisperConfig, *, window: str, precision: str
         "kind": "whisper",
         "weights": weights,
         "config": asdict(config),
-        "mel": {"rate_hz": 16_000, "n_fft": 400, "hop": 160, "n_mels": config.n_mels, "scale": "slaney"},
+        "mel": {"rate_hz": RATE_HZ, "n_fft": 400, "hop": 160, "n_mels": config.n_mels, "scale": "slaney"},
         "window": window,
         "precision": precision,
         "codec": codec,

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.encoders.mel import INT16_SCALE, RATE_HZ, STRIDE, windows
+from earmark.encoders.whisper.mel import INT16_SCALE, STRIDE, windows
 from earmark.errors import ModelError
+from earmark.rates import RATE_HZ
 
 N_VALUES = 2  # f0_hz, strength
 CONTEXT_SAMPLES = RATE_HZ  # sound around a window of 30 s

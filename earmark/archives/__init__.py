@@ -1,0 +1,1 @@
+"""Archives: reading every format, staging members, merging with a tree, proving a tree against an archive."""

@@ -1,0 +1,279 @@
+"""Members of an archive on their way to disk: staged, compared, read back, and moved into the tree at the end.
+
+A members file holds one JSON object a line, in archive order: {"path", "size", "xxh3"} for a file, {"path", "link"} for
+a symbolic link, {"path", "dir": true} for a folder; paths are POSIX, relative to the tree.
+"""
+
+import contextlib
+import errno
+import itertools
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from earmark.archives.members import Member
+from earmark.archives.merging import compared, differs, file_blocks, lstat, merge, read_staged
+from earmark.archives.safe_names import Names, fold, hash_path, is_unicode, refused, safe_path
+from earmark.disk.files import disk_error
+from earmark.disk.hashing import HashMemo, StatKey, new_hasher, stat_key
+from earmark.errors import ArchiveError
+
+FOLDERS_KNOWN = 65_536  # folders remembered as checked; one that is forgotten is checked again
+READERS = 4  # threads that read back
+READ_BACK_LINES = 128  # members a thread takes at a time
+MEMO_ENTRIES = 10_000  # hashes remembered in one transaction
+NAME_ERRORS = {errno.ENAMETOOLONG, errno.EILSEQ}
+SHAPE_ERRORS = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ELOOP}
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What an extraction did: counts of members, of files (n_written to n_completed add up to n_files), and bytes.
+
+    `n_written` were not on disk, `n_resumed` lay complete in staging from an interrupted run, `n_matched` in the tree,
+    `n_completed` were cut short in the tree; `n_skipped` were left out by pattern and are in no other count. `sums` and
+    `stats` are those of each file of the archive; its stat was the same before and after.
+    """
+
+    archive_size: int = 0
+    sums: Sequence[Mapping[str, str]] = ()
+    stats: Sequence[os.stat_result] = ()
+    n_members: int = 0
+    n_files: int = 0
+    n_written: int = 0
+    n_resumed: int = 0
+    n_matched: int = 0
+    n_completed: int = 0
+    n_skipped: int = 0
+    member_bytes: int = 0
+    written_bytes: int = 0
+
+
+class Staging:
+    """Where members of one archive lie until all of them are proved whole; `count` counts as Extraction does."""
+
+    def __init__(self, path: Path, folder: Path, memo: HashMemo | None) -> None:
+        self.path = path
+        self.folder = folder
+        self.names = Names()
+        self.count: Counter[str] = Counter()
+        self._memo = memo
+        self._remembered: list[tuple[StatKey, str]] = []
+        self._resumed = path.exists()
+        self._entered: dict[str, bool] = {}
+
+    def place(self, member: Member) -> dict[str, Any] | None:
+        """Stage one member, or find it in the tree already; return its row for the members file, None for the root.
+
+        Raises ArchiveError for what must not reach the tree or differs from it, DiskFullError where it does not fit.
+        """
+        path = safe_path(member.name)
+        if not path and member.kind == "folder":
+            return None
+        if not path:
+            raise refused(member.name, "it stands where the tree itself is")
+        try:
+            row = self._placed(path, member)
+        except OSError as error:
+            if error.errno in NAME_ERRORS:
+                raise refused(member.name, f"this file system cannot hold its name ({error.strerror})") from error
+            if error.errno in SHAPE_ERRORS:
+                raise refused(member.name, f"something else is in its place ({error.strerror})") from error
+            raise disk_error(error, self.folder / path, member.size) from error
+        self.count["n_members"] += 1
+        return row
+
+    def _placed(self, path: str, member: Member) -> dict[str, Any]:
+        if member.kind == "special":
+            raise refused(path, "it is neither file, folder nor link")
+        in_tree = self._enter(path if member.kind == "folder" else path.rpartition("/")[0])
+        if member.kind == "folder":
+            if not in_tree:
+                (self.path / path).mkdir(parents=True, exist_ok=True)
+            return {"path": path, "dir": True}
+        self.names.files.append(hash_path(fold(path)))
+        if member.kind == "symlink":
+            self._place_link(path, member.target, in_tree)
+            return {"path": path, "link": member.target}
+        if member.kind == "hardlink":
+            member = self._resolved(path, member)
+        xxh3 = self._place_file(path, member, in_tree)
+        self.count["n_files"] += 1
+        self.count["member_bytes"] += member.size
+        return {"path": path, "size": member.size, "xxh3": xxh3}
+
+    def _enter(self, path: str) -> bool:
+        """Check that a folder and those above it are neither links nor files; say whether the tree has it."""
+        if not path:
+            return True
+        known = self._entered.get(path)
+        if known is not None:
+            return known
+        in_tree = self._enter(path.rpartition("/")[0])
+        for root in (self.folder, self.path) if in_tree else (self.path,):
+            status = lstat(root / path)
+            if status is not None and stat.S_ISLNK(status.st_mode):
+                raise refused(path, "it is a link, and a member lies below it")
+            if status is not None and not stat.S_ISDIR(status.st_mode):
+                raise refused(path, "it is a file and also a folder that other members lie in")
+            if root == self.folder:
+                in_tree = status is not None
+        self.names.add_folder(path)
+        if len(self._entered) >= FOLDERS_KNOWN:
+            self._entered.clear()
+        self._entered[path] = in_tree
+        return in_tree
+
+    def _place_link(self, path: str, target: str, in_tree: bool) -> None:
+        """Make a symbolic link, if it cannot lead out of the tree.
+
+        Only leading `..` are taken: no member lies below a link, so those go up real folders, and the rest goes down
+        through links that were held to the same rule.
+        """
+        parts = target.split("/")
+        up = sum(1 for _ in itertools.takewhile("..".__eq__, parts))
+        if not target or "\0" in target or "\\" in target or target.startswith("/") or re.match("[A-Za-z]:", target):
+            raise refused(path, f"a link to {target!r}")
+        if up > path.count("/") or ".." in parts[up:] or not is_unicode(target):
+            raise refused(path, f"a link to {target!r}, which may leave the tree")
+        for root in (self.folder, self.path) if in_tree else (self.path,):
+            at = root / path
+            status = lstat(at)
+            if status is not None and stat.S_ISLNK(status.st_mode) and str(at.readlink()) == target:
+                return
+            if status is not None and root == self.folder:
+                raise differs(at, path)
+            if status is not None:
+                at.unlink()
+        at.parent.mkdir(parents=True, exist_ok=True)
+        at.symlink_to(target)
+
+    def _resolved(self, path: str, member: Member) -> Member:
+        """Return a hard link as a file with its target's bytes: a copy, so that no edit ever changes two recordings."""
+        target = safe_path(member.target)
+        in_tree = self._enter(target.rpartition("/")[0])
+        for root in (self.path, self.folder) if in_tree else (self.path,):
+            status = lstat(root / target)
+            if status is not None and stat.S_ISREG(status.st_mode) and target != path:
+                self.names.linked.append(hash_path(fold(target)))
+                executable = bool(status.st_mode & 0o100)
+                blocks = file_blocks(root / target)
+                return replace(member, kind="file", size=status.st_size, executable=executable, blocks=blocks)
+        raise refused(path, f"a hard link to {member.target!r}, which is no earlier member")
+
+    def _place_file(self, path: str, member: Member, in_tree: bool) -> str:
+        final = self.folder / path
+        status = lstat(final) if in_tree else None
+        if status is None:
+            return self._stage(path, member, member.blocks)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > member.size:
+            raise differs(final, path)
+        blocks = compared(member.blocks, final, status.st_size, path)
+        if status.st_size < member.size:
+            return self._stage(path, member, blocks, "n_completed")
+        hasher = new_hasher("xxh3")
+        for block in blocks:
+            hasher.update(block)
+        if self._resumed:  # what an interrupted run staged must not replace what matched
+            (self.path / path).unlink(missing_ok=True)
+        self.count["n_matched"] += 1
+        self._remember([(stat_key(status), hasher.hexdigest())])
+        return hasher.hexdigest()
+
+    def _stage(self, path: str, member: Member, blocks: Iterable[bytes], kind: str = "") -> str:
+        """Write a member, save for what an interrupted run wrote of it; return its hash."""
+        staged = self.path / path
+        before = lstat(staged) if self._resumed else None
+        if before is not None and not (stat.S_ISREG(before.st_mode) and before.st_nlink == 1):
+            staged.unlink()
+            before = None
+        descriptor = _open(staged, 0o755 if member.executable else 0o644)
+        try:
+            hasher = new_hasher("xxh3")
+            at, same = 0, before is not None
+            for block in blocks:
+                hasher.update(block)
+                same = same and os.pread(descriptor, len(block), at) == block
+                if not same:
+                    _write(descriptor, block, at)
+                    self.count["written_bytes"] += len(block)
+                at += len(block)
+            if before is not None and before.st_size > at:
+                os.ftruncate(descriptor, at)
+                same = False
+            if not same:
+                _set_mtime(descriptor, member.mtime)
+        finally:
+            os.close(descriptor)
+        self.count[kind or ("n_resumed" if same else "n_written")] += 1
+        return hasher.hexdigest()
+
+    def _remember(self, entries: Iterable[tuple[StatKey, str]]) -> None:
+        self._remembered.extend(entries)
+        if len(self._remembered) >= MEMO_ENTRIES:
+            hand_over(self._remembered, self._memo)
+
+    def publish(self, members: Path) -> None:
+        """Read everything staged back from the disk, compare, then move it into the tree.
+
+        Raises ArchiveError, with the tree as it was, for names that collide and for files that read back otherwise.
+        """
+        self.names.check(members)
+        try:
+            if self.path.exists():
+                if self._resumed:
+                    self.names.remove_strays(self.path)
+                self._read_back(members)
+                merge(self.path, self.folder)
+                self.path.rmdir()
+        except OSError as error:
+            raise disk_error(error, self.folder) from error
+        hand_over(self._remembered, self._memo)
+
+    def _read_back(self, members: Path) -> None:
+        os.sync()  # once for all: a flush a file is many times slower
+        expected = sum(self.count[name] for name in ("n_written", "n_resumed", "n_completed"))
+        found = 0
+        with ThreadPoolExecutor(READERS) as pool, members.open("rb") as lines:
+            while batch := list(itertools.islice(lines, READERS * READ_BACK_LINES)):
+                parts = [batch[at : at + READ_BACK_LINES] for at in range(0, len(batch), READ_BACK_LINES)]
+                for entries in pool.map(lambda part: read_staged(self.path, part), parts):
+                    found += len(entries)
+                    self._remember(entries)
+        if found != expected:
+            raise ArchiveError(f"{self.path}: {expected - found:,} of {expected:,} staged files are gone. Run again.")
+
+
+def hand_over(entries: list[tuple[StatKey, str]], memo: HashMemo | None) -> None:
+    """Give hashes of files to the memo, if there is one, and empty the list."""
+    if memo is not None and entries:
+        memo.put(entries)
+    entries.clear()
+
+
+def _open(path: Path, mode: int) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags, mode)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, mode)
+
+
+def _write(descriptor: int, block: bytes, at: int) -> None:
+    view = memoryview(block)
+    while view:  # a disk that is nearly full takes a part first
+        written = os.pwrite(descriptor, view, at)
+        view, at = view[written:], at + written
+
+
+def _set_mtime(descriptor: int, mtime: float) -> None:
+    # A time that this file system does not know: the time of writing stays.
+    with contextlib.suppress(OSError, OverflowError, ValueError):
+        os.utime(descriptor, (mtime, mtime))

@@ -1,0 +1,67 @@
+"""Standard audio of a batch of recordings, made in a worker process: plain values in, table rows out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from earmark.disk.files import Scratch
+from earmark.disk.hashing import hash_file
+from earmark.disk.inside import locate
+from earmark.errors import BadAudioError, CorpusError
+
+
+@dataclass(frozen=True)
+class Work:
+    """One recording to standardize; `path` is below the root. `target` is None where no standard file is wished."""
+
+    path: str
+    source_hash: str
+    size: int
+    mtime_ns: int
+    source: Path
+    target: Path | None
+
+
+def standard_name(path: str, form: str) -> str:
+    """Return a recording's path below the dataset's standard folder; two sources never meet in one file.
+
+    The source's suffix stays in the name: a.wav -> a.wav.flac, a.flac -> a.flac, a.wav.flac -> a.wav.flac.flac.
+    """
+    name = path.rpartition("/")[2]
+    if name.lstrip(".").partition(".")[2] == form:  # a dot elsewhere in the name may be another file's suffix
+        return path
+    has_suffix = 0 < name.rfind(".") < len(name) - 1
+    return f"{path}.{form}" if has_suffix else f"{path}..{form}"
+
+
+def standardize_batch(batch: tuple[list[Work], dict[str, Any], Scratch]) -> list[dict[str, Any]]:
+    """Standardize some recordings; a bad one becomes a row that says why.
+
+    Row: {path, source_hash} and either {audio_hash, n_samples, levels..., file_size, file_xxh3} or
+    {bad, detail, decoder}.
+    """
+    from earmark.audio.canonical import Policy
+
+    works, policy, scratch = batch
+    wished = Policy(channel=policy["channel"], resampler=policy["resampler"], format=policy["format"])
+    return [_standardize(work, wished, scratch) for work in works]
+
+
+def _standardize(work: Work, policy: Any, scratch: Scratch) -> dict[str, Any]:
+    from earmark.audio.canonical import standardize
+
+    row: dict[str, Any] = {"path": work.path, "source_hash": work.source_hash}
+    try:
+        status = locate(work.source).file.stat()
+    except OSError as error:
+        raise CorpusError(f"{work.path}: vanished since it was scanned ({error.strerror}). Run again.") from error
+    if (status.st_size, status.st_mtime_ns) != (work.size, work.mtime_ns):
+        raise CorpusError(f"{work.path}: changed since it was scanned. Run again.")
+    try:
+        audio, size = standardize(work.source, work.target, policy, scratch)
+    except BadAudioError as error:
+        return row | {"bad": error.kind, "detail": error.detail, "decoder": error.decoder}
+    row |= audio.to_row()
+    if work.target is not None:
+        row |= {"file_size": size, "file_xxh3": hash_file(work.target)}
+    return row

@@ -1,0 +1,166 @@
+"""What the tables of a catalog say of one another: names that become tasks and files, and what a job's table needs."""
+
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from earmark import corpora
+from earmark.catalog.tables import Catalog, DatasetTable, EncoderTable, JobTable
+from earmark.encoders import f0_range
+from earmark.errors import CatalogError, near
+from earmark.rows import field_names
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # what a task, a folder and a file may all be called
+SPLIT_SUFFIXES = tuple(f"_{split}" for split in corpora.SPLITS)
+
+
+def check(file: str, catalog: Catalog) -> None:
+    """Check what one table says of another. Raises CatalogError for the first mistake."""
+    names: dict[str, Collection[str]] = {
+        "datasets": catalog.datasets,
+        "encoders": catalog.encoders,
+        "manifests": catalog.manifests,
+        "jobs": catalog.jobs,
+    }
+    for table, found in names.items():
+        _check_names(file, table, found)
+    for name, encoder in catalog.encoders.items():
+        _check_encoder(f"{file}: [encoders.{name}]", encoder)
+    readers = corpora.names()
+    for name, dataset in catalog.datasets.items():
+        _check_dataset(f"{file}: [datasets.{name}]", dataset, catalog.encoders, readers)
+    _check_manifests(file, catalog, _stems(file, catalog))
+    for name, job in catalog.jobs.items():
+        _check_datasets(f"{file}: [jobs.{name}]", catalog, job.datasets)
+        where = f"{file}: [jobs.{name}]"
+        _check_labels(where, "labels", [one for label in job.labels for one in label.split("|")])
+        _check_labels(where, "where", job.where)
+        _check_labels(where, "without", job.without)
+        if wrong := _wrong_in_job(catalog, job):
+            raise CatalogError(f"{where}: {wrong}.")
+
+
+def _check_names(file: str, table: str, names: Collection[str]) -> None:
+    """Check names that become tasks, files and folders."""
+    for name in names:
+        twins = [other for other in names if other != name and other.casefold() == name.casefold()]
+        if twins or name.endswith((".json", ".jsonl")):
+            got = f'"{twins[0]}" beside it' if twins else "a file's suffix"
+            raise CatalogError(f'{file}: [{table}."{name}"]: names become files and folders: got {got}.')
+        if not NAME.fullmatch(name):
+            raise CatalogError(f'{file}: [{table}."{name}"]: a name holds letters, digits, "_", "-" and "." only.')
+
+
+def _check_encoder(where: str, encoder: EncoderTable) -> None:
+    """Check that an encoder's keys are those of its kind."""
+    if encoder.kind == "whisper" and not encoder.model:
+        raise CatalogError(f'{where}: key "model" is missing: expected a value, got none.')
+    others = {"whisper": ("floor_hz", "ceiling_hz"), "f0": ("model", "engine", "precision", "window")}[encoder.kind]
+    for key in others:
+        if key in encoder.model_fields_set:
+            raise CatalogError(f'{where}: {key}: an encoder of kind "{encoder.kind}" has no such key.')
+    if encoder.kind == "f0":
+        f0_range(encoder.floor_hz, encoder.ceiling_hz, where)
+
+
+def _check_dataset(where: str, dataset: DatasetTable, encoders: Collection[str], readers: list[str]) -> None:
+    """Check a dataset's reader, its encoders and the files of its archives."""
+    if dataset.corpus not in readers:
+        raise CatalogError(f'{where}: corpus: no reader "{dataset.corpus}"{near(dataset.corpus, readers)}.')
+    for wished in dataset.encoders or ():
+        if wished not in encoders:
+            raise CatalogError(f'{where}: encoders: no encoder "{wished}"{near(wished, encoders)}.')
+        if (dataset.encoders or ()).count(wished) > 1:
+            raise CatalogError(f'{where}: encoders: "{wished}" stands there twice.')
+    _check_labels(where, "disjoint", dataset.disjoint)
+    _check_labels(where, "spaces", dataset.spaces)
+    files = [download.file for archive in dataset.archives for download in archive.downloads]
+    for file in files:
+        if files.count(file) > 1:
+            raise CatalogError(f'{where}: archives: "{file}" stands there twice.')
+        if Path(file).is_absolute() or ".." in Path(file).parts:
+            raise CatalogError(f'{where}: archives: expected a file below its folder, got "{file}".')
+
+
+def _check_labels(where: str, key: str, names: Iterable[str]) -> None:
+    """Check that labels are fields of manifest rows: a misspelt one would be missing in every row, unseen."""
+    for name in names:
+        if name not in field_names():
+            raise CatalogError(
+                f'{where}: {key}: no label "{name}"{near(name, field_names())}: expected a field of'
+                " earmark/manifest.schema.json."
+            )
+
+
+def _stems(file: str, catalog: Catalog) -> dict[str, str]:
+    """Return the datasets by the stems of their manifests, of which no two may write one file."""
+    stems: dict[str, str] = {}
+    for name, dataset in catalog.datasets.items():
+        where, stem = f"{file}: [datasets.{name}]", dataset.manifest or name
+        if not NAME.fullmatch(stem):
+            raise CatalogError(f'{where}: manifest: expected a plain name, got "{stem}".')
+        if stem in stems:
+            raise CatalogError(f'{where}: manifest: "{stem}" is already the stem of [datasets.{stems[stem]}].')
+        stems[stem] = name
+    for stem, name in stems.items():
+        for split in corpora.SPLITS:
+            if (owner := stems.get(f"{stem}_{split}")) is not None:
+                raise CatalogError(
+                    f'{file}: [datasets.{owner}]: manifest: "{stem}_{split}" is what the {split} split of'
+                    f" [datasets.{name}] is called. Name another stem."
+                )
+    return stems
+
+
+def _check_datasets(where: str, catalog: Catalog, names: tuple[str, ...]) -> None:
+    """Check that a table's list names datasets, each once."""
+    for name in names:
+        if name not in catalog.datasets:
+            raise CatalogError(f'{where}: datasets: no dataset "{name}"{near(name, catalog.datasets)}.')
+        if names.count(name) > 1:
+            raise CatalogError(f'{where}: datasets: "{name}" stands there twice.')
+
+
+def _check_manifests(file: str, catalog: Catalog, stems: dict[str, str]) -> None:
+    """Check the joint manifests: no task and no file of theirs may be that of a dataset."""
+    taken = {f"{stem}{split}".casefold(): name for stem, name in stems.items() for split in ("", *SPLIT_SUFFIXES)}
+    taken |= {name.casefold(): name for name in catalog.datasets}
+    for name, manifest in catalog.manifests.items():
+        _check_datasets(f"{file}: [manifests.{name}]", catalog, manifest.datasets)
+        if owner := taken.get(name.casefold()):
+            raise CatalogError(
+                f"{file}: [manifests.{name}]: that is what a task or a manifest of [datasets.{owner}] is called."
+                " Take another name."
+            )
+
+
+def _wrong_in_job(catalog: Catalog, job: JobTable) -> str:
+    """Return what of a job's table does not fit the rest of it, or an empty string."""
+    if job.unit == "segment" and "segments" in job.labels:
+        return 'labels: no segment has the label segments: expected another label, or unit = "recording"'
+    for encoder in job.features:
+        if encoder not in catalog.encoders:
+            return f'features: no encoder "{encoder}"{near(encoder, catalog.encoders)}'
+        for name in job.datasets:
+            if encoder not in catalog.encoders_of(name):
+                return f'features: [datasets.{name}] does not name "{encoder}" in its encoders'
+    kinds = sorted({"audio_hash", *(label for name in job.datasets for label in catalog.datasets[name].disjoint)})
+    for kind in job.accept_leakage:
+        if kind not in kinds:
+            return f'accept_leakage: expected {" or ".join(kinds)}, got "{kind}"{near(kind, kinds)}'
+    folds = {*job.dev_folds, *job.test_folds}
+    if bool(folds) != ("fold" in job.split):
+        return 'dev_folds and test_folds go with split = "fold": expected both or none'
+    if both := sorted({*job.dev_folds} & {*job.test_folds}):
+        return f"dev_folds and test_folds: expected no fold in both, got {both[0]}"
+    if "group" in job.split[:-1]:
+        return 'split: "group" can tell of every row: expected it at the end'
+    if "group" in job.split and job.unsplit is not None:
+        return f'unsplit: split = "group" leaves no row without a split: expected none, got "{job.unsplit}"'
+    if "group" not in job.split and job.model_fields_set & {"dev", "test", "seed"}:
+        return 'dev, test and seed go with split = "group": expected none of them'
+    if job.dev + job.test >= 1:
+        return f"dev and test: expected shares that leave some for train, got {job.dev} and {job.test}"
+    if job.min_duration and job.max_duration and job.min_duration > job.max_duration:
+        return f"min_duration: expected at most max_duration = {job.max_duration}, got {job.min_duration}"
+    return ""

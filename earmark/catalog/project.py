@@ -1,0 +1,148 @@
+"""A catalog and the folders it names: the one place that says where everything lies."""
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from earmark.catalog.read import read_catalog
+from earmark.catalog.tables import Catalog, DatasetTable
+from earmark.disk.files import Scratch
+from earmark.disk.hashing import HashMemo
+from earmark.errors import CatalogError, near
+
+
+@dataclass(frozen=True, eq=False)
+class Project:
+    """An opened catalog. `home` is the catalog's folder; recorded paths are relative to it."""
+
+    path: Path
+    catalog: Catalog = field(repr=False)
+
+    @cached_property
+    def home(self) -> Path:
+        """The catalog's folder."""
+        return self.path.parent
+
+    @cached_property
+    def data(self) -> Path:
+        """One folder a dataset."""
+        return self.home / self.catalog.paths.data
+
+    @cached_property
+    def standard(self) -> Path:
+        """Canonical audio."""
+        return self.home / self.catalog.paths.standard
+
+    @cached_property
+    def manifests(self) -> Path:
+        """The JSONL that training reads."""
+        return self.home / self.catalog.paths.manifests
+
+    @cached_property
+    def cache(self) -> Path:
+        """Everything derived that is not a product."""
+        return self.home / self.catalog.paths.cache
+
+    @cached_property
+    def scratch(self) -> Scratch:
+        """Where unfinished files lie."""
+        return Scratch(self.cache / "tmp", (self.data, self.standard, self.manifests))
+
+    @cached_property
+    def memo(self) -> HashMemo:
+        """Hashes of files by their stat."""
+        return HashMemo(self.cache / "memo.db")
+
+    def dataset(self, name: str) -> DatasetTable:
+        """Return a dataset's table.
+
+        Raises CatalogError with the nearest name.
+        """
+        try:
+            return self.catalog.datasets[name]
+        except KeyError:
+            raise CatalogError(
+                f'{self.path.name}: no dataset "{name}"{near(name, self.catalog.datasets)}. `doit list` names them all.'
+            ) from None
+
+    def folder(self, dataset: str) -> Path:
+        """Return the folder that holds a dataset's archives and is extracted into."""
+        return self.data / (self.dataset(dataset).folder or dataset)
+
+    def root(self, dataset: str) -> Path:
+        """Return the folder where a dataset's reader starts."""
+        return self.folder(dataset) / self.dataset(dataset).root
+
+    def receipt(self, stage: str, dataset: str, part: str = "") -> Path:
+        """Return the path of a unit's receipt."""
+        below = self.cache / "receipts" / stage
+        return below / dataset / f"{part}.json" if part else below / f"{dataset}.json"
+
+    def members(self, dataset: str, archive: str) -> Path:
+        """Return the list of an archive's members."""
+        return self.cache / "members" / dataset / f"{archive}.jsonl"
+
+    def shard_list(self, dataset: str, shard: str) -> Path:
+        """Return the list of a shard's recordings."""
+        return self.cache / "shards" / dataset / f"{shard}.jsonl"
+
+    def watch_list(self, dataset: str) -> Path:
+        """Return what scan saw of the tree, by which edits are noticed."""
+        return self.cache / "watch" / f"{dataset}.json"
+
+    def findings(self, dataset: str) -> Path:
+        """Return the list of what does not fit in a corpus: labels without audio and the like."""
+        return self.cache / "findings" / f"{dataset}.jsonl"
+
+    def table(self, dataset: str, shard: str) -> Path:
+        """Return what standardize made of a shard, a row a recording."""
+        return self.cache / "audio" / dataset / f"{shard}.jsonl"
+
+    def quarantine(self, dataset: str) -> Path:
+        """Return the list of a dataset's bad recordings with their reasons."""
+        return self.cache / "quarantine" / f"{dataset}.jsonl"
+
+    def features(self, encoder: str) -> Path:
+        """Return the folder of an encoder's packs; `encoder` is `<catalog name>-<8 hex of the identity>`."""
+        return self.cache / "features" / encoder
+
+    def feature_manifest(self, encoder: str, dataset: str) -> Path:
+        """Return the JSONL that says in which pack each recording's features lie."""
+        return self.manifests / "features" / encoder / f"{dataset}.jsonl"
+
+    def relative(self, path: Path) -> str:
+        """Return a path as it is recorded: POSIX, relative to the catalog's folder."""
+        return Path(os.path.relpath(path, self.home)).as_posix()
+
+    def __reduce__(self) -> Any:
+        """Travel to another process as the catalog's path."""
+        return (open_project, (self.path,))
+
+
+def open_project(path: Path) -> Project:
+    """Read a catalog and return its project.
+
+    Raises CatalogError; also where standard audio would be written into, around or over a dataset's own files, and
+    where the cache or manifests would be written into the tree that a reader reads.
+    """
+    project = Project(path, read_catalog(path))
+    folders = {name: project.folder(name).resolve() for name in project.catalog.datasets}
+    standard = project.standard.resolve()
+    for name, folder in folders.items():
+        for other in folders:
+            target = standard / other
+            if folder == target or folder in target.parents or target in folder.parents:
+                raise CatalogError(
+                    f"{path.name}: [datasets.{name}]: its folder {project.relative(folder)} and the standard audio of"
+                    f" {other}, {project.relative(target)}, lie in one another. Name another paths.standard or folder."
+                )
+        root = project.root(name).resolve()
+        for what, ours in (("cache", project.cache), ("manifests", project.manifests)):
+            if root in (ours.resolve(), *ours.resolve().parents):  # each run would change what the next one reads
+                raise CatalogError(
+                    f"{path.name}: paths.{what}: {project.relative(ours)} lies in the tree of [datasets.{name}],"
+                    f" {project.relative(root)}. Name another paths.{what}."
+                )
+    return project

@@ -1,0 +1,1 @@
+"""The demonstration corpus and model, made on the spot."""

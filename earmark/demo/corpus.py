@@ -1,0 +1,258 @@
+"""A small made-up corpus and an untrained encoder, so that the whole way of the data runs without any download.
+
+The corpus has LibriSpeech's layout in one .tar.gz; its sound comes from the synthesiser in `voice`, and the text lists
+the words that the synthesiser was given.
+Same machine and library versions, same bytes; elsewhere a sample may differ by one step of rounding.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import itertools
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from earmark.demo.voice import HOP, PEAK, Speaker, sounds_of, synthesise
+from earmark.disk.files import Scratch, publishing, remove
+from earmark.errors import ModelError
+from earmark.rates import RATE_HZ
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+SEED = 1980
+PCM_STEPS = 32_768  # int16 steps for an amplitude of 1
+BACKGROUND_DBFS = -62.0  # white noise of the imagined room
+SHORTEST_S, LONGEST_SHORT_S = 1.5, 9.5
+LONG_S = {"90001-900011-0003": 33.0, "90003-900032-0002": 41.0, "90005-900051-0004": 62.0}
+BROKEN = "90002-900022-0005"
+LICENCE = "Made by a program from nothing; no rights are claimed in it: CC0 1.0 Universal.\n"
+README = f"""LibriSpeech's layout, none of its recordings: a synthesiser made the sound, a word list the text.
+The file {BROKEN}.flac is cut short on purpose; every other file is whole.
+"""
+SPEAKERS = (
+    Speaker(90001, "F", "train-clean-100", "Ada Formant", 212.0, -22.0, (900011, 900012), 6),
+    Speaker(90002, "M", "train-clean-100", "Bruno Glottis", 118.0, -24.0, (900021, 900022), 6),
+    Speaker(90003, "M", "train-clean-100", "Carl Cascade", 96.0, -20.0, (900031, 900032), 6),
+    Speaker(90004, "F", "dev-clean", "Dora Declination", 228.0, -26.0, (900041,), 8),
+    Speaker(90005, "M", "test-clean", "Emil Envelope", 136.0, -23.0, (900051,), 8),
+)
+WORDS = {
+    "determiner": {"A": "AH", "THE": "DH AH", "HER": "HH ER", "OUR": "AA UH ER"},
+    "adjective": {"BLUE": "B L UW", "GOOD": "G UH D", "GREEN": "G R IY N", "RED": "R EH D", "TALL": "T AO L"},
+    "noun": {
+        "BIRD": "B ER D", "BOOK": "B UH K", "CAT": "K AE T", "DOG": "D AO G", "FATHER": "F AA DH ER",
+        "FISH": "F IH SH", "HOUSE": "HH AA UH S", "LEAF": "L IY F", "MOON": "M UW N", "MOTHER": "M AH DH ER",
+        "NIGHT": "N AA IH T", "RIVER": "R IH V ER", "SEA": "S IY", "SHIP": "SH IH P", "SUN": "S AH N",
+        "WALL": "W AO L", "WOOD": "W UH D",
+    },
+    "verb": {"FOUND": "F AA UH N D", "HEARD": "HH ER D", "LEFT": "L EH F T", "LOVED": "L AH V D", "SAW": "S AO"},
+    "place": {"BY": "B AA IH", "NEAR": "N IH R", "OVER": "AO UH V ER", "UNDER": "AH N D ER"},
+    "link": {"AND": "SIL AE N D"},
+}  # fmt: skip
+PHONES = {word: tuple(phones.split()) for kind in WORDS.values() for word, phones in kind.items()}
+TINY = {
+    "n_mels": 80,
+    "n_audio_ctx": 1500,
+    "n_audio_state": 384,
+    "n_audio_head": 6,
+    "n_audio_layer": 4,
+    "n_vocab": 51_865,
+    "n_text_ctx": 448,
+    "n_text_state": 384,
+    "n_text_head": 6,
+    "n_text_layer": 4,
+}
+BIAS_SCALE = 0.02
+
+
+def write_corpus(archive: Path, scratch: Scratch) -> None:
+    """Write the corpus as one .tar.gz: 52 utterances of 5 speakers in 3 splits, one FLAC cut short on purpose.
+
+    Raises DiskFullError.
+    """
+    files = corpus_files()
+    folders = {str(folder) for name in files for folder in PurePosixPath(name).parents} - {"."}
+    with (
+        publishing(archive, scratch, needed=sum(map(len, files.values()))) as temporary,
+        temporary.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name in sorted(folders | files.keys()):
+            member = tarfile.TarInfo(name)  # its defaults are fixed: owner 0, time 0
+            if name in folders:
+                member.type, member.mode = tarfile.DIRTYPE, 0o755
+                tar.addfile(member)
+            else:
+                member.size, member.mode = len(files[name]), 0o644
+                tar.addfile(member, io.BytesIO(files[name]))
+
+
+def corpus_files() -> dict[str, bytes]:
+    """Return every file of the corpus by its name in the archive."""
+    files: dict[str, bytes] = {}
+    speakers, chapters = ["; id | sex | subset | minutes | name"], ["; id | reader | minutes | subset | four more"]
+    for speaker in SPEAKERS:
+        total_s = 0.0
+        for chapter in speaker.chapters:
+            stem = f"{speaker.number}-{chapter}"
+            folder = f"LibriSpeech/{speaker.split}/{speaker.number}/{chapter}"
+            lines, chapter_s = [], 0.0
+            for index in range(speaker.n_utterances):
+                name = f"{stem}-{index:04d}"
+                text, samples = utterance(name, speaker)
+                flac = flac_bytes(samples)
+                files[f"{folder}/{name}.flac"] = flac[: len(flac) // 2] if name == BROKEN else flac
+                lines.append(f"{name} {text}\n")
+                chapter_s += len(samples) / RATE_HZ
+            files[f"{folder}/{stem}.trans.txt"] = "".join(lines).encode()
+            facts = (chapter, speaker.number, f"{chapter_s / 60:.2f}", speaker.split, 0, 0, "A walk", "Earmark's demo")
+            chapters.append(" | ".join(map(str, facts)))
+            total_s += chapter_s
+        facts_of_speaker = (speaker.number, speaker.sex, speaker.split, f"{total_s / 60:.2f}", speaker.name)
+        speakers.append(" | ".join(map(str, facts_of_speaker)))
+    files["LibriSpeech/SPEAKERS.TXT"] = ("\n".join(speakers) + "\n").encode()
+    files["LibriSpeech/CHAPTERS.TXT"] = ("\n".join(chapters) + "\n").encode()
+    files["LibriSpeech/README.TXT"] = README.encode()
+    files["LibriSpeech/LICENSE.TXT"] = LICENCE.encode()
+    return files
+
+
+def utterance(name: str, speaker: Speaker) -> tuple[str, NDArray[np.int16]]:
+    """Return the text and the sound, (samples,) int16 at 16 kHz, of one utterance; both depend on its name alone."""
+    import numpy as np
+
+    random = np.random.Generator(np.random.PCG64([SEED, *map(int, name.split("-"))]))
+    target_s = LONG_S.get(name, SHORTEST_S + (LONGEST_SHORT_S - SHORTEST_S) * random.random() ** 3)
+    words: list[str] = []
+    for phrase in phrases(random):
+        words += phrase
+        if duration_s(phones_of(words)) >= target_s:
+            break
+    sound = synthesise(phones_of(words), speaker, random)
+    gain = 10 ** (speaker.level_dbfs / 20) / np.sqrt(np.mean(sound**2))
+    room = 10 ** (BACKGROUND_DBFS / 20) * random.standard_normal(len(sound))
+    sound = sound * min(gain, PEAK / np.abs(sound).max()) + room
+    return " ".join(words), np.rint(sound * PCM_STEPS).astype(np.int16)
+
+
+def phrases(random: np.random.Generator) -> Iterator[list[str]]:
+    """Yield the parts of an endless sentence, each a good place to stop: who, saw whom, where, and who, ..."""
+    for opening in itertools.chain([""], itertools.cycle(("verb", "place", "link"))):
+        kinds = ["determiner", "adjective", "noun"] if random.random() < 0.5 else ["determiner", "noun"]
+        yield [str(random.choice(list(WORDS[kind]))) for kind in ([opening] if opening else []) + kinds]
+
+
+def phones_of(words: Iterable[str]) -> list[str]:
+    """Return the phones of some words between two silences."""
+    return ["SIL", *(phone for word in words for phone in PHONES[word]), "SIL"]
+
+
+def duration_s(phones: Iterable[str]) -> float:
+    """Return how long some phones last, in seconds."""
+    return sum(sound.n_frames for phone in phones for sound in sounds_of(phone, "M")) * HOP / RATE_HZ
+
+
+def flac_bytes(samples: NDArray[np.int16]) -> bytes:
+    """Return samples as a FLAC file of 16 kHz, mono, 16 bits."""
+    import soundfile
+
+    file = io.BytesIO()
+    soundfile.write(file, samples, RATE_HZ, format="FLAC", subtype="PCM_16", compression_level=0.5)
+    return file.getvalue()
+
+
+def write_model(folder: Path, scratch: Scratch) -> None:
+    """Write an untrained Whisper-tiny as MLX lays it out: config.json and weights.safetensors, encoder tensors only.
+
+    Its features are numbers of the right shape, not of any use. Replaces an earlier demo model and nothing else.
+    Raises ModelError where `folder` holds something else, DiskFullError.
+    """
+    check_replaceable(folder)
+    weights = safetensors_bytes(untrained_tensors(encoder_shapes(TINY)))
+    config = json.dumps({**TINY, "untrained": True}, indent=1) + "\n"
+    with publishing(folder, scratch, needed=len(weights)) as temporary:
+        temporary.mkdir()
+        (temporary / "config.json").write_text(config, encoding="utf-8")
+        (temporary / "weights.safetensors").write_bytes(weights)
+        remove(folder)  # a folder is never renamed over one that is not empty
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse to write over anything but an empty folder or an earlier demo model; raises ModelError."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        config = None
+    if not (isinstance(config, dict) and config.get("untrained") is True):
+        raise ModelError(
+            f'{folder}: not a demo model: expected "untrained": true in its config.json, got something else.'
+            " Choose another folder, or delete this one yourself."
+        )
+
+
+def encoder_shapes(config: dict[str, int]) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of each encoder tensor; linear weights are (out, in), convolutions (out, width, in).
+
+    Source: the names of mlx_whisper's AudioEncoder. Positions are computed, not stored; keys have no bias.
+    """
+    state = config["n_audio_state"]
+    shapes: dict[str, tuple[int, ...]] = {
+        "conv1.weight": (state, 3, config["n_mels"]),
+        "conv1.bias": (state,),
+        "conv2.weight": (state, 3, state),
+        "conv2.bias": (state,),
+        "ln_post.weight": (state,),
+        "ln_post.bias": (state,),
+    }
+    for block in range(config["n_audio_layer"]):
+        linear = {f"attn.{part}": (state, state) for part in ("query", "key", "value", "out")}
+        linear |= {"mlp1": (4 * state, state), "mlp2": (state, 4 * state)}
+        for name, shape in linear.items():
+            shapes[f"blocks.{block}.{name}.weight"] = shape
+            if name != "attn.key":
+                shapes[f"blocks.{block}.{name}.bias"] = shape[:1]
+        for name in ("attn_ln", "mlp_ln"):
+            shapes |= {f"blocks.{block}.{name}.{part}": (state,) for part in ("weight", "bias")}
+    return {f"encoder.{name}": shape for name, shape in sorted(shapes.items())}
+
+
+def untrained_tensors(shapes: dict[str, tuple[int, ...]]) -> dict[str, NDArray[np.float16]]:
+    """Return seeded tensors: weights of variance 1 / fan-in, so that no layer blows its input up, and small biases."""
+    import numpy as np
+
+    random = np.random.Generator(np.random.PCG64(SEED))
+    tensors = {}
+    for name, shape in shapes.items():
+        if name.endswith(("_ln.weight", "ln_post.weight")):
+            tensor = np.ones(shape, np.float32)
+        else:
+            scale = np.prod(shape[1:]) ** -0.5 if name.endswith(".weight") else BIAS_SCALE
+            tensor = random.standard_normal(shape, np.float32) * np.float32(scale)
+        tensors[name] = tensor.astype(np.float16)
+    return tensors
+
+
+def safetensors_bytes(tensors: dict[str, NDArray[np.float16]]) -> bytes:
+    """Return float16 tensors in the safetensors container.
+
+    Format: header length as little-endian uint64, a JSON header padded with spaces to 8 bytes, the data end to end.
+    """
+    header, data = {}, bytearray()
+    for name, tensor in tensors.items():
+        start = len(data)
+        data += tensor.astype("<f2").tobytes()
+        header[name] = {"dtype": "F16", "shape": list(tensor.shape), "data_offsets": [start, len(data)]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + bytes(data)

@@ -1,0 +1,185 @@
+"""Shards: stable groups of a dataset's recordings, one JSONL list each.
+
+A recording stays in its shard for as long as it exists; new ones go to new shards; so an edit dirties one shard and
+an addition none of the old ones. Row: {id, path, split?, labels, size, mtime_ns, ctime_ns, inode, source_hash}.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import orjson
+import xxhash
+
+from earmark.disk.files import Scratch, make_folder, publishing, remove, telling
+from earmark.disk.hashing import hash_file
+from earmark.disk.inside import file_of
+from earmark.errors import CorpusError
+from earmark.rates import HOUR_S
+
+# Bytes a second of typical corpora: enough to cut shards of about the wished length without opening a file.
+BYTES_PER_S = {".flac": 17_000, ".wav": 48_000, ".opus": 5_000, ".ogg": 8_000, ".mp3": 8_000, ".m4a": 16_000}
+BYTES_PER_S |= {".stream": 160_000}  # five AAC streams of 256 kbit/s, as Native Instruments Stems files have them
+OTHER_BYTES_PER_S = 16_000
+ROW_HOURS = 10 / HOUR_S  # a table's rows are clips; the table's size says nothing of one of them
+FLUSH_ROWS = 20_000  # rows held in memory before they are appended to their files
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One recording of a shard, as scan saw it; `path` is relative to the dataset's root.
+
+    Of a recording inside a larger file (`earmark.inside`), stat and hash are those of the file.
+    """
+
+    id: str
+    path: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    source_hash: str
+    labels: dict[str, Any]
+    split: str | None = None
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of a shard list."""
+    with path.open("rb") as file:
+        for line in file:
+            yield Row(**orjson.loads(line))
+
+
+def estimated_hours(path: str, size_bytes: int) -> float:
+    """Guess a recording's length in hours from its file's size and suffix."""
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix == ".row":
+        return ROW_HOURS
+    return size_bytes / BYTES_PER_S.get(suffix, OTHER_BYTES_PER_S) / HOUR_S
+
+
+@dataclass
+class ShardDigest:
+    """What a shard's list seals: `audio` names what must be decoded, `labels` what the manifest says.
+
+    `size_bytes` is that of its files; one that holds several recordings counts once, as long as they come together.
+    """
+
+    audio: xxhash.xxh3_128 = field(default_factory=xxhash.xxh3_128)
+    labels: xxhash.xxh3_128 = field(default_factory=xxhash.xxh3_128)
+    files: int = 0
+    size_bytes: int = 0
+    last: str = ""  # the file that the row before lies in
+
+    def add(self, row: Row) -> None:
+        """Count one row in. Stat fields stay out: touching a file changes nothing."""
+        self.audio.update(f"{row.path}\0{row.source_hash}\n".encode())
+        self.labels.update(orjson.dumps([row.id, row.path, row.split, row.labels], option=orjson.OPT_SORT_KEYS))
+        self.files += 1
+        file = file_of(row.path)
+        self.size_bytes += row.size if file != self.last else 0
+        self.last = file
+
+    def sealed(self) -> dict[str, Any]:
+        """Return the digest as JSON."""
+        return {
+            "audio": self.audio.hexdigest(),
+            "labels": self.labels.hexdigest(),
+            "files": self.files,
+            "size_bytes": self.size_bytes,
+        }
+
+
+class ShardWriter:
+    """Writes a dataset's shard lists: known recordings to their old shards, new ones to new shards.
+
+    Holds 64-bit hashes of known paths and of ids in memory (about 200 bytes a recording), never the rows themselves.
+    """
+
+    def __init__(self, folder: Path, tables: Path, scratch: Scratch, shard_files: int, shard_hours: float) -> None:
+        self._folder = folder
+        self._scratch = scratch
+        self._limits = (shard_files, shard_hours)
+        self._work = make_folder(scratch.new(folder))
+        self._known = _known_shards(folder, tables)
+        self._ids: set[int] = set()
+        self._rows: dict[str, list[bytes]] = {}
+        self._held = 0
+        self._digests: dict[str, ShardDigest] = {}
+        self._last = max((int(shard) for shard in (*list_shards(folder), *list_shards(tables))), default=-1)
+        self._new = ""
+        self._new_hours = 0.0
+
+    def add(self, row: Row) -> None:
+        """Put one recording into its shard.
+
+        Raises CorpusError when its id was there before.
+        """
+        marker = xxhash.xxh3_64_intdigest(row.id.encode())
+        if marker in self._ids:
+            raise CorpusError(f"{row.path}: recording id {row.id!r} occurs twice in the dataset: ids must be unique.")
+        self._ids.add(marker)
+        known = self._known.get(xxhash.xxh3_64_intdigest(row.path.encode()))
+        shard = f"{known:04d}" if known is not None else self._shard_for_new(row)
+        self._digests.setdefault(shard, ShardDigest()).add(row)
+        line = {name: getattr(row, name) for name in Row.__slots__}
+        self._rows.setdefault(shard, []).append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        self._held += 1
+        if self._held >= FLUSH_ROWS:
+            self._flush()
+
+    def publish(self) -> dict[str, dict[str, Any]]:
+        """Publish the lists that changed, delete those of shards that are no more; return what each seals."""
+        self._flush()
+        for shard in sorted(self._digests):
+            written, target = self._work / f"{shard}.jsonl", self._folder / f"{shard}.jsonl"
+            if not target.exists() or hash_file(written) != hash_file(target):
+                with publishing(target, self._scratch, needed=written.stat().st_size) as temporary:
+                    written.rename(temporary)
+        for shard in list_shards(self._folder):
+            if shard not in self._digests:
+                remove(self._folder / f"{shard}.jsonl")
+        return {shard: self._digests[shard].sealed() for shard in sorted(self._digests)}
+
+    def close(self) -> None:
+        """Delete what is unfinished."""
+        remove(self._work)
+
+    def _shard_for_new(self, row: Row) -> str:
+        files, hours = self._limits
+        digest = self._digests.get(self._new)
+        if not self._new or (digest is not None and digest.files >= files) or self._new_hours >= hours:
+            self._last += 1
+            self._new, self._new_hours = f"{self._last:04d}", 0.0
+        self._new_hours += estimated_hours(row.path, row.size)
+        return self._new
+
+    def _flush(self) -> None:
+        for shard, lines in self._rows.items():
+            path = self._work / f"{shard}.jsonl"
+            with telling(self._folder / path.name, sum(map(len, lines))), path.open("ab") as file:
+                file.writelines(lines)
+        self._rows.clear()
+        self._held = 0
+
+
+def list_shards(folder: Path) -> list[str]:
+    """Return the numbers of the shards whose lists lie in a folder, sorted."""
+    return sorted(path.stem for path in folder.glob("*.jsonl") if path.stem.isdigit())
+
+
+def _known_shards(folder: Path, tables: Path) -> dict[int, int]:
+    """Return the shard of every recording listed so far, by the 64-bit hash of its path.
+
+    Where a list is lost or damaged, the table of what was made of its shard says the same: nothing is regrouped.
+    """
+    known: dict[int, int] = {}
+    for shard in sorted({*list_shards(folder), *list_shards(tables)}):
+        for path in (folder / f"{shard}.jsonl", tables / f"{shard}.jsonl"):
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+                for line in path.read_bytes().splitlines():
+                    known.setdefault(xxhash.xxh3_64_intdigest(orjson.loads(line)["path"].encode()), int(shard))
+                break
+    return known

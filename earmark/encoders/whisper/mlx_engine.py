@@ -1,0 +1,122 @@
+"""The Whisper encoder on MLX: Apple silicon, or an NVIDIA GPU with MLX's CUDA package; on a CPU only for small trials.
+
+Source: the architecture of mlx-examples `whisper/mlx_whisper/whisper.py`; attention by MLX's fused kernel, which never
+holds the matrix of scores.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from earmark.encoders.whisper.weights import Model, WhisperConfig, sinusoids
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LAYER_NORM_EPSILON = 1e-5  # PyTorch's default, which Whisper was trained with
+GPU_BATCH = 8  # windows; enough to fill a GPU, small enough for 8 GB with the largest Whisper
+
+
+@dataclass(frozen=True)
+class MlxEncoder:
+    """A Whisper encoder whose weights lie on MLX's default device, in the precision that it computes in."""
+
+    config: WhisperConfig
+    tensors: dict[str, Any]
+    positions: Any
+    batch: int
+    version: str
+    engine: str = "mlx"
+
+    @property
+    def n_state(self) -> int:
+        """Width of a feature row."""
+        return self.config.n_audio_state
+
+    def encode(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the rows after the last layer norm, (batch, frames // 2, n_state) float32, 50 a second."""
+        import mlx.core as mx
+
+        _, n_frames, n_mels = mels.shape
+        assert n_mels == self.config.n_mels and n_frames % 2 == 0, mels.shape
+        assert n_frames // 2 <= self.config.n_audio_ctx, mels.shape
+        rows = _stem(self.tensors, mx.array(mels).astype(self.positions.dtype)) + self.positions[: n_frames // 2]
+        for layer in range(self.config.n_audio_layer):
+            rows = _block(self.tensors, f"encoder.blocks.{layer}", rows, self.config.n_audio_head)
+        rows = _layer_norm(self.tensors, "encoder.ln_post", rows)
+        return np.array(rows.astype(mx.float32))
+
+
+def build(model: Model, precision: str, window: str) -> MlxEncoder:
+    """Return the encoder on MLX's default device; `precision`: `float32`, `float16` or `bfloat16`.
+
+    The graph is made anew for each call, so both windows are served alike.
+    """
+    import mlx.core as mx
+
+    assert window in {"padded", "clip"}, window
+    dtype = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}[precision]
+    tensors = {name: mx.array(tensor).astype(dtype) for name, tensor in model.tensors.items()}
+    positions = mx.array(sinusoids(model.config.n_audio_ctx, model.config.n_audio_state)).astype(dtype)
+    mx.eval(tensors, positions)
+    device = mx.default_device()
+    on_gpu = device.type == mx.DeviceType.gpu
+    name = mx.device_info().get("device_name", "unknown")
+    version = f"mlx {importlib.metadata.version('mlx')} on {'GPU' if on_gpu else 'CPU'} {name}"
+    return MlxEncoder(model.config, tensors, positions, GPU_BATCH if on_gpu else 1, version)
+
+
+def _stem(tensors: dict[str, Any], mels: Any) -> Any:
+    """Return (batch, frames // 2, n_state) from (batch, frames, n_mels): two convolutions, the second of stride 2."""
+    import mlx.core as mx
+
+    rows = mels
+    for name, stride in (("encoder.conv1", 1), ("encoder.conv2", 2)):
+        rows = mx.conv1d(rows, tensors[f"{name}.weight"], stride=stride, padding=1)
+        rows = _gelu(rows + tensors[f"{name}.bias"])
+    return rows
+
+
+def _block(tensors: dict[str, Any], name: str, rows: Any, n_head: int) -> Any:
+    """Return one residual layer's rows, (batch, rows, n_state)."""
+    hidden = _layer_norm(tensors, f"{name}.attn_ln", rows)
+    rows = rows + _attention(tensors, f"{name}.attn", hidden, n_head)
+    hidden = _gelu(_linear(tensors, f"{name}.mlp1", _layer_norm(tensors, f"{name}.mlp_ln", rows)))
+    return rows + _linear(tensors, f"{name}.mlp2", hidden)
+
+
+def _attention(tensors: dict[str, Any], name: str, rows: Any, n_head: int) -> Any:
+    """Return every row's softmax-weighted mean of all rows' values, by head; keys have no bias."""
+    import mlx.core as mx
+
+    n_batch, n_rows, n_state = rows.shape
+    width = n_state // n_head
+    query, key, value = (
+        _linear(tensors, f"{name}.{part}", rows).reshape(n_batch, n_rows, n_head, width).transpose(0, 2, 1, 3)
+        for part in ("query", "key", "value")
+    )
+    mixed = mx.fast.scaled_dot_product_attention(query, key, value, scale=width**-0.5)
+    return _linear(tensors, f"{name}.out", mixed.transpose(0, 2, 1, 3).reshape(n_batch, n_rows, n_state))
+
+
+def _linear(tensors: dict[str, Any], name: str, rows: Any) -> Any:
+    product = rows @ tensors[f"{name}.weight"].T
+    bias = tensors.get(f"{name}.bias")
+    return product if bias is None else product + bias
+
+
+def _layer_norm(tensors: dict[str, Any], name: str, rows: Any) -> Any:
+    import mlx.core as mx
+
+    return mx.fast.layer_norm(rows, tensors[f"{name}.weight"], tensors[f"{name}.bias"], LAYER_NORM_EPSILON)
+
+
+def _gelu(rows: Any) -> Any:
+    """Return the exact GELU, x * Phi(x)."""
+    import mlx.core as mx
+
+    return rows * (1 + mx.erf(rows * 0.5**0.5)) / 2

@@ -1,0 +1,101 @@
+"""What an archive will unpack to, from its own list of members: as much of it as there is time to read."""
+
+import contextlib
+import io
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from earmark.amounts import Amount, about, exact
+from earmark.archives.formats import decoded
+from earmark.archives.members import Member
+from earmark.archives.tars import tar_members
+from earmark.archives.unpack import archive_kind
+from earmark.archives.zips import zip_members
+from earmark.disk.hashing import BLOCK_BYTES
+from earmark.errors import EarmarkError
+from earmark.estimate.probes import EXCERPTS, Probes, is_audio
+
+MEMBER_BYTES = 32 << 20  # the largest archive member that a probe holds in memory
+
+
+@dataclass
+class Listing:
+    """Members of an archive as far as they were read: path and bytes of each file; `share` of the archive is 1 if all.
+
+    `nested` holds the bytes of archives inside it, whose members are not seen; `probes` a sample of its recordings.
+    """
+
+    files: list[tuple[str, int]] = field(default_factory=list)
+    share: float = 0.0
+    nested: int = 0
+    probes: Probes = field(default_factory=Probes)
+
+    @property
+    def audio(self) -> list[tuple[str, int]]:
+        """The members that are recordings, by suffix."""
+        return [(name, size) for name, size in self.files if is_audio(name)]
+
+    @property
+    def certainty(self) -> Amount:
+        """How far what was read stands for all: a factor around 1."""
+        return exact(1.0) if self.share == 1.0 else about(1.0, 1.25)
+
+
+def list_archive(
+    paths: Sequence[Path],
+    nested: Sequence[str],
+    skip: Sequence[str],
+    channel: str | int,
+    resampler: str,
+    patience_s: float,
+) -> Listing:
+    """List an archive: a zip by its directory, a tar by as much of its stream as the patience allows.
+
+    `paths` are its files in order. A damaged archive gives what could be read of it; extraction says what is wrong.
+    """
+    listing, ends = Listing(), time.monotonic() + patience_s
+    n_audio = 0
+    with contextlib.suppress(EarmarkError, OSError):
+        for member in _members(paths, ends, listing):
+            plain = member.name.strip("/").removeprefix("./")
+            if member.kind != "file" or any(fnmatchcase(plain, pattern) for pattern in skip):
+                continue
+            if any(fnmatchcase(PurePosixPath(plain).name, pattern) for pattern in nested):
+                listing.nested += member.size
+                continue
+            if is_audio(plain) and member.size <= MEMBER_BYTES and time.monotonic() < ends:
+                excerpt = n_audio % 8 == 0 and len(listing.probes.flac_rates) < EXCERPTS
+                sound = io.BytesIO(b"".join(member.blocks))
+                listing.probes.add(sound, member.size, channel, resampler, excerpt=excerpt)
+                n_audio += 1
+            listing.files.append((plain, member.size))
+    return listing
+
+
+def _members(paths: Sequence[Path], ends: float, listing: Listing) -> Iterator[Member]:
+    """Yield an archive's members and keep `listing.share`; the member at which a tar's stream ends is not whole."""
+    kind = archive_kind(paths)
+    if kind == "zip":
+        for member in zip_members(*paths):
+            listing.share = 1.0  # its whole directory is read before the first
+            yield member
+        return
+    size, position = sum(path.stat().st_size for path in paths), 0
+
+    def blocks() -> Iterator[bytes]:
+        nonlocal position
+        for path in paths:
+            with path.open("rb", buffering=0) as file:
+                while block := file.read(BLOCK_BYTES):
+                    position += len(block)
+                    yield block
+                    if time.monotonic() >= ends:
+                        return
+
+    for member in tar_members(decoded(blocks(), kind), ends_known=True):
+        yield member
+        listing.share = position / size
+    listing.share = position / size

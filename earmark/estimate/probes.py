@@ -1,0 +1,154 @@
+"""How large results will be before they are made: arithmetic where formats are exact, probes where they are not.
+
+Every number is an `Amount`, a range with a likely value. Nothing here writes, and every probe has a time limit.
+"""
+
+import contextlib
+import io
+import math
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from earmark.amounts import Amount, about, exact, ratio
+from earmark.disk.inside import file_of, locate, read_row
+from earmark.disk.shards import BYTES_PER_S, OTHER_BYTES_PER_S
+from earmark.errors import BadAudioError
+from earmark.rates import RATE_HZ
+
+WAV_HEADER_BYTES = 44
+EXCERPT_S = 10.0  # seconds of a recording that are compressed to learn how well it compresses
+EXCERPTS = 24  # recordings of which an excerpt is compressed, at most
+EXCERPT_SHARE = 0.6  # of a probe's patience that excerpts may take
+AUDIO_SUFFIXES = {*BYTES_PER_S, ".aif", ".aiff", ".amr", ".arrow", ".au", ".mp4", ".oga", ".parquet", ".sph", ".webm"}
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What a recording's header says: its length, and "flac" or "wav" where it is canonical audio of that form."""
+
+    seconds: float
+    form: str = ""
+
+
+def probe(source: Path | BinaryIO) -> Sound | None:
+    """Read a recording's header; None where that does not tell its length."""
+    import soundfile
+
+    with contextlib.suppress(BadAudioError, OSError):
+        place = locate(source) if isinstance(source, Path) else None
+        if place is not None and not place.file.is_file():  # a pipe would keep us waiting for ever
+            return None
+        if place is not None and place.part == "row":
+            source = io.BytesIO(read_row(place.file, place.number))
+        elif place is not None and place.part == "stream":
+            return _media_length(place.file, place.number)
+        try:
+            found = soundfile.info(source)
+        except (soundfile.LibsndfileError, TypeError):
+            return _media_length(source, 0)
+        if 0 < found.frames < 1 << 62:
+            plain = (found.samplerate, found.channels, found.subtype) == (RATE_HZ, 1, "PCM_16")
+            return Sound(found.frames / found.samplerate, found.format.lower() if plain else "")
+    return None
+
+
+def _media_length(source: Path | BinaryIO, number: int) -> Sound | None:
+    import av
+
+    with contextlib.suppress(av.FFmpegError, IndexError), av.open(source) as media:
+        stream = media.streams.audio[number]
+        if stream.duration is not None:
+            return Sound(float(stream.duration * stream.time_base))
+        return Sound(media.duration / 1e6) if media.duration else None  # microseconds
+    return None
+
+
+def flac_rate(source: Path | BinaryIO, channel: str | int, resampler: str) -> float | None:
+    """Compress some seconds from the middle of a recording in memory; return bytes a second of canonical audio."""
+    import numpy as np
+    import soundfile
+    import soxr
+
+    from earmark.audio import canonical
+
+    samples: Any = None
+    with contextlib.suppress(BadAudioError, OSError, StopIteration):
+        try:
+            with soundfile.SoundFile(source) as sound:
+                wanted = int(EXCERPT_S * sound.samplerate)
+                sound.seek(max(0, (sound.frames - wanted) // 2))
+                block = sound.read(wanted, dtype="float64", always_2d=True)
+                rate_hz = sound.samplerate
+            mono = block[:, channel] if isinstance(channel, int) and channel < block.shape[1] else block.mean(axis=1)
+            samples = canonical.to_int16(np.asarray(soxr.resample(mono, rate_hz, RATE_HZ, quality=resampler)))
+        except (soundfile.LibsndfileError, TypeError):
+            if isinstance(source, Path):
+                block = next(canonical.canonical_blocks(source, canonical.Policy(channel=channel, resampler=resampler)))
+                start = max(0, (len(block) - int(EXCERPT_S * RATE_HZ)) // 2)
+                samples = block[start : start + int(EXCERPT_S * RATE_HZ)]
+    if samples is None or not len(samples):
+        return None
+    file = io.BytesIO()
+    soundfile.write(file, samples, RATE_HZ, format="FLAC", subtype="PCM_16", compression_level=canonical.FLAC_LEVEL)
+    return len(file.getvalue()) / (len(samples) / RATE_HZ)
+
+
+@dataclass
+class Probes:
+    """A random sample of recordings: bytes and header of each, and what FLAC makes of a second of some."""
+
+    sizes: list[float] = field(default_factory=list)
+    sounds: list[Sound] = field(default_factory=list)
+    flac_rates: list[float] = field(default_factory=list)
+
+    def add(
+        self, source: Path | BinaryIO, size_bytes: float, channel: str | int, resampler: str, *, excerpt: bool
+    ) -> None:
+        """Probe one recording; with `excerpt`, compress some of it unless it is a standard file already."""
+        if (sound := probe(source)) is None:
+            return
+        self.sizes.append(size_bytes)
+        self.sounds.append(sound)
+        if excerpt and sound.form != "flac":
+            if not isinstance(source, Path):
+                source.seek(0)
+            rate = flac_rate(source, channel, resampler)
+            self.flac_rates += [rate] if rate else []
+
+    def seconds_per_byte(self, population: float) -> Amount:
+        """Return seconds of audio in a byte of source."""
+        return ratio(self.sizes, [sound.seconds for sound in self.sounds], population)
+
+    def standard_per_byte(self, form: str, population: float) -> Amount:
+        """Return bytes of standard audio that a byte of source becomes; a source in that form already is copied."""
+        if form == "none":
+            return Amount()
+        copied = [sound.form == form for sound in self.sounds]
+        if all(copied):
+            return exact(1.0)
+        made = exact(2.0 * RATE_HZ)
+        if form == "flac":
+            made = about(17_000.0)  # 16 kHz speech, where no excerpt could be read
+            if self.flac_rates:
+                made = ratio([1.0] * len(self.flac_rates), self.flac_rates, math.inf)
+
+        def values(rate: float) -> list[float]:
+            pairs = zip(self.sizes, self.sounds, copied, strict=True)
+            return [size if same else sound.seconds * rate + WAV_HEADER_BYTES for size, sound, same in pairs]
+
+        ratios = [ratio(self.sizes, values(rate), population) for rate in (made.low, made.likely, made.high)]
+        return Amount(ratios[0].low, ratios[1].likely, ratios[2].high)
+
+
+def assumed_rates(path: str, form: str) -> tuple[Amount, Amount]:
+    """Return seconds a byte and standard bytes a byte of a recording of which nothing but its name is known."""
+    suffix = PurePosixPath(file_of(path)).suffix.lower()
+    seconds = about(1 / BYTES_PER_S.get(suffix, OTHER_BYTES_PER_S))
+    made = {"none": 0.0, "wav": 2.0 * RATE_HZ, "flac": float(BYTES_PER_S[".flac"])}[form]
+    return seconds, seconds * made
+
+
+def is_audio(path: str) -> bool:
+    """Say by its suffix whether a file is a recording."""
+    return PurePosixPath(path).suffix.lower() in AUDIO_SUFFIXES

@@ -1,0 +1,1 @@
+"""Features: encoding recordings into packs, the pack format, and the index over packs."""

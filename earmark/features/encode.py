@@ -1,0 +1,212 @@
+"""From recordings to a pack: decoding, encoding and writing overlap; memory does not grow with the shard.
+
+Threads decode and make the encoder's input some windows ahead; the encoder takes one batch after another; one thread
+writes.
+"""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from earmark.audio import canonical
+from earmark.disk.files import Scratch, remove, require_space, size_on_disk
+from earmark.encoders import Encoder, FrontEnd
+from earmark.encoders.whisper import mel
+from earmark.errors import BadAudioError, CorpusError
+from earmark.features.packs import PackWriter
+from earmark.rates import RATE_HZ
+from earmark.workers.prefetch import threaded_prefetch
+
+LOADERS = 2  # threads that decode; more than the encoder can follow would only hold memory
+LOOKAHEAD = 8  # chunks decoded ahead
+WRITES_AHEAD = 4  # encoded batches waiting for the writer
+WINDOWS_A_CHUNK = 8  # windows of one recording loaded at a time: 4 minutes
+SPOOL_SAMPLES = 60 * 10 * RATE_HZ  # samples; a longer source without a standard file is decoded to disk first
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording to encode; `standard` says that `path` is canonical already."""
+
+    audio_hash: str
+    path: Path
+    n_samples: int
+    standard: bool
+    channel: str | int = "mean"
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Some windows of one recording: samples [start, stop) of the file at `path`; raw int16 where `raw`."""
+
+    recording: Recording
+    path: Path
+    start: int
+    stop: int
+    raw: bool
+    last: bool
+
+
+_Window = tuple[NDArray[np.float32], int]  # an encoder's input of one window, rows that the encoder must give
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A decoded chunk: its samples (n,) int16 and the encoder's input of each of its windows."""
+
+    chunk: _Chunk
+    samples: NDArray[np.int16]
+    windows: list[_Window]
+
+
+def encode_pack(
+    recordings: list[Recording],
+    encoder: Encoder,
+    folder: Path,
+    pack: str,
+    *,
+    front_end: FrontEnd,
+    dtype: str,
+    attributes: dict[str, Any],
+    resampler: str,
+    scratch: Scratch,
+    on_done: Callable[[int, float], None],
+) -> tuple[int, int]:
+    """Encode recordings into a new pack; return its bytes and frames.
+
+    Raises CorpusError when a file no longer decodes to its hash, DiskFullError when the pack does not fit.
+    """
+    n_frames = [mel.n_output_frames(recording.n_samples) for recording in recordings]
+    needed = sum(n_frames) * encoder.n_state * np.dtype(dtype).itemsize
+    require_space(folder, needed, f"{folder.name}/{pack}")
+    hashes = [recording.audio_hash for recording in recordings]
+    about = attributes | {"engine": encoder.engine, "engine_version": encoder.version}
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(PackWriter(folder, pack, hashes, n_frames, encoder.n_state, dtype, about, scratch))
+        spool = stack.enter_context(_spool(scratch))
+        chunks = _chunks(recordings, spool, resampler)
+        loaded = threaded_prefetch(lambda chunk: _load(chunk, front_end, resampler), chunks, LOADERS, LOOKAHEAD)
+        stack.enter_context(contextlib.closing(loaded))
+        append = stack.enter_context(_appending(writer))
+        for batch in _batches(_windows(loaded, on_done), encoder.batch):
+            encoded = encoder.encode(np.stack([window for window, _ in batch]))
+            for frames, (_, rows) in zip(encoded, batch, strict=True):
+                append(frames[:rows])
+    return size_on_disk(folder / pack), sum(n_frames)
+
+
+@contextlib.contextmanager
+def _appending(writer: PackWriter) -> Iterator[Callable[[NDArray[np.float32]], None]]:
+    """Yield a function that hands frames to a writing thread, some batches ahead of it."""
+    pending: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1, "pack-writer") as thread:
+
+        def append(frames: NDArray[np.float32]) -> None:
+            pending.append(thread.submit(writer.append, frames))
+            while len(pending) > WRITES_AHEAD:
+                pending.popleft().result()
+
+        yield append
+        while pending:
+            pending.popleft().result()
+
+
+@contextlib.contextmanager
+def _spool(scratch: Scratch) -> Iterator[Path]:
+    """Yield a path for the raw samples of one long source at a time."""
+    path = scratch.new(scratch.tmp / "spool.pcm")
+    try:
+        yield path
+    finally:
+        for leftover in path.parent.glob(f"{path.name}*"):
+            remove(leftover)
+
+
+def _chunks(recordings: Iterable[Recording], spool: Path, resampler: str) -> Iterator[_Chunk]:
+    """Cut recordings into chunks of whole windows; long sources are decoded to raw samples on disk first."""
+    for number, recording in enumerate(recordings):
+        path, raw = recording.path, False
+        if not recording.standard:
+            if recording.n_samples <= SPOOL_SAMPLES:
+                yield _Chunk(recording, path, 0, recording.n_samples, raw=False, last=True)
+                continue
+            path, raw = Path(f"{spool}.{number}"), True
+            with path.open("wb") as file:
+                for block in _decode(recording, resampler):
+                    file.write(block.tobytes())
+        step = WINDOWS_A_CHUNK * mel.WINDOW_SAMPLES
+        for start in range(0, recording.n_samples, step):
+            stop = min(start + step, recording.n_samples)
+            yield _Chunk(recording, path, start, stop, raw, last=stop == recording.n_samples)
+
+
+def _decode(recording: Recording, resampler: str) -> Iterator[NDArray[np.int16]]:
+    policy = canonical.Policy(channel=recording.channel, resampler=resampler, format="none")
+    yield from canonical.canonical_blocks(recording.path, policy)
+
+
+def _load(chunk: _Chunk, front_end: FrontEnd, resampler: str) -> _Loaded:
+    """Decode a chunk with the context that the front end wants, and make the encoder's input of its windows."""
+    start = max(chunk.start - front_end.context, 0)
+    stop = min(chunk.stop + front_end.context, chunk.recording.n_samples)
+    try:
+        samples = _samples(replace(chunk, start=start, stop=stop), resampler)
+    except BadAudioError as error:
+        raise CorpusError(
+            f"{chunk.recording.path}: {error}: damaged since it was standardized. `doit verify` sets such files aside;"
+            " then run again."
+        ) from error
+    own = slice(chunk.start - start, chunk.stop - start)
+    return _Loaded(chunk, samples[own], front_end.windows(samples, own.start, own.stop))
+
+
+def _samples(chunk: _Chunk, resampler: str) -> NDArray[np.int16]:
+    if chunk.raw:
+        return np.fromfile(chunk.path, np.int16, chunk.stop - chunk.start, offset=2 * chunk.start)
+    if chunk.recording.standard:
+        return canonical.read_canonical(chunk.path, chunk.start, chunk.stop)
+    return np.concatenate(list(_decode(chunk.recording, resampler)))
+
+
+def _windows(loaded: Iterable[_Loaded], on_done: Callable[[int, float], None]) -> Iterator[_Window]:
+    """Yield windows in order, and hold each recording's samples against its audio hash on the way."""
+    hasher = xxhash.xxh3_128()
+    for item in loaded:
+        chunk = item.chunk
+        hasher.update(item.samples.tobytes())
+        yield from item.windows
+        if chunk.last:
+            _require_hash(chunk.recording, hasher.hexdigest())
+            hasher.reset()
+            if chunk.raw:
+                chunk.path.unlink()
+        on_done(int(chunk.last), (chunk.stop - chunk.start) / RATE_HZ)
+
+
+def _require_hash(recording: Recording, found: str) -> None:
+    if found != recording.audio_hash:
+        raise CorpusError(
+            f"{recording.path}: no longer decodes to the samples of its audio hash: expected {recording.audio_hash},"
+            f" got {found}: damaged or edited since it was standardized. `doit verify` sets such files aside; then run"
+            " again."
+        )
+
+
+def _batches(windows: Iterable[_Window], size: int) -> Iterator[list[_Window]]:
+    """Group consecutive windows of equal shape, up to what the engine likes at once."""
+    batch: list[_Window] = []
+    for item in windows:
+        if batch and (len(batch) >= size or item[0].shape != batch[0][0].shape):
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch

@@ -1,0 +1,212 @@
+"""The index over one encoder's packs: which pack holds which audio hash. Derived; losing it costs a rescan."""
+
+import contextlib
+import errno
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from earmark.disk.files import disk_error, flush_folder, make_folder, remove, telling
+from earmark.errors import AbsentError
+from earmark.features.packs import PackError, Seal, hash_faults, read_seal, size_faults, structure_faults
+
+T = TypeVar("T")
+
+INDEX_VERSION = 1
+INDEX_CACHE_KIB = 64 << 10  # SQLite's page cache; the index of 10 million recordings is several times that
+QUERY_HASHES = 500  # hashes in one query
+INSERT_ROWS = 200_000  # rows that one transaction of a rescan sorts and inserts; pack by pack takes three times as long
+CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+class PackIndex:
+    """Which pack holds which audio hash: SQLite `folder`/index.db over `folder`/packs, for one encoder.
+
+    Derived from the packs alone, so losing it costs a rescan; a corrupt file is rebuilt. Memory is bounded by SQLite's
+    page cache. Where two packs hold a hash, the first in name order is found. Use it from one thread at a time.
+
+    Raises DiskFullError, and PackError if the file cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._packs = folder / "packs"
+        self._damaged = folder / "damaged"
+        self._path = folder / "index.db"
+        self._database: sqlite3.Connection | None = None
+
+    def sync(self) -> list[str]:
+        """Make the index agree with the packs folder; return a line for each damaged pack, moved to `damaged`.
+
+        Raises AbsentError if the packs folder is a link to nowhere.
+        """
+        return self._rebuilding(lambda: self._sync(set_aside=True))
+
+    def find(self, hashes: Iterable[str]) -> dict[str, tuple[str, int, int]]:
+        """Return (pack, row, n_frames) for those hashes that a pack held at the last `sync` or `add`."""
+        if self._database is None and not self._path.exists():
+            return {}
+        wanted = list(hashes)
+        return self._rebuilding(lambda: self._find(wanted))
+
+    def add(self, pack: Path) -> None:
+        """Take a finished pack into the index. Raises PackError if it is damaged."""
+        try:
+            seal = _indexable(pack)
+        except PackError as error:
+            raise PackError(f"{pack}: {error}. Run doit features again.") from error
+        self._rebuilding(lambda: self._insert({pack.name: seal}))
+
+    def close(self) -> None:
+        """Close the database file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._database is None:
+            make_folder(self._path.parent)
+            self._database = database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            for setting in ("busy_timeout = 5000", "journal_mode = wal", "synchronous = normal"):
+                database.execute(f"pragma {setting}")
+            database.execute(f"pragma cache_size = -{INDEX_CACHE_KIB}")
+            (version,) = database.execute("pragma user_version").fetchone()
+            (tables,) = database.execute("select count(*) from sqlite_master").fetchone()
+            if tables and version != INDEX_VERSION:
+                self._discard()
+                return self._open()
+            if not tables:
+                with _transaction(database):
+                    database.execute("create table packs (pack integer primary key, name text unique, seal text)")
+                    database.execute(
+                        "create table held (hash blob, pack int, row int, n_frames int, primary key (hash, pack))"
+                        " without rowid"
+                    )
+                    database.execute(f"pragma user_version = {INDEX_VERSION}")
+        return self._database
+
+    def _discard(self) -> None:
+        self.close()
+        for ending in ("", "-wal", "-shm"):
+            remove(self._path.with_name(self._path.name + ending))
+
+    def _rebuilding(self, action: Callable[[], T]) -> T:
+        """Do something with the database; if its file turns out corrupt, rebuild it and do it again."""
+        try:
+            try:
+                return action()
+            except sqlite3.DatabaseError as error:
+                if _code(error) not in CORRUPT:
+                    raise
+            self._discard()
+            self._sync(set_aside=False)
+            return action()
+        except sqlite3.Error as error:
+            if _code(error) == sqlite3.SQLITE_FULL:
+                raise disk_error(OSError(errno.ENOSPC, str(error)), self._path) from error
+            raise PackError(
+                f"{self._path}: cannot be used: {error}. Make the folder writable, or delete this file: it is rebuilt."
+            ) from error
+
+    def _sync(self, *, set_aside: bool) -> list[str]:
+        if self._packs.is_symlink() and not self._packs.exists():
+            raise AbsentError(f"{self._packs}: links to a folder that is not there. Mount its volume and run again.")
+        names = {path.name for path in self._packs.glob("[!.]*.zarr")} if self._packs.is_dir() else set()
+        database = self._open()
+        known: dict[str, str] = dict(database.execute("select name, seal from packs"))
+        lines = []
+        new: dict[str, Seal] = {}
+        for name in sorted(names):
+            try:
+                seal = read_seal(self._packs / name)
+                for fault in size_faults(self._packs / name, seal):
+                    raise PackError(fault)
+                if known.get(name) != seal.digest:
+                    new[name] = _indexable(self._packs / name)
+            except PackError as error:
+                lines.append(f"pack {name}: {error}")
+                names.remove(name)
+                if set_aside:
+                    self._set_aside(name)
+            if sum(seal.n for seal in new.values()) >= INSERT_ROWS:
+                self._insert(new)
+                new = {}
+        self._insert(new)
+        gone = known.keys() - names
+        if gone:
+            with _transaction(database):
+                _forget(database, gone)
+        return lines
+
+    def _insert(self, packs: dict[str, Seal]) -> None:
+        import zarr
+
+        if not packs:
+            return
+        database = self._open()
+        rows: list[tuple[bytes, int | None, int, int]] = []
+        with _transaction(database):
+            _forget(database, packs)
+            for name, seal in packs.items():
+                group = zarr.open_group(str(self._packs / name), mode="r")
+                edges, octets = group["offsets"][:].tolist(), group["audio_hash"][:]
+                place = database.execute("insert into packs (name, seal) values (?, ?)", (name, seal.digest)).lastrowid
+                rows += ((octets[i].tobytes(), place, i, edges[i + 1] - edges[i]) for i in range(seal.n))
+            database.executemany("insert into held values (?, ?, ?, ?)", sorted(rows))
+
+    def _find(self, hashes: list[str]) -> dict[str, tuple[str, int, int]]:
+        database = self._open()
+        found: dict[str, tuple[str, int, int]] = {}
+        for start in range(0, len(hashes), QUERY_HASHES):
+            keys = [bytes.fromhex(audio_hash) for audio_hash in hashes[start : start + QUERY_HASHES]]
+            marks = ",".join("?" * len(keys))
+            query = f"select hash, name, row, n_frames from held join packs using (pack) where hash in ({marks})"  # noqa: S608 - marks
+            for key, *place in database.execute(query, keys):
+                here = (place[0], place[1], place[2])
+                found[key.hex()] = min(found.get(key.hex(), here), here)
+        return found
+
+    def _set_aside(self, name: str) -> None:
+        target = make_folder(self._damaged) / name
+        n = 1
+        while target.exists():
+            n += 1
+            target = self._damaged / f"{name}.{n}"
+        with telling(target):
+            (self._packs / name).replace(target)
+            flush_folder(self._damaged)
+            flush_folder(self._packs)
+
+
+def _indexable(pack: Path) -> Seal:
+    """Return a pack's seal once everything but its frames is found as sealed. Raises PackError."""
+    seal = read_seal(pack)
+    # Those files are small, and a wrong bit in them would give one recording another's features.
+    small = [name for name in seal.files if not name.startswith("frames/c/")]
+    for faults in (size_faults(pack, seal), hash_faults(pack, seal, small), structure_faults(pack, seal)):
+        for fault in faults:
+            raise PackError(fault)
+    return seal
+
+
+def _forget(database: sqlite3.Connection, names: Iterable[str]) -> None:
+    """Delete packs and what they hold, inside a transaction."""
+    if database.executemany("delete from packs where name = ?", [(name,) for name in names]).rowcount > 0:
+        database.execute("delete from held where pack not in (select pack from packs)")
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return the kind of an SQLite error: the low byte of its code; the rest are details."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+@contextlib.contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("begin immediate")
+    try:
+        yield
+        database.execute("commit")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
+            database.execute("rollback")
+        raise

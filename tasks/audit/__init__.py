@@ -1,0 +1,1 @@
+"""doit audit: what lies on the disk."""

@@ -1,0 +1,1 @@
+"""doit cleanup: deleting archives that are proved to be extracted."""

@@ -1,0 +1,125 @@
+"""Archives that cleanup may take: files of one dataset alone, with the receipt of their extraction."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from earmark.archives.safe_names import fold
+from earmark.catalog.project import Project
+from earmark.catalog.tables import ArchiveTable
+from earmark.disk.hashing import stat_key
+from earmark.disk.receipts import Receipt, read_receipt
+from earmark.errors import ArchiveError
+from tasks.engine import deletions
+from tasks.stages import extract
+
+
+@dataclass
+class Candidate:
+    """An archive that may go: its receipt, its files as they were when they were looked at, when its tree was read.
+
+    `half_gone`: a run was killed while it deleted the files of a split zip, and these are the ones that are left.
+    """
+
+    table: ArchiveTable
+    receipt: Receipt
+    files: dict[Path, os.stat_result]
+    half_gone: bool = False
+    read_at: float | None = None  # seconds since the epoch; None: longer ago than FRESH_S
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(status.st_size for status in self.files.values())
+
+    @property
+    def freed(self) -> int:
+        """Bytes that deleting it gives back: none where a hard link keeps them."""
+        return sum(status.st_size for status in self.files.values() if status.st_nlink == 1)
+
+
+def on_disk(project: Project, dataset: str, table: ArchiveTable) -> bool:
+    """Say whether anything of an archive is there, be it a link to nowhere."""
+    return any(os.path.lexists(path) for path in extract.archive_files(project, dataset, table))
+
+
+def candidate_of(project: Project, dataset: str, table: ArchiveTable) -> Candidate:
+    """Look at an archive's files and its receipt.
+
+    Raises ArchiveError for links, for what two datasets claim, and where its extraction left no proof.
+    """
+    where = project.receipt(extract.NAME, dataset, extract.part_name(table.file))
+    receipt, paths = read_receipt(where), extract.archive_files(project, dataset, table)
+    files = {path: path.lstat() for path in paths if os.path.lexists(path)}
+    for path, status in files.items():
+        _require_own_file(project, dataset, table, path, status)
+    if receipt is None:
+        why = "its receipt is damaged" if where.exists() else "it was never compared with the tree"
+        raise ArchiveError(
+            f"{project.relative(paths[-1])}: {why}: `doit extract:{dataset}` reads it, and writes what is missing."
+        )
+    candidate = Candidate(table, receipt, files, half_gone=len(files) < len(paths))
+    if candidate.half_gone:
+        record = read_receipt(record_path(project, dataset, table))
+        known = record.outputs["files"] if record and record.outputs["state"] == "deleting" else {}
+        if any(known.get(project.relative(path)) != list(stat_key(status)) for path, status in files.items()):
+            raise ArchiveError(f"{project.relative(paths[-1])}: {len(paths) - len(files)} of its files are gone.")
+    return candidate
+
+
+def _require_own_file(project: Project, dataset: str, table: ArchiveTable, path: Path, status: os.stat_result) -> None:
+    """Refuse what is not a file of this dataset alone."""
+    name, folder = project.relative(path), project.folder(dataset)
+    if stat.S_ISLNK(status.st_mode) or folder.resolve() / path.relative_to(folder) != path.resolve():
+        raise ArchiveError(f"{name}: a link, which frees nothing: delete it, and what it leads to, by hand.")
+    if not stat.S_ISREG(status.st_mode):
+        raise ArchiveError(f"{name}: no file: expected an archive.")
+    for owner, file in _claimants(project, path, status):
+        if (owner, file) != (dataset, table.file):
+            raise ArchiveError(f"{name}: it is also {file} of [datasets.{owner}] in {project.path.name}.")
+
+
+def _claimants(project: Project, path: Path, status: os.stat_result) -> Iterator[tuple[str, str]]:
+    """Yield dataset and file of each archive of the catalog that is this very file, or a link to it."""
+    for dataset, table in project.catalog.datasets.items():
+        for archive in table.archives:
+            for claimed in extract.archive_files(project, dataset, archive):
+                with contextlib.suppress(OSError):
+                    other = claimed.stat()
+                    same = (other.st_dev, other.st_ino) == (status.st_dev, status.st_ino)
+                    # a second hard link is a name of its own, which stays; any other name would lead nowhere
+                    if same and (status.st_nlink == 1 or claimed.resolve() == path.resolve()):
+                        yield dataset, archive.file
+
+
+def require_no_member(project: Project, files: list[Path]) -> None:
+    """Refuse an archive that came out of another one, or that is part of a tree: with it a member would go.
+
+    Names are compared as a file system compares them that ignores case or Unicode form.
+    """
+    places = {path.resolve(): path for path in files}
+    for dataset in project.catalog.datasets:
+        folder = project.folder(dataset).resolve()
+        below = [place for place in places if place.is_relative_to(folder)]
+        inside = {fold(place.relative_to(folder).as_posix()): places[place] for place in below}
+        # a quick look for ASCII names; others have several spellings, so each line is parsed for them
+        needles = [orjson.dumps(name) if name.isascii() else b"" for name in inside]
+        for members in project.members(dataset, "-").parent.glob("*.jsonl") if inside else ():
+            with members.open("rb") as lines:
+                for line in lines:
+                    low = line.lower()
+                    if not any(needle in low for needle in needles):
+                        continue
+                    if (name := fold(orjson.loads(line)["path"])) in inside:
+                        what = f"a member of {members.stem} of [datasets.{dataset}]"
+                        raise ArchiveError(f"{project.relative(inside[name])}: it is itself {what}.")
+
+
+def record_path(project: Project, dataset: str, table: ArchiveTable) -> Path:
+    """Return where the proof of an archive is recorded, and later its tombstone."""
+    return project.receipt(deletions.STAGE, dataset, extract.part_name(table.file))

@@ -1,0 +1,1 @@
+"""What doit sees: tasks, commands, loader, backend and reporter."""

@@ -1,0 +1,362 @@
+"""doit COMMANDs of our own: run (locked, interruptible), list --status, why, plan, verify."""
+
+import contextlib
+import fnmatch
+import functools
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+from doit.cmd_base import DoitCmdBase
+from doit.cmd_list import List as DoitList
+from doit.cmd_run import Run as DoitRun
+from doit.cmdparse import CmdParseError
+from doit.exceptions import InvalidCommand
+
+from earmark.catalog.project import Project
+from earmark.errors import CatalogError, EarmarkError, near
+from tasks.cli import status
+from tasks.cli.doit_tasks import begin_run, opened
+from tasks.cli.lock import run_lock
+from tasks.engine.run_pool import stop_workers
+from tasks.engine.stage import JOB, PER_DATASET, STAGES
+from tasks.report import LOG
+
+KEPT = ("extract-", "journal-")  # unfinished work in cache/tmp that the next run goes on with
+UNLOCKED = ("check", "new-corpus")  # tasks that work on no dataset
+
+
+ANYWAY = {
+    "name": "anyway",
+    "long": "anyway",
+    "type": bool,
+    "default": False,
+    "help": "run although `doit plan` says that the disk is too small",
+}
+
+
+class Interrupted(BaseException):
+    """SIGTERM, as an exception: what is unfinished is cleaned up on the way out."""
+
+
+class _Options:
+    """Says of a wrong option what is wrong; doit prints every option that it knows as a Python object."""
+
+    name: str
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Parse and execute. Raises InvalidCommand for an option that there is not, or of a wrong value."""
+        try:
+            return int(super().parse_execute(in_args))  # type: ignore[misc]  # doit's, which this stands before
+        except CmdParseError as error:
+            said = " ".join(str(error).partition(" (parsing options")[0].split())
+            said = said.removeprefix("Error parsing Command: ").removeprefix("Error parsing Task: ")
+            more = f"`doit help {self.name}` lists the options, `doit help TASK` those of a task."
+            raise InvalidCommand(f"{said}. {more}") from None
+
+
+class Run(_Options, DoitRun):  # type: ignore[misc]  # doit has no types
+    """doit run, one at a time on a cache; without a task it shows the status and starts nothing."""
+
+    cmd_options = (*DoitRun.cmd_options, ANYWAY)
+    anyway = False
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Run tasks; every expected failure is one line on standard error and an exit code."""
+        self.anyway = bool(params["anyway"])
+        with _plain_failures() as failed:
+            return int(super().execute(params, args))
+        return failed.code
+
+    sel_tasks: list[str]
+
+    @functools.wraps(DoitRun._execute)  # doit reads the names of options from the signature
+    def _execute(self, *args: Any, **kwargs: Any) -> int:
+        project = opened()
+        if not self.sel_tasks:
+            _print_status(self, project, [], all_shards=False)
+            print("\nName a task to run it, such as `doit features:demo`; `doit help` says more.")
+            return 0
+        LOG.force = bool(kwargs.get("always"))
+        kwargs["num_process"] = 0  # shards run on earmark's own pool; doit's hangs when a worker is killed
+        self.sel_tasks = _in_order(self, project, self.sel_tasks)
+        LOG.in_full = set(self.sel_tasks)
+        begin_run()
+        if all(name.partition(":")[0] in UNLOCKED for name in self.sel_tasks):
+            return int(super()._execute(*args, **kwargs))
+        with run_lock(project), _terminating():
+            project.scratch.sweep(KEPT)
+            if not self.anyway:
+                from tasks.plan.fit import require_fit
+
+                require_fit(project, self.sel_tasks, _ignored(self))
+            try:
+                return int(super()._execute(*args, **kwargs))
+            finally:
+                stop_workers()
+                project.memo.close()
+
+
+class List(_Options, DoitList):  # type: ignore[misc]  # doit has no types
+    """doit list; --status is told from receipts and stats, one line a stage and dataset."""
+
+    doc_purpose = "list tasks; with --status what is current, with --all the shards"
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """List tasks; every expected failure is one line on standard error and an exit code."""
+        with _plain_failures() as failed:
+            return int(super().execute(params, args))
+        return failed.code
+
+    @functools.wraps(DoitList._execute)
+    def _execute(self, **kwargs: Any) -> int:
+        if not kwargs.get("status"):
+            return int(super()._execute(**kwargs))
+        _print_status(self, opened(), list(kwargs.get("pos_args") or ()), all_shards=bool(kwargs.get("subtasks")))
+        return 0
+
+
+class Why(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
+    """doit why: what differs for a task, in words."""
+
+    name = "why"
+    doc_purpose = "say in words why a task would run"
+    doc_usage = "TASK [TASK ...]"
+    doc_description = None
+    cmd_options = ()
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Explain tasks; exit code 0 when all are current, 1 when one would run."""
+        with _plain_failures() as failed:
+            return int(super().execute(params, args))
+        return failed.code
+
+    def _execute(self, pos_args: list[str]) -> int:
+        if not pos_args:
+            raise CatalogError("why: name a task, such as `doit why features:demo`.")
+        worst = 0
+        for name in pos_args:
+            for line in status.why(opened(), name, _ignored(self)):
+                print(line)
+                worst = max(worst, int("current: nothing" not in line))
+        return worst
+
+
+class Plan(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
+    """doit plan: what would run and why, what it would write and for how long, and whether it fits."""
+
+    name = "plan"
+    doc_purpose = "say before anything runs what would run, what it would write, and whether it fits"
+    doc_usage = "[TASK ...]"
+    doc_description = "Without a task: everything on this disk. Exit code 1 where it does not fit."
+    cmd_options = (
+        {"name": "json", "long": "json", "type": bool, "default": False, "help": "print JSON (see tasks/fit_table.py)"},
+        {"name": "all", "long": "all", "type": bool, "default": False, "help": "list the shards, too"},
+    )
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Plan tasks; exit code 0 where they fit, or may fit, 1 where not."""
+        for name in ("json", "all"):  # behind the tasks as well as before them
+            if f"--{name}" in args:
+                params[name] = True
+        self.options = (bool(params["json"]), bool(params["all"]))
+        with _plain_failures() as failed:
+            return int(super().execute(params, [arg for arg in args if arg not in ("--json", "--all")]))
+        return failed.code
+
+    options: tuple[bool, bool]
+
+    def _execute(self, pos_args: list[str]) -> int:
+        from tasks.plan import fit, plan_table
+        from tasks.plan.steps import Asking
+
+        as_json, shards = self.options
+        seen = fit.outlook(opened(), pos_args, Asking(_ignored(self)))
+        if as_json:
+            print(orjson.dumps(plan_table.as_json(seen, shards=shards), option=orjson.OPT_INDENT_2).decode())
+        else:
+            plan_table.show(seen, shards=shards)
+        return int(seen.fits == "no")
+
+
+class Verify(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
+    """doit verify: read everything again and compare it with what was sealed."""
+
+    name = "verify"
+    doc_purpose = "read all outputs again, compare with their hashes, set damaged ones aside"
+    doc_usage = "[DATASET ...]"
+    doc_description = None
+    cmd_options = ()
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Verify datasets; exit code 1 when something is damaged."""
+        with _plain_failures() as failed:
+            return int(super().execute(params, args))
+        return failed.code
+
+    def _execute(self, pos_args: list[str]) -> int:
+        from tasks.stages.verify import verify
+
+        project = opened()
+        names = [name.split(":")[1] if ":" in name else name for name in pos_args] or project.catalog.by_priority()
+        for name in names:
+            project.dataset(name)
+        with run_lock(project), _terminating():
+            return 1 if verify(project, names) else 0
+
+
+class Audit(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
+    """doit audit: what lies on disk, how whole it is, what could be freed. Beside a run, too."""
+
+    name = "audit"
+    doc_purpose = "show every archive and corpus on disk, what is missing, what could be freed"
+    doc_usage = "[DATASET ...] [--deep] [--json]"
+    doc_description = None
+    cmd_options = (
+        {"name": "deep", "long": "deep", "type": bool, "default": False, "help": "compare sums, and sizes of members"},
+        {"name": "json", "long": "json", "type": bool, "default": False, "help": "one JSON object instead of a table"},
+    )
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Audit datasets, or everything below paths.data; exit code 0 whatever is found."""
+        for option in ("deep", "json"):  # after a dataset's name, doit leaves them among the names
+            if f"--{option}" in args:
+                params[option] = True
+        with _plain_failures() as failed:
+            return int(super().execute(params, [name for name in args if name not in ("--deep", "--json")]))
+        return failed.code
+
+    def _execute(self, deep: bool, json: bool, pos_args: list[str]) -> int:
+        from tasks.audit import audit, audit_table
+
+        report = audit.look(opened(), pos_args, deep=deep)
+        if json:
+            print(audit_table.as_json(report))
+        else:
+            audit_table.show(report, pos_args)
+        return 0
+
+
+class _Refused(DoitCmdBase):  # type: ignore[misc]
+    """A command of doit's that does not fit here, refused in one line."""
+
+    doc_usage = ""
+    doc_description = None
+    cmd_options = ()
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Say what to use instead."""
+        print(f"ERROR: doit {self.name}: {self.doc_purpose}.", file=sys.stderr)
+        return 3
+
+
+class Strace(_Refused):
+    """doit strace would run tasks without the run lock."""
+
+    name = "strace"
+    doc_purpose = "not here, it runs tasks beside the run lock; `doit run TASK` runs them"
+
+
+class DumpDB(_Refused):
+    """doit dumpdb reads dbm files alone."""
+
+    name = "dumpdb"
+    doc_purpose = "not here, doit's state is the SQLite file state.db in the cache; any SQLite tool reads it"
+
+
+class ResetDep(_Refused):
+    """doit reset-dep would call stale outputs current in doit's memory."""
+
+    name = "reset-dep"
+    doc_purpose = "not here, receipts say what is current; `doit list --status` shows it"
+
+
+class _Failed:
+    """The exit code of a command that ended in an expected failure."""
+
+    code = 3
+
+
+@contextlib.contextmanager
+def _plain_failures() -> Iterator[_Failed]:
+    """Turn expected failures and interruptions into one line and an exit code."""
+    failed = _Failed()
+    try:
+        yield failed
+    except EarmarkError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        stop_workers()
+        failed.code = 128 + signal.SIGINT
+        print("\ninterrupted: what is finished is kept; the same command goes on from here.", file=sys.stderr)
+    except Interrupted:
+        stop_workers()
+        failed.code = 128 + signal.SIGTERM
+        print("terminated: what is finished is kept; the same command goes on from here.", file=sys.stderr)
+    except sqlite3.Error as error:
+        print(f"ERROR: cache: a database there cannot be used: {error}. Free space, or delete it.", file=sys.stderr)
+    except BrokenPipeError:  # `doit list --status | head`: nobody reads on, and nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        failed.code = 0
+    except OSError as error:
+        print(f"ERROR: {error.filename or 'standard output'}: {error.strerror}.", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _terminating() -> Iterator[None]:
+    """Let SIGTERM unwind the run as Ctrl-C does."""
+
+    def unwind(_number: int, _frame: Any) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _in_order(command: Any, project: Project, selected: list[str]) -> list[str]:
+    """Check the names of tasks, and put a stage's datasets in order of priority instead of the bare stage."""
+    known = {task.name: task for task in command.task_list}
+    found = []
+    for name in selected:
+        if name in (*STAGES, JOB) and _ignored(command)(name):
+            print(f"ignored: {name} (doit forget {name} brings it back)")
+        elif name in (*STAGES, JOB):
+            members = known[name].task_dep
+            if not members:
+                raise CatalogError(
+                    f"{name}: no dataset of {project.path.name} is on this disk. `doit why extract:<dataset>`."
+                )
+            found += members
+        elif "*" in name:
+            if not fnmatch.filter(known, name):
+                raise InvalidCommand(f'no task matches "{name}". `doit list` names them all.')
+            found.append(name)
+        elif name.startswith("-") and found and "*" in found[-1]:
+            raise InvalidCommand(f'"{name}" goes with one task: name them one by one instead of "{found[-1]}".')
+        elif name in known or name.startswith("-"):
+            found.append(name)
+        elif any(other.startswith(f"{name}:") for other in known):
+            raise InvalidCommand(f'"{name}" is no task by itself: name a dataset, as in `doit {name}:<dataset>`.')
+        else:
+            stage, _, dataset = name.partition(":")
+            hint = near(name, known)
+            if stage in (*STAGES, *PER_DATASET) and dataset:
+                project.dataset(dataset.split(":")[0])
+            raise InvalidCommand(f'no task "{name}"{hint}. `doit list` names them all.')
+    return found
+
+
+def _ignored(command: Any) -> Callable[[str], bool]:
+    return lambda name: bool(command.dep_manager.backend.get(name, "ignore:"))
+
+
+def _print_status(command: Any, project: Project, names: list[str], *, all_shards: bool) -> None:
+    for line in status.table(project, _ignored(command), names, all_shards=all_shards):
+        print(line)

@@ -1,0 +1,60 @@
+"""One run at a time on one cache: a lock that the kernel lets go of when its holder dies."""
+
+import contextlib
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+from earmark.catalog.project import Project
+from earmark.disk.files import disk_error, make_folder
+from earmark.errors import AbsentError, EarmarkError
+
+
+class BusyError(EarmarkError):
+    """Another run works on the same cache."""
+
+
+@contextlib.contextmanager
+def run_lock(project: Project) -> Iterator[None]:
+    """Hold the run lock, or say who does.
+
+    Raises BusyError; AbsentError for a cache that is gone; DiskFullError where it cannot be written.
+    """
+    _require_cache(project)
+    path = make_folder(project.cache) / "run.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise disk_error(error, path) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 500).decode("utf-8", "replace").strip() or "another run"
+            raise BusyError(
+                f"{project.relative(project.cache)}: in use by {holder}. One run at a time;"
+                " `doit list --status`, why, plan and audit work meanwhile."
+            ) from None
+        os.ftruncate(descriptor, 0)
+        said = f"`doit {' '.join(sys.argv[1:])}` (process {os.getpid()}, since {time.strftime('%H:%M:%S')})\n"
+        with contextlib.suppress(OSError):  # who holds it is a courtesy; a full disk is met where it matters
+            os.pwrite(descriptor, said.encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _require_cache(project: Project) -> None:
+    """Tell a cache on a volume that is not mounted from a fresh one: manifests were made from receipts.
+
+    Raises AbsentError.
+    """
+    receipts = project.cache / "receipts"
+    made = None if receipts.is_dir() else next(project.manifests.glob("*.jsonl"), None)
+    if made is not None:
+        raise AbsentError(
+            f"{project.relative(project.cache)}: missing or empty, yet {project.relative(made)} was made with it: not"
+            f" mounted? Mount it; or, to make everything anew, `mkdir -p {project.relative(receipts)}`."
+        )

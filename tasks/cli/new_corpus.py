@@ -1,0 +1,172 @@
+"""new-corpus: a reader that works, a fixture that passes and a catalog table, to be changed into the real ones."""
+
+import keyword
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from doit import get_var
+from doit.exceptions import TaskFailed
+
+from earmark.catalog.project import Project
+from earmark.catalog.read import read_catalog
+from earmark.disk.files import publishing, telling
+from earmark.errors import CatalogError, EarmarkError
+from tasks.report import LOG
+
+CHECKOUT = Path(__file__).parents[2]
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # a module, a folder, a task and a file
+
+READER = Template('''\
+"""$name: what it is, in one line.
+
+    labels.tsv           <id> TAB <text>
+    audio/<id>.wav
+
+An example that works: put the corpus's own layout here, with its known defects and where it is documented.
+Holds all labels in memory.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from earmark.corpora import Finding, ReaderOptions, Recording, check_options
+from earmark.corpora._labels import Row, bad_line, collect, join, lines, present
+from earmark.corpora._tree import audio_files, layout_error, listing
+
+VERSION = 1
+
+TABLE = "labels.tsv"
+
+
+def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
+    """Yield the recordings in the order of their paths, without a split."""
+    check_options("$name", options)
+    return _recordings(root, options.language)
+
+
+def _recordings(root: Path, language: str | None) -> Iterator[Recording | Finding]:
+    folders, files = listing(root)
+    if "audio" not in folders or TABLE not in files:
+        raise layout_error(root, f"a folder audio beside {TABLE}", [*folders, *files])
+    texts, repeated = collect(_rows(root))
+    yield from repeated
+    for item in join(audio_files(root, "audio"), texts):
+        if isinstance(item, Finding):
+            yield item
+            continue
+        name, path, text = item
+        yield Recording(name, path, None, present({"text": text, "language": language}))
+
+
+def _rows(root: Path) -> Iterator[Row[str]]:
+    """Yield each line's id, place and text."""
+    for number, line in lines(root / TABLE):
+        name, tab, text = line.partition("\\t")
+        if not name or not tab:
+            raise bad_line(root / TABLE, number, "<id>, a tab, and text", line)
+        yield name, f"{TABLE}:{number}", text
+''')
+
+FIXTURE = Template("""\
+$name, an example: put a small tree of the real layout here, each of its known defects in a line.
+-- labels.tsv --
+a1	First text
+a2	Its audio is missing
+-- audio/a1.wav --
+tone 0.1 s, 16000 Hz, 1 ch
+-- audio/a3.wav --
+tone 0.1 s, 16000 Hz, 1 ch
+-- catalog.toml --
+corpus = "$name"
+root = "."
+language = "en"
+-- expected.jsonl --
+{"id": "a1", "path": "audio/a1.wav", "text": "First text", "language": "en"}
+-- findings.jsonl --
+{"kind": "audio without label", "path": "audio/a3.wav", "detail": "a3: no label line with this id"}
+{"kind": "label without audio", "path": "labels.tsv:2", "detail": "a2: no audio file with this id"}
+""")
+
+TABLE = Template("""
+# Archives, if any, lie in the dataset's folder: archives = [{ file = "$name.tar.gz" }]. README.md names the other keys.
+[datasets.$name]
+corpus   = "$name"
+manifest = "$name"
+priority = 100
+""")
+
+
+def new_corpus_tasks(project: Project) -> Iterator[dict[str, Any]]:
+    """Yield the one task; `name=x` on the command line says what to call the corpus."""
+    yield {
+        "basename": "new-corpus",
+        "actions": [(_make, [project, get_var("name")])],
+        "uptodate": [False],
+        "doc": "write a reader, a fixture and a catalog table to start from: doit new-corpus name=my_books",
+    }
+
+
+def _make(project: Project, name: str | None) -> TaskFailed | None:
+    try:
+        for path in write(project, CHECKOUT, name or ""):
+            LOG.note(f"written: {project.relative(path)}")
+    except EarmarkError as error:
+        return TaskFailed(str(error))
+    LOG.note(
+        "next: put the real layout into them;"
+        f" `uv run pytest tests/readers/test_corpora.py -k {name}`; doit scan:{name}"
+    )
+    return None
+
+
+def write(project: Project, checkout: Path, name: str) -> list[Path]:
+    """Write a corpus's reader and fixture below `checkout` and append its table to the catalog: all three, or nothing.
+
+    Raises CatalogError for a name that is wrong or taken, DiskFullError where a file cannot be written.
+    """
+    reader, fixture = checkout / "earmark" / "corpora" / f"{name}.py", checkout / "tests" / "corpora" / f"{name}.txt"
+    _check(project, name, [reader, fixture])
+    catalog = project.path.resolve()  # behind a link, which stays one
+    made: list[Path] = []
+    try:
+        for path, template in ((reader, READER), (fixture, FIXTURE)):
+            with telling(path), path.open("x", encoding="utf-8") as file:
+                made.append(path)
+                file.write(template.substitute(name=name))
+        with publishing(catalog, project.scratch) as temporary:
+            text = catalog.read_bytes()
+            ending = b"" if not text or text.endswith(b"\n") else b"\n"
+            temporary.write_bytes(text + ending + TABLE.substitute(name=name).encode())
+            shutil.copymode(catalog, temporary)
+            try:
+                read_catalog(temporary)
+            except CatalogError as error:
+                said = str(error).replace(str(temporary), catalog.name).replace(temporary.name, catalog.name)
+                raise CatalogError(f"the catalog has no room for [datasets.{name}]: {said}") from error
+    except BaseException:
+        for path in made:
+            path.unlink()
+        raise
+    return [*made, catalog]
+
+
+def _check(project: Project, name: str, paths: list[Path]) -> None:
+    """Refuse a name that is wrong or taken."""
+    if not name:
+        raise CatalogError("no name: expected one, as in `doit new-corpus name=my_books`.")
+    if not NAME.fullmatch(name) or keyword.iskeyword(name):
+        raise CatalogError(
+            'wrong name: expected a lower-case letter, then up to 39 lower-case letters, digits or "_", no'
+            f" keyword of Python, got {name!r}."
+        )
+    for path in paths:
+        if not path.parent.is_dir():
+            raise CatalogError(f"{path.parent}: no such folder: expected a checkout of earmark, with tests.")
+    taken = [path.name for path in paths if path.exists()]
+    taken += [f"{project.path.name}: [datasets.{known}]" for known in project.catalog.datasets if known.lower() == name]
+    if taken:
+        raise CatalogError(f"{name} is taken: expected a new name, got that of {taken[0]}.")

@@ -1,0 +1,1 @@
+"""doit plan: what would run, what it would write, and whether it fits."""

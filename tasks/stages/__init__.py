@@ -1,0 +1,1 @@
+"""The stages, one file each: extract, scan, standardize, manifest, features, job, verify."""

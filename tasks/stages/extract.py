@@ -1,0 +1,343 @@
+"""extract: unpack a dataset's archives, every member written, read back and sealed; or adopt a tree that is there."""
+
+import contextlib
+import fnmatch
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from earmark.archives import adoption, proof, unpack
+from earmark.catalog.project import Project
+from earmark.catalog.tables import ArchiveTable
+from earmark.disk import watch
+from earmark.disk.files import make_folder, publishing
+from earmark.disk.hashing import digest, stat_key
+from earmark.disk.receipts import Receipt, make_key, publish_receipt, read_receipt
+from earmark.errors import AbsentError, ArchiveError, CorpusError
+from tasks.engine import deletions
+from tasks.engine.stage import Built, Stage, Unit, broken, seal
+from tasks.report import LOG
+
+NAME, VERSION = "extract", 1
+TREE = "tree"  # the part under which a tree without its archives is adopted
+
+
+def part_name(file: str) -> str:
+    """Return an archive's name as part of a receipt's path."""
+    return file.replace("/", "__")
+
+
+def extracted(project: Project, dataset: str, file: str) -> Receipt | None:
+    """Return the receipt of one archive's extraction; None where there is none or it is damaged."""
+    return read_receipt(project.receipt(NAME, dataset, part_name(file)))
+
+
+def require_present(project: Project, dataset: str) -> None:
+    """Tell a volume that is not mounted from work that was never done.
+
+    Raises AbsentError when receipts say that there were files and there are none.
+    """
+    table, root = project.dataset(dataset), project.root(dataset)
+    worked = project.receipt("scan", dataset).exists() or project.receipt(NAME, dataset).exists()
+    again = any(archive.generator or (project.folder(dataset) / archive.file).exists() for archive in table.archives)
+    if worked and not again and not holds_files(root):
+        raise AbsentError(
+            f"{project.relative(root)}: the root of {dataset} is missing or empty, yet it was there before: not"
+            " mounted? Mount it, or take the dataset out of the catalog. Nothing of it is rebuilt or forgotten."
+            f" {deletions.words(project, dataset)}".rstrip()
+        )
+    if not worked and not table.archives and not root.is_dir():
+        raise CorpusError(f"{project.relative(root)}: no such folder: expected the files of {dataset} there.")
+
+
+def on_disk(project: Project, dataset: str) -> bool:
+    """Say whether there is anything of a dataset to work on: an archive, a tree, or receipts."""
+    folder = project.folder(dataset)
+    if any((folder / archive.file).exists() for archive in project.dataset(dataset).archives):
+        return True
+    return project.receipt(NAME, dataset).exists() or holds_files(project.root(dataset))
+
+
+def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
+    require_present(project, unit.dataset)
+    table = project.dataset(unit.dataset)
+    for archive in table.archives:
+        for path in archive_files(project, unit.dataset, archive):
+            if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+                raise ArchiveError(f"{project.relative(path)}: expected an archive, got a folder, a pipe or a device.")
+        if extracted(project, unit.dataset, archive.file) is None and not archive.generator:
+            _require_archive(project, unit.dataset, archive)
+    return {
+        "archives": {archive.file: _archive_inputs(archive) for archive in table.archives},
+        "root": table.root,
+        "expect": {"folders": list(table.expect.folders), "files": dict(table.expect.files)},
+    }
+
+
+def _archive_inputs(archive: ArchiveTable) -> dict[str, Any]:
+    parts = {part.file: {"size": part.size, "sums": part.sums} for part in archive.parts}
+    own = {"size": archive.size, "sums": archive.sums, "nested": list(archive.nested), "skip": list(archive.skip)}
+    return own | ({"parts": parts} if parts else {})
+
+
+def archive_files(project: Project, dataset: str, archive: ArchiveTable) -> list[Path]:
+    """Return the files of an archive, in the order of their bytes: one, or those of a split zip."""
+    return [project.folder(dataset) / download.file for download in archive.downloads]
+
+
+def archive_source(project: Project, dataset: str, archive: ArchiveTable) -> unpack.Source:
+    """Return an archive as it is read."""
+    paths = archive_files(project, dataset, archive)
+    *parts, last = (
+        unpack.Source(path, download.size, download.sums)
+        for path, download in zip(paths, archive.downloads, strict=True)
+    )
+    return replace(last, parts=tuple(parts), nested=tuple(archive.nested), skip=tuple(archive.skip))
+
+
+def staged(project: Project, dataset: str, archive: ArchiveTable) -> Path | None:
+    """Return where members of an archive lie half extracted, if any do."""
+    return project.scratch.find(f"extract-{dataset}-{part_name(archive.file)}", project.folder(dataset))
+
+
+def archive_stat(stats: Iterable[os.stat_result]) -> list[int]:
+    """Return size, mtime and inode of each file of an archive."""
+    return [value for status in stats for value in (status.st_size, status.st_mtime_ns, status.st_ino)]
+
+
+def archive_hash(hashes: list[str]) -> str:
+    """Return what stands for an archive's content: the hash of its one file, or a digest of those of its files."""
+    return hashes[0] if len(hashes) == 1 else digest("parts", hashes)
+
+
+def _known_hash(project: Project, paths: list[Path]) -> str | None:
+    """Return an archive's hash if no byte must be read for it."""
+    known = [project.memo.get(stat_key(path.stat())) for path in paths]
+    return archive_hash([found for found in known if found]) if all(known) else None
+
+
+def is_as_read(project: Project, paths: list[Path], receipt: Receipt) -> bool:
+    """Say whether an archive is the one that a receipt was made from, as far as is known without reading it.
+
+    Raises OSError for a file that is not there.
+    """
+    outputs = receipt.outputs
+    same_stat = archive_stat(path.stat() for path in paths) == outputs["archive_stat"]
+    return same_stat or bool(_known_hash(project, paths) == outputs["archive_xxh3"])
+
+
+def _require_archive(project: Project, dataset: str, archive: ArchiveTable) -> None:
+    path, table = project.folder(dataset) / archive.file, project.dataset(dataset)
+    if path.exists() or _holds_tree(project, dataset):
+        return
+    source = f" from {table.home}" if table.home else ""
+    size = f" ({archive.size:,} bytes)" if archive.size else ""
+    raise ArchiveError(
+        f"{project.relative(path)}: no such archive{size}. Download it{source} and put it there, or name another"
+        f" paths.data or folder in {project.path.name}."
+    )
+
+
+def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
+    problems = broken(project, receipt.outputs["members"].values())
+    if not holds_files(project.root(unit.dataset)):
+        problems.append("the tree is gone")
+    for archive in project.dataset(unit.dataset).archives:
+        part = extracted(project, unit.dataset, archive.file)
+        paths = archive_files(project, unit.dataset, archive)
+        there = all(path.exists() for path in paths)
+        if part is None and there:
+            problems.append(f"{archive.file} arrived since the tree was adopted without it")
+        if part is not None and there and not is_as_read(project, paths, part):
+            problems.append(f"{archive.file} was replaced or touched: it must be read again")
+    return problems
+
+
+def _prepare(project: Project, unit: Unit) -> None:
+    for archive in project.dataset(unit.dataset).archives:
+        path = project.folder(unit.dataset) / archive.file
+        done = project.receipt(NAME, unit.dataset, part_name(archive.file)).exists()
+        if archive.generator and not path.exists() and not (done and holds_files(project.root(unit.dataset))):
+            from earmark.demo import corpus
+
+            LOG.note(f"{project.relative(path)}: synthesised here (a demonstration corpus, nothing is downloaded)")
+            corpus.write_corpus(path, project.scratch)
+
+
+def _build(project: Project, unit: Unit) -> Built:
+    dataset, table = unit.dataset, project.dataset(unit.dataset)
+    members: dict[str, Any] = {}
+    written, gone = 0, []
+    for archive in table.archives:
+        known = extracted(project, dataset, archive.file)
+        there = [path.exists() for path in archive_files(project, dataset, archive)]
+        if all(there) or (any(there) and known is None):
+            part, wrote = _extract(project, dataset, archive)
+            written += wrote
+        elif known is None:
+            gone.append(archive.file)
+            continue
+        else:
+            part = known
+            _require_members(project, dataset, archive, part)
+        members[archive.file] = part.outputs["members"]
+    if gone:
+        members[TREE] = _adopt(project, dataset, gone).outputs["members"]
+    files = _check_expectations(project, dataset)
+    return Built({"members": members}, {"archives": len(members), "files": files}, written)
+
+
+def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Receipt, int]:
+    """Extract one archive, or find that its receipt still holds; return the receipt and the bytes written."""
+    paths, part = archive_files(project, dataset, archive), part_name(archive.file)
+    where, inputs = project.receipt(NAME, dataset, part), _archive_inputs(archive)
+    reusable = holds_files(project.root(dataset)) and not LOG.force
+    key, known = make_key(f"{NAME}/archive", VERSION, inputs), read_receipt(where)
+    if known is not None and known.key == key and not broken(project, [known.outputs["members"]]) and reusable:
+        same_stat = known.outputs["archive_stat"] == archive_stat(path.stat() for path in paths)
+        if same_stat or archive_hash([project.memo.hash_file(path) for path in paths]) == known.outputs["archive_xxh3"]:
+            return known, 0
+    there = [path for path in paths if path.exists()]  # what is missing of a split one, reading it says
+    label, target, started = f"{NAME}:{dataset} {archive.file}", project.members(dataset, part), time.time()
+    with (
+        publishing(target, project.scratch) as temporary,
+        LOG.progress(label, sum(path.stat().st_size for path in there), unit="bytes") as bar,
+    ):
+        made = unpack.extract(
+            archive_source(project, dataset, archive),
+            make_folder(project.folder(dataset)),
+            temporary,
+            scratch=project.scratch,
+            staging_name=f"{dataset}-{part}",
+            on_bytes=bar.advance,
+            memo=project.memo,
+        )
+    hashes = [sums["xxh3"] for sums in made.sums]
+    project.memo.put(zip(map(stat_key, made.stats), hashes, strict=True))
+    outputs = {
+        "archive_stat": archive_stat(made.stats),
+        "archive_xxh3": archive_hash(hashes),
+        "members": seal(project, target),
+        "read_at": started,  # when every member was read and compared, seconds since the epoch
+    }
+    counts = {
+        "members": made.n_members,
+        "files": made.n_files,
+        "written": made.n_written,
+        "resumed": made.n_resumed,
+        "matched": made.n_matched,
+        "completed": made.n_completed,
+        "skipped": made.n_skipped,
+        "member_bytes": made.member_bytes,
+    }
+    if made.n_matched and not made.written_bytes:
+        LOG.note(f"{archive.file}: already extracted: {made.n_matched:,} files on disk match it, none was written")
+    seconds = round(max(0.0, time.time() - started), 3)
+    receipt = Receipt(f"{NAME}/archive", VERSION, key, inputs, outputs, counts, seconds)
+    publish_receipt(where, receipt, project.scratch)
+    return receipt, made.written_bytes
+
+
+def _require_members(project: Project, dataset: str, archive: ArchiveTable, part: Receipt) -> None:
+    """Where `doit -a extract:<dataset>` cannot restore from an archive that was deleted, say what differs from it."""
+    again = deletions.words(project, dataset) if LOG.force and f"{NAME}:{dataset}" in LOG.in_full else ""
+    members = project.home / part.outputs["members"]["path"]
+    for fault in proof.faults(members, project.folder(dataset), reading="changed", memo=project.memo) if again else ():
+        raise ArchiveError(f"{archive.file}: {fault}. {again}")
+
+
+def _adopt(project: Project, dataset: str, gone: list[str]) -> Receipt:
+    """Seal a tree whose archives are gone from its files alone."""
+    folder, where = project.folder(dataset), project.receipt(NAME, dataset, TREE)
+    LOG.note(
+        f"{dataset}: {len(gone)} archive(s) gone ({', '.join(gone[:3])}{'…' if len(gone) > 3 else ''}): the tree is"
+        " taken as it is, from the files alone; that it is complete cannot be proved"
+    )
+    target = project.members(dataset, TREE)
+    tables = project.dataset(dataset).archives
+    present = {download.file.split("/")[0] for table in tables for download in table.downloads}
+    with (
+        publishing(target, project.scratch) as temporary,
+        LOG.progress(f"{NAME}:{dataset} adopting", 0, unit="bytes") as bar,
+    ):
+        made = adoption.adopt_tree(folder, temporary, ignored=present, on_bytes=bar.advance, memo=project.memo)
+    inputs = {"adopted": sorted(gone)}
+    counts = {"members": made.n_members, "files": made.n_files, "member_bytes": made.member_bytes}
+    key = make_key(f"{NAME}/{TREE}", VERSION, inputs)
+    receipt = Receipt(f"{NAME}/{TREE}", VERSION, key, inputs, {"members": seal(project, target)}, counts, 0.0)
+    publish_receipt(where, receipt, project.scratch)
+    return receipt
+
+
+def _check_expectations(project: Project, dataset: str) -> int:
+    """Compare the tree with what the catalog expects of it; return the number of files below the root."""
+    root, expect = project.root(dataset), project.dataset(dataset).expect
+    where = f"{project.path.name}: [datasets.{dataset}.expect]"
+    if not root.is_dir():
+        raise CorpusError(
+            f"{project.relative(root)}: no such folder after extraction: the archive holds another layout, or root is"
+            f" wrong in [datasets.{dataset}]. It holds: {', '.join(_some_names(project.folder(dataset))) or 'nothing'}."
+        )
+    for name in expect.folders:
+        if not (root / name).is_dir():
+            raise CorpusError(f"{where}: folder {name} is not below {project.relative(root)}: incomplete extraction?")
+    found: Counter[str] = Counter()
+    files = 0
+    for entry in watch.walk(root):
+        if not entry.is_dir(follow_symlinks=False) and not entry.name.startswith("._"):
+            files += 1
+            found.update(pattern for pattern in expect.files if fnmatch.fnmatchcase(entry.name, pattern))
+    if not files:
+        raise CorpusError(f"{project.relative(root)}: empty: expected the files of {dataset} there, got none.")
+    for pattern, count in expect.files.items():
+        if found[pattern] != count:
+            raise CorpusError(
+                f"{where}: {project.relative(root)}: expected {count:,} files {pattern}, got {found[pattern]:,}."
+                f" {_why_other(project, dataset)}, or the expectation is of another release."
+                f" {deletions.words(project, dataset)}".rstrip()
+            )
+    return files
+
+
+def _why_other(project: Project, dataset: str) -> str:
+    """Say why a count may differ: which archives of the catalog are not here, or that one is incomplete."""
+    archives = project.dataset(dataset).archives
+    absent = [
+        archive.file
+        for archive in archives
+        if extracted(project, dataset, archive.file) is None
+        and not all(path.exists() for path in archive_files(project, dataset, archive))
+    ]
+    if not absent:
+        return "An archive is incomplete"
+    some = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
+    return f"Not here: {some} (get them, or take them and these counts out of [datasets.{dataset}])"
+
+
+def holds_files(folder: Path) -> bool:
+    """Say whether a folder is there and holds anything that is not hidden."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return any(not entry.name.startswith(".") for entry in entries)
+    return False
+
+
+def _holds_tree(project: Project, dataset: str) -> bool:
+    """Say whether a root holds anything but the dataset's own archives, to which a downloader appends suffixes."""
+    root, archives = project.root(dataset), project.dataset(dataset).archives
+    own = tuple(path.name for one in archives for path in archive_files(project, dataset, one) if path.parent == root)
+    with contextlib.suppress(OSError), os.scandir(root) as entries:
+        return any(not entry.name.startswith((".", *own)) for entry in entries)
+    return False
+
+
+def _some_names(folder: Path) -> list[str]:
+    with contextlib.suppress(OSError):
+        return sorted(entry.name for entry in folder.iterdir())[:6]
+    return []
+
+
+STAGE = Stage(NAME, VERSION, _inputs, _intact, _build, _prepare)

@@ -1,0 +1,203 @@
+"""scan: what the corpus's reader finds on disk, hashed and grouped in stable shards."""
+
+import contextlib
+import stat
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from earmark import corpora
+from earmark.catalog.project import Project
+from earmark.corpora import Finding, Recording
+from earmark.disk import watch
+from earmark.disk.files import publish, publishing
+from earmark.disk.hashing import StatKey, hash_file, stat_key
+from earmark.disk.inside import locate
+from earmark.disk.receipts import Receipt
+from earmark.disk.shards import Row, ShardWriter
+from earmark.errors import AbsentError, CorpusError
+from earmark.workers.prefetch import threaded_prefetch
+from tasks.engine import deletions
+from tasks.engine.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
+from tasks.report import LOG
+from tasks.stages import extract
+
+NAME, VERSION = "scan", 1
+READERS = 4  # threads that hash files: hashing is faster than one disk
+LOOKAHEAD = 64  # recordings read ahead
+MEMO_BATCH = 1_000  # hashes remembered at a time
+EXAMPLES = 3  # names given in an error
+MISSING = (corpora.LABEL_WITHOUT_AUDIO, corpora.AUDIO_WITHOUT_LABEL)  # the findings that max_missing bounds
+
+
+def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
+    table = project.dataset(unit.dataset)
+    tree = receipt_of(project, Unit("extract", unit.dataset))
+    if tree is None:
+        raise UpstreamError(f"extract:{unit.dataset} has not run")
+    return {
+        "tree": {name: members["xxh3"] for name, members in tree.outputs["members"].items()},
+        "root": table.root,
+        "reader": {"corpus": table.corpus, "version": corpora.version(table.corpus), "options": table.options},
+        "language": table.language,
+        "shards": {"files": table.shard_files, "hours": table.shard_hours},
+        "max_missing": table.max_missing,
+    }
+
+
+def ignored(project: Project, dataset: str) -> set[str]:
+    """Return names below a root that are not the corpus: its archives."""
+    archives = project.dataset(dataset).archives
+    return {download.file.rsplit("/", 1)[-1] for archive in archives for download in archive.downloads}
+
+
+def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
+    problems = broken(project, [*receipt.outputs["lists"].values(), receipt.outputs["findings"]])
+    snapshot = watch.load(project.watch_list(unit.dataset))
+    if snapshot is None:
+        return [*problems, "what it saw of the tree is not known"]
+    extract.require_present(project, unit.dataset)
+    if str(unit) in LOG.in_full and snapshot.mode == "folders":
+        return [*problems, "asked for by name: every file is looked at"]
+    changes = watch.compare(project.root(unit.dataset), snapshot, ignored(project, unit.dataset))
+    words = changes.words(f"{snapshot.mode} under {project.relative(project.root(unit.dataset))}")
+    return [*problems, words] if words else problems
+
+
+def _build(project: Project, unit: Unit) -> Built:
+    dataset, table = unit.dataset, project.dataset(unit.dataset)
+    extract.require_present(project, dataset)
+    root = project.root(dataset)
+    snapshot = watch.take(root, table.watch, ignored(project, dataset))
+    expected = len(snapshot.entries) if snapshot.mode == "files" else 0
+    folders = project.shard_list(dataset, "0").parent, project.table(dataset, "0").parent
+    writer = ShardWriter(*folders, project.scratch, table.shard_files, table.shard_hours)
+    counts: Counter[str] = Counter()
+    examples: dict[str, list[str]] = {}
+    findings = project.findings(dataset)
+    with contextlib.closing(writer), LOG.progress(str(unit), expected) as bar:
+        with publishing(findings, project.scratch) as temporary, temporary.open("wb") as file:
+            for item in _hashed(project, dataset):
+                if isinstance(item, Row):
+                    writer.add(item)
+                    counts["recordings"] += 1
+                    bar.advance(1)
+                    continue
+                counts[item.kind] += 1
+                examples.setdefault(item.kind, []).append(item.path) if counts[item.kind] <= EXAMPLES else None
+                line = {"kind": item.kind, "path": item.path, "detail": item.detail}
+                file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        _check_counts(project, dataset, counts, examples)
+        shards = writer.publish()
+    _say_gone(project, unit, snapshot)
+    publish(project.watch_list(dataset), watch.dump(snapshot), project.scratch)
+    for kind in counts.keys() - {"recordings"}:
+        LOG.note(
+            f"{unit}: {counts[kind]:,} x {kind} (such as {examples[kind][0]}); all in {project.relative(findings)}"
+        )
+    lists = {shard: seal(project, project.shard_list(dataset, shard)) for shard in shards}
+    written = sum(entry["size"] for entry in lists.values())
+    outputs = {"shards": shards, "lists": lists, "findings": seal(project, findings)}
+    return Built(outputs, dict(counts) | {"shards": len(shards)}, written)
+
+
+def _say_gone(project: Project, unit: Unit, snapshot: watch.Snapshot) -> None:
+    """Say which files left the tree since the last scan: that may have been meant, or not."""
+    before = watch.load(project.watch_list(unit.dataset))
+    gone = sorted(before.entries.keys() - snapshot.entries.keys()) if before and before.mode == snapshot.mode else []
+    if gone:
+        deleted = deletions.words(project, unit.dataset)
+        again = f"; if that was not meant, `doit -a extract:{unit.dataset}` restores what its archives hold"
+        again = f"; if that was not meant: {deleted}" if deleted else again
+        hint = again if project.dataset(unit.dataset).archives else ""
+        LOG.note(f"{unit}: {len(gone):,} {snapshot.mode} gone since the last scan (such as {gone[0]}){hint}")
+
+
+def _hashed(project: Project, dataset: str) -> Iterator[Row | Finding]:
+    """Yield what the reader finds, recordings with stat and source hash; files seen before are not read again."""
+    table, root = project.dataset(dataset), project.root(dataset)
+    options = corpora.ReaderOptions(language=table.language, options=table.options)
+    fresh: list[tuple[StatKey, str]] = []
+    one_at_a_time, tables = threading.Lock(), dict[StatKey, str]()
+
+    def hash_of(key: StatKey, path: Path, shared: bool) -> str:
+        """Hash a file once, also where its rows are looked at by several threads."""
+        if not shared:
+            return project.memo.get(key) or hash_file(path)
+        with one_at_a_time:
+            if key not in tables:
+                tables[key] = project.memo.get(key) or hash_file(path)
+            return tables[key]
+
+    def load(item: Recording | Finding) -> tuple[Recording | Finding, StatKey | None, str]:
+        corpora.check_item(table.corpus, item)
+        if isinstance(item, Finding):
+            return item, None, ""
+        place = locate(root / item.path)
+        path = place.file
+        try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+                raise CorpusError(f"{project.relative(path)}: neither a file nor a link to one. Take it away.")
+            key = stat_key(status)
+            return item, key, hash_of(key, path, shared=bool(place.part))
+        except FileNotFoundError:
+            if not root.is_dir():
+                raise AbsentError(f"{project.relative(root)}: the root of {dataset} vanished: not mounted?") from None
+            return Finding(corpora.LABEL_WITHOUT_AUDIO, item.path, f"no such file (recording {item.id})"), None, ""
+        except OSError as error:
+            raise CorpusError(f"{project.relative(path)}: cannot be read: {error.strerror}.") from error
+
+    items = corpora.read(table.corpus, root, options)
+    for item, key, source_hash in threaded_prefetch(load, items, READERS, LOOKAHEAD):
+        if key is None or isinstance(item, Finding):
+            assert isinstance(item, Finding)
+            yield item
+            continue
+        fresh.append((key, source_hash))
+        if len(fresh) >= MEMO_BATCH:
+            project.memo.put(fresh)
+            fresh.clear()
+        _, inode, size, mtime_ns, ctime_ns = key
+        yield Row(item.id, item.path, size, mtime_ns, ctime_ns, inode, source_hash, dict(item.labels), item.split)
+    project.memo.put(fresh)
+
+
+def _check_counts(project: Project, dataset: str, counts: Counter[str], examples: dict[str, list[str]]) -> None:
+    """Refuse an empty corpus, and one in which more is missing than the catalog allows."""
+    if not counts["recordings"]:
+        found = "; ".join(f"{count:,} x {kind}, such as {examples[kind][0]}" for kind, count in counts.items() if count)
+        findings = project.relative(project.findings(dataset))
+        raise CorpusError(
+            f"{dataset}: no recordings under {project.relative(project.root(dataset))}: expected the layout of"
+            f' "{project.dataset(dataset).corpus}", got {found or "nothing of it"}.'
+            f" {f'{findings} says why of each. ' if found else ''}Check root and corpus in {project.path.name}."
+        )
+    missing = sum(counts[kind] for kind in MISSING)
+    allowed = project.dataset(dataset).max_missing
+    if missing > allowed * (counts["recordings"] + missing):
+        named = "; ".join(f"{counts[kind]:,} x {kind}: {', '.join(examples[kind])}" for kind in MISSING if counts[kind])
+        raise CorpusError(
+            f"{dataset}: {missing:,} of {counts['recordings'] + missing:,} do not fit, max_missing allows {allowed:.2%}"
+            f" ({named}). All are listed in {project.relative(project.findings(dataset))}; mend the tree, or raise"
+            f" max_missing in [datasets.{dataset}]. {deletions.words(project, dataset)}".rstrip()
+        )
+
+
+def shards_of(project: Project, dataset: str) -> dict[str, dict[str, Any]]:
+    """Return what scan sealed of each shard.
+
+    Raises UpstreamError when it has not run.
+    """
+    receipt = receipt_of(project, Unit(NAME, dataset))
+    if receipt is None:
+        raise UpstreamError(f"scan:{dataset} has not run")
+    shards: dict[str, dict[str, Any]] = receipt.outputs["shards"]
+    return shards
+
+
+STAGE = Stage(NAME, VERSION, _inputs, _intact, _build)

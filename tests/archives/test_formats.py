@@ -1,0 +1,124 @@
+"""Formats: each is told by its content and read in full, and what is damaged in it is named."""
+
+import bz2
+import gc
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import subprocess
+import tarfile
+import zipfile
+
+import pytest
+from support.archive_samples import FEW, FORMATS, NOISE, Place, contents, pack, tar_bytes, tar_entry, zip_bytes
+
+from earmark.archives import unpack
+from earmark.archives.unpack import Source
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar.tar", "x"])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_format_is_told_by_content_not_by_name(place, kind, name):
+    place.extract(pack(FEW, kind), name)
+    assert contents(place.tree) == FEW
+
+
+def test_several_streams_and_trailing_bytes_are_read_and_summed(place):
+    tar = pack(FEW)
+    for number, codec in enumerate([gzip.compress, bz2.compress, lzma.compress]):
+        data = codec(tar[:700]) + codec(tar[700:]) + bytes(512) + b"trailing garbage"
+        made = place.extract(data, folder=place.home / str(number), sums={"md5": hashlib.md5(data).hexdigest()})
+        assert contents(place.home / str(number)) == FEW and made.archive_size == len(data)
+
+
+def test_zip_links_are_made_and_mac_names_are_utf8(place):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("caf\u00e9/a.txt", b"a")
+        link = zipfile.ZipInfo("caf\u00e9/l")
+        link.external_attr = 0o120777 << 16
+        file.writestr(link, "a.txt")
+    data = buffer.getvalue().replace(b"\x00\x08", b"\x00\x00")  # the flag that says that names are UTF-8
+    place.extract(data)
+    assert place.rows()[1] == {"path": "caf\u00e9/l", "link": "a.txt"}
+    assert (place.tree / "caf\u00e9/l").read_bytes() == b"a"
+
+
+def test_sparse_members_arrive_dense(place, tmp_path):
+    (tmp_path / "s").write_bytes(b"head")
+    os.truncate(tmp_path / "s", 3_000_000)
+    subprocess.run(["tar", "-cSf", tmp_path / "s.tar", "-C", tmp_path, "s"], check=True)
+    place.extract((tmp_path / "s.tar").read_bytes())
+    assert (place.tree / "s").read_bytes() == b"head" + bytes(2_999_996)
+
+
+def test_encrypted_and_unsupported_zip_members_are_refused_by_name(place):
+    data = bytearray(zip_bytes({"s.wav": b"secret"}, zipfile.ZIP_STORED))
+    at = data.index(b"PK\1\2")
+    locked, odd = bytearray(data), bytearray(data)
+    locked[at + 8] |= 1
+    odd[at + 10] = 99
+    place.refuses(bytes(locked), "'s.wav': encrypted")
+    place.refuses(bytes(odd), "'s.wav': unsupported")
+
+
+@pytest.mark.parametrize("declared", [1999, 2001])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_zip_member_of_another_length_than_declared_is_named(place, declared, method):
+    data = bytearray(zip_bytes({"s.wav": b"s" * 2000}, method))
+    at = data.index(b"PK\1\2")
+    data[at + 24 : at + 28] = declared.to_bytes(4, "little")
+    place.refuses(bytes(data), "damaged at member 's.wav' .* another length: expected")
+
+
+def test_what_is_no_archive_is_said_in_one_line(place):
+    place.refuses(None, "x.archive: no such archive")
+    place.refuses(b"", "the file is empty")
+    place.refuses(b"<!DOCTYPE html><p>please log in", "a web page")
+    place.refuses(b"RIFF____WAVEfmt ", "expected tar, gzip, bzip2, xz or zip, got bytes 52 49")
+    place.refuses(gzip.compress(b"no tar in here" * 99), "damaged|header")
+    place.refuses(bytes(10240), "holds no members")
+
+
+def test_damaged_header_inside_a_tar_is_not_taken_for_its_end(place):
+    data = bytearray(pack(NOISE))
+    at = data.index(b"n/5.wav")
+    for damage in (b"\xff" * 8, bytes(512)):
+        bad = data[:at] + damage + data[at + len(damage) :]
+        place.refuses(bytes(bad), "damaged after member 'n/4.wav' .5 members.")
+
+
+def test_zip_directory_that_lost_members_is_found(place):
+    data = bytearray(pack(NOISE, "zip"))
+    third = [at for at in range(len(data)) if data.startswith(b"PK\1\2", at)][2]
+    data[third + 32] = 53  # the length of its comment, which now swallows the next member's entry
+    place.refuses(bytes(data), "its zip directory is altered: expected 8 members, got 7")
+
+
+def test_zip_with_more_members_than_its_old_count_holds_is_read_in_full(place):
+    names = [f"{number % 200}/{number}" for number in range(65_600)]
+    place.home.joinpath("x.archive").write_bytes(zip_bytes(dict.fromkeys(names, b""), zipfile.ZIP_STORED))
+    found = unpack.read_archive(source := Source(place.home / "x.archive"), unpack.Raw(source), lambda n: None)
+    assert [member.name for member in found] == names
+
+
+def living():
+    return sum(isinstance(thing, tarfile.TarInfo) for thing in gc.get_objects())
+
+
+def test_members_already_passed_are_not_kept_in_memory(place):
+    (place.home / "x.archive").write_bytes(tar_bytes(*(tar_entry(f"s{n // 100}/{n}", b"n") for n in range(2000))))
+    source, alive = Source(place.home / "x.archive"), []
+    gc.collect()
+    before = living()
+    for number, _ in enumerate(unpack.read_archive(source, unpack.Raw(source), lambda n: None)):
+        if number % 500 == 499:
+            alive.append(living() - before)
+    assert len(alive) == 4 and max(alive) <= 3

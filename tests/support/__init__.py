@@ -1,0 +1,1 @@
+"""What tests share: collections on disk, text fixtures, archives, models, jobs for the pool."""

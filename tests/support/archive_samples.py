@@ -1,0 +1,114 @@
+"""Small archives of every format, and a folder to extract them in."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import random
+import tarfile
+import tempfile
+import threading
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from earmark.archives.unpack import Source, extract
+from earmark.disk.files import Scratch
+from earmark.errors import ArchiveError
+
+FORMATS = ["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"]
+
+PACK = {
+    "tar": bytes,
+    "tar.gz": lambda data: gzip.compress(data, 1, mtime=0),
+    "tar.bz2": bz2.compress,
+    "tar.xz": lzma.compress,
+}
+
+FEW = {
+    "a/one.wav": b"one" * 700,
+    "a/two.wav": b"",
+    "b/three words.txt": "drei Wörter".encode(),
+    "b/c/four": bytes(3000),
+}
+
+
+def tar_entry(name, data=b"", kind=tarfile.REGTYPE, target="", **more):
+    info = tarfile.TarInfo(name)
+    info.size, info.type, info.linkname, info.mtime = len(data), kind, target, 1_500_000_000
+    for key, value in more.items():
+        setattr(info, key, value)
+    return info, io.BytesIO(data)
+
+
+def tar_bytes(*entries):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for info, data in entries:
+            tar.addfile(info, data)
+    return buffer.getvalue()
+
+
+def zip_bytes(files, method=zipfile.ZIP_DEFLATED):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as file:
+        for name, data in files.items():
+            file.writestr(zipfile.ZipInfo(name, (2020, 1, 2, 3, 4, 6)), data, method)
+    return buffer.getvalue()
+
+
+def pack(files, kind="tar"):
+    if kind == "zip":
+        return zip_bytes(files)
+    return PACK[kind](tar_bytes(*(tar_entry(name, data) for name, data in files.items())))
+
+
+def contents(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
+
+
+class Place:
+    """A folder for one archive: where it lies, the tree, the scratch folder, the members file."""
+
+    def __init__(self, home):
+        self.home, self.tree, self.tmp = Path(home), Path(home, "tree"), Path(home, "tmp")
+        self.members = self.home / "members.jsonl"
+        self.staging = self.tmp / "extract-x"
+
+    def extract(self, data=None, name="x.archive", folder=None, on_bytes=lambda n: None, memo=None, **source):
+        path = self.home / name
+        if data is not None:
+            path.write_bytes(data)
+        return extract(
+            Source(path, **source),
+            folder or self.tree,
+            self.members,
+            scratch=Scratch(self.tmp),
+            staging_name="x",
+            on_bytes=on_bytes,
+            memo=memo,
+        )
+
+    def rows(self):
+        return [json.loads(line) for line in self.members.read_bytes().splitlines()]
+
+    def refuses(self, data, match, before=None, **source):
+        with pytest.raises(ArchiveError, match=match) as caught:
+            self.extract(data, **source)
+        assert "\n" not in str(caught.value)
+        assert contents(self.tree) == (before or {}) and not self.staging.exists()
+        assert not [thread for thread in threading.enumerate() if thread.name == "archive-reader"]
+
+
+@contextmanager
+def fresh_place():
+    with tempfile.TemporaryDirectory() as home:
+        yield Place(home)
+
+
+NOISE = {f"n/{n}.wav": random.Random(n).randbytes(3000) for n in range(8)}
+
+PACKED = {kind: pack(NOISE, kind) for kind in FORMATS}

@@ -19,16 +19,8 @@ from tasks.cli import dev, doit_tasks, new_corpus
 PROJECT = doit_tasks.open_here(Path(__file__).parent)
 DOIT_CONFIG = doit_tasks.doit_config(PROJECT)
 
-
-def task_extract():
-    """unpack a dataset's archives; every member is hashed, written, read back and sealed"""
-    yield from doit_tasks.extract_tasks(PROJECT)
-
-
-def task_scan():
-    """read a dataset's labels and group its recordings in stable shards"""
-    yield from doit_tasks.scan_tasks(PROJECT)
-
+# extract:<dataset>, scan:<dataset>: known from the catalog
+globals().update(doit_tasks.early_tasks(PROJECT))
 
 # standardize:<dataset>[:<shard>], manifest:<dataset>, features:<dataset>[:<shard>]: known once a dataset is scanned
 globals().update(doit_tasks.creators(PROJECT))
@@ -36,7 +28,7 @@ globals().update(doit_tasks.creators(PROJECT))
 
 def task_job():
     """joint manifests, and what training jobs read: rows by label, splits held apart"""
-    yield from doit_tasks.joined_tasks(PROJECT)
+    yield from doit_tasks.combined(PROJECT)
 
 
 def task_verifying():

@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import TextIO
 
 from earmark.rates import HOUR_S
 
@@ -51,14 +51,14 @@ class Bar:
 class _PlainBar(Bar):
     """Lines every few seconds, for a log file."""
 
-    def __init__(self, label: str, total: int, unit: str, after: int, stream: TextIO) -> None:
+    def __init__(self, label: str, total: int, unit: str, after: int, stream: TextIO, log: "RunLog") -> None:
         super().__init__(label, total, unit, after)
-        self._stream = stream
+        self._stream, self._log = stream, log
 
     def advance(self, done: int = 0, audio_s: float = 0.0) -> None:
         super().advance(done, audio_s)
-        if time.monotonic() - LOG.said >= PLAIN_EVERY_S:  # over many short shards, too, a line every so often
-            LOG.said = time.monotonic()
+        if time.monotonic() - self._log.last_line >= PLAIN_EVERY_S:  # over many short shards, too, a line so often
+            self._log.last_line = time.monotonic()
             print(f"   {self.label}: {self.words()}", file=self._stream, flush=True)
 
 
@@ -87,13 +87,11 @@ class RunLog:
     """Counts of one run, and the way its lines reach the user."""
 
     def __init__(self) -> None:
-        self.force = False
-        self.in_full: set[str] = set()
         self.reset()
 
     def reset(self) -> None:
         """Forget the run before."""
-        self.started = self.said = time.monotonic()
+        self.started = self.last_line = time.monotonic()
         self.units_done: list[str] = []
         self.units_reused = 0
         self.quarantined = 0
@@ -114,13 +112,20 @@ class RunLog:
         """Print a line once in a run."""
         if line not in self._notes:
             self._notes.add(line)
-            print(f"   {line}", flush=True)
+            self.show(line)
+
+    def show(self, line: str) -> None:
+        """Print a line."""
+        print(f"   {line}", flush=True)
 
     @contextlib.contextmanager
     def progress(self, label: str, total: int, *, unit: str = "files", after: int = 0) -> Iterator[Bar]:
         """Show progress of a piece of work: live on a terminal, plain lines elsewhere."""
         stream = sys.__stderr__ or sys.stderr
-        bar = (_LiveBar if stream.isatty() else _PlainBar)(label, total, unit, after, stream)
+        live = stream.isatty()
+        bar = (
+            _LiveBar(label, total, unit, after, stream) if live else _PlainBar(label, total, unit, after, stream, self)
+        )
         try:
             yield bar
         finally:
@@ -134,82 +139,6 @@ class RunLog:
         parts.append(f"{len(self.failures):,} failed")
         parts.append(f"{human(self.written_bytes)} written")
         return f"{', '.join(parts)} in {_clock(time.monotonic() - self.started)}"
-
-
-LOG = RunLog()
-
-
-class Reporter:
-    """doit's reporter: a line for each unit that works or fails, silence for what is current, then the summary."""
-
-    desc = "earmark: what works, what fails, a summary"
-
-    def __init__(self, outstream: TextIO, options: dict[str, Any]) -> None:
-        self._out = outstream
-        self._errors: list[str] = []
-        self._unmet: list[str] = []
-
-    def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
-        """Begin a run."""
-        LOG.reset()
-
-    def get_status(self, task: Any) -> None:
-        """Say nothing while doit asks whether a task must run."""
-
-    def execute_task(self, task: Any) -> None:
-        """Say nothing before a unit works: it may find that its receipt is current."""
-
-    def add_success(self, task: Any) -> None:
-        """Name a unit that was built."""
-        if LOG.units_done and LOG.units_done[-1] == task.name:
-            self._write(f".  {task.name}")
-
-    def add_failure(self, task: Any, fail: Any) -> None:
-        """Say in one line why a unit failed; a bug keeps its traceback."""
-        if type(fail).__name__ == "UnmetDependency":
-            self._unmet.append(task.name)
-            return
-        line = "".join(getattr(fail, "traceback", None) or fail.message).strip()
-        if all(line != known for _, known in LOG.failures):  # what fails a thousand shards alike is said once
-            self._write(f"!! {task.name}: {line}")
-        LOG.failures.append((task.name, line))
-
-    def skip_uptodate(self, task: Any) -> None:
-        """Count a unit that is current."""
-        if task.actions:
-            LOG.reused(task.name)
-
-    def skip_ignore(self, task: Any) -> None:
-        """Name a unit that the user told doit to ignore."""
-        self._write(f"ignored: {task.name} (doit forget {task.name} brings it back)")
-
-    def cleanup_error(self, exception: Any) -> None:
-        """Say what failed while cleaning up."""
-        self._errors.append(str(exception))
-
-    def runtime_error(self, msg: str) -> None:
-        """Keep an error of doit's own for the end."""
-        self._errors.append(msg)
-
-    def teardown_task(self, task: Any) -> None:
-        """Say nothing of teardown."""
-
-    def complete_run(self) -> None:
-        """End with the summary."""
-        for message in self._errors:
-            self._write(f"!! {message}")
-        alike = len(LOG.failures) - len({line for _, line in LOG.failures})
-        if alike:
-            self._write(f"!! and {alike:,} more failed in the same way, such as {LOG.failures[-1][0]}")
-        if self._unmet:
-            more = f" and {len(self._unmet) - 1:,} more" if len(self._unmet) > 1 else ""
-            self._write(f"not run, because what they need failed: {self._unmet[0]}{more}")
-        if LOG.units_done or LOG.units_reused or LOG.failures or self._unmet:  # not after `doit check`
-            self._write(LOG.summary())
-
-    def _write(self, line: str) -> None:
-        self._out.write(f"{line}\n")
-        self._out.flush()
 
 
 def human(size_bytes: float) -> str:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from earmark.audio.policy import Policy
+from earmark.audio.table import AudioRow, BadAudio, GoodAudio
 from earmark.disk.files import Scratch
 from earmark.disk.hashing import hash_file
 from earmark.disk.inside import locate
@@ -34,23 +35,18 @@ def standard_name(path: str, form: str) -> str:
     return f"{path}.{form}" if has_suffix else f"{path}..{form}"
 
 
-def standardize_batch(batch: tuple[list[Work], dict[str, Any], Scratch]) -> list[dict[str, Any]]:
-    """Standardize some recordings; a bad one becomes a row that says why.
+def standardize_batch(batch: tuple[list[Work], Policy, Scratch]) -> list[AudioRow]:
+    """Standardize some recordings, a row each; a bad one becomes a row that says why.
 
-    Row: {path, source_hash} and either {audio_hash, n_samples, levels..., file_size, file_xxh3} or
-    {bad, detail, decoder}.
+    Raises CorpusError for a source that is not the one that was scanned.
     """
-    from earmark.audio.canonical import Policy
-
     works, policy, scratch = batch
-    wished = Policy(channel=policy["channel"], resampler=policy["resampler"], format=policy["format"])
-    return [_standardize(work, wished, scratch) for work in works]
+    return [_standardize(work, policy, scratch) for work in works]
 
 
-def _standardize(work: Work, policy: Any, scratch: Scratch) -> dict[str, Any]:
+def _standardize(work: Work, policy: Policy, scratch: Scratch) -> AudioRow:
     from earmark.audio.canonical import standardize
 
-    row: dict[str, Any] = {"path": work.path, "source_hash": work.source_hash}
     try:
         status = locate(work.source).file.stat()
     except OSError as error:
@@ -60,8 +56,12 @@ def _standardize(work: Work, policy: Any, scratch: Scratch) -> dict[str, Any]:
     try:
         audio, size = standardize(work.source, work.target, policy, scratch)
     except BadAudioError as error:
-        return row | {"bad": error.kind, "detail": error.detail, "decoder": error.decoder}
-    row |= audio.to_row()
-    if work.target is not None:
-        row |= {"file_size": size, "file_xxh3": hash_file(work.target)}
-    return row
+        return BadAudio(work.path, work.source_hash, error.kind, error.detail, error.decoder, policy)
+    return GoodAudio(
+        path=work.path,
+        source_hash=work.source_hash,
+        **vars(audio),
+        file_size=size if work.target is not None else None,
+        file_xxh3=hash_file(work.target) if work.target is not None else None,
+        policy=policy,
+    )

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from earmark.audio.decoding import Block, Source, open_source
 from earmark.audio.levels import FULL_SCALE, LevelMeter
+from earmark.audio.policy import Policy
 from earmark.disk.files import Scratch, disk_error, make_folder, remove, size_on_disk
 from earmark.errors import BadAudioError
 from earmark.rates import RATE_HZ
@@ -34,15 +35,6 @@ _WRITE_BYTES = 1 << 20  # bytes gathered before a write: one write for most utte
 _FICLONE = 0x40049409  # the Linux request to share a file's blocks (linux/fs.h)
 
 Samples = NDArray[np.int16]
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How recordings become canonical: `channel` "mean" or a number from 0; soxr's quality; "flac", "wav" or "none"."""
-
-    channel: str | int = "mean"
-    resampler: str = "HQ"
-    format: str = "flac"
 
 
 @dataclass(frozen=True)
@@ -62,10 +54,6 @@ class Audio:
     clipped: float
     silence: float
     dc: float
-
-    def to_row(self) -> dict[str, Any]:
-        """Return the fields as a JSON-able dictionary."""
-        return asdict(self)
 
 
 def canonical_blocks(path: Path, policy: Policy) -> Iterator[Samples]:

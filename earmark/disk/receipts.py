@@ -7,59 +7,93 @@ in words which of them differ. `seal` is the hash of all the rest, so that damag
 """
 
 import functools
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
+import msgspec
 import orjson
 
 from earmark.disk.files import Scratch, publish
 from earmark.disk.hashing import StatKey, digest, stat_key
 
+Inputs = Mapping[str, object]  # JSON values by name: all that a result depends on
+Counts = dict[str, int]
+
+
+class SealedFile(msgspec.Struct, frozen=True):
+    """A file as a receipt seals it: `path` relative to the catalog's folder, bytes, XXH3-128."""
+
+    path: str
+    size: int
+    xxh3: str
+
+
+Outputs = TypeVar("Outputs", bound=msgspec.Struct)  # what a kind of unit makes: a record of the module that makes it
+Record = TypeVar("Record", bound=msgspec.Struct)
+
 
 @dataclass(frozen=True)
-class Receipt:
-    """One finished unit. `inputs`, `outputs` and `counts` are JSON values."""
+class Receipt(Generic[Outputs]):
+    """One finished unit; `seconds` is how long it took."""
 
     stage: str
     version: int
     key: str
-    inputs: dict[str, Any]
-    outputs: dict[str, Any]
-    counts: dict[str, int]
+    inputs: Inputs
+    outputs: Outputs
+    counts: Counts
     seconds: float
 
+    def made_from(self, kind: type[Record]) -> Record:
+        """Return the inputs as the record of the module that wrote them.
 
-def make_key(stage: str, version: int, inputs: dict[str, Any]) -> str:
+        Raises msgspec.ValidationError for inputs of another kind.
+        """
+        return msgspec.convert(self.inputs, kind)
+
+
+def as_inputs(record: msgspec.Struct) -> dict[str, object]:
+    """Return a record as the JSON values that a key is made of."""
+    values: dict[str, object] = msgspec.to_builtins(record)
+    return values
+
+
+def make_key(stage: str, version: int, inputs: Inputs) -> str:
     """Return the key of a unit: 32 hex digits over stage, version and typed inputs."""
     return digest(f"{stage}/{version}", inputs)
 
 
-def read_receipt(path: Path) -> Receipt | None:
-    """Return the receipt at `path`; None when there is none or it is damaged (then the work is done again)."""
+def read_receipt(path: Path, outputs: type[Outputs]) -> Receipt[Outputs] | None:
+    """Return the receipt at `path`; None when there is none, it is damaged, or it seals outputs of another kind.
+
+    In all these cases the work is done again.
+    """
     try:
-        return _parsed(path, stat_key(path.stat()))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return _parsed(path, stat_key(path.stat()), outputs)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # msgspec.ValidationError is a ValueError
         return None
 
 
 @functools.lru_cache(maxsize=8192)
-def _parsed(path: Path, _stat: StatKey) -> Receipt:
+def _parsed(path: Path, _stat: StatKey, outputs: type[Outputs]) -> Receipt[Outputs]:
     """Parse a receipt once for as long as its file is not written to: thousands of shards ask for that of scan."""
     raw = orjson.loads(path.read_bytes())
     if raw.pop("seal") != digest("receipt", raw):
         raise ValueError("not what was sealed")
-    return Receipt(**raw)
+    return Receipt(**raw | {"outputs": msgspec.convert(raw["outputs"], outputs)})
 
 
-def publish_receipt(path: Path, receipt: Receipt, scratch: Scratch) -> None:
+def publish_receipt(path: Path, receipt: Receipt[Outputs], scratch: Scratch) -> None:
     """Write a receipt, whole or not at all."""
-    raw = orjson.loads(orjson.dumps(asdict(receipt)))  # as it will be read: tuples become lists
+    fields = vars(receipt) | {"outputs": msgspec.to_builtins(receipt.outputs)}
+    raw = orjson.loads(orjson.dumps(fields))  # as it will be read: tuples become lists
     sealed = raw | {"seal": digest("receipt", raw)}
     publish(path, orjson.dumps(sealed, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n", scratch)
 
 
-def differences(old: dict[str, Any], new: dict[str, Any], label: str = "") -> list[str]:
+def differences(old: Inputs, new: Inputs, label: str = "") -> list[str]:
     """Say in words which input fields differ, nested fields by dotted name."""
     found = []
     for name in sorted(old.keys() | new.keys()):
@@ -78,7 +112,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], label: str = "") -> li
     return found
 
 
-def _brief(value: Any) -> str:
+def _brief(value: object) -> str:
     """Shorten a value for a sentence."""
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     return f"{text[:8]}…" if len(text) == 32 else text if len(text) <= 40 else f"{text[:39]}…"

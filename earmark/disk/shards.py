@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
 import orjson
 import xxhash
 
@@ -27,11 +28,10 @@ ROW_HOURS = 10 / HOUR_S  # a table's rows are clips; the table's size says nothi
 FLUSH_ROWS = 20_000  # rows held in memory before they are appended to their files
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class ShardRow(msgspec.Struct, frozen=True):
     """One recording of a shard, as scan saw it; `path` is relative to the dataset's root.
 
-    Of a recording inside a larger file (`earmark.inside`), stat and hash are those of the file.
+    Of a recording inside a larger file (`earmark.disk.inside`), stat and hash are those of the file.
     """
 
     id: str
@@ -45,11 +45,26 @@ class Row:
     split: str | None = None
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """Yield the rows of a shard list."""
+class SealedShard(msgspec.Struct, frozen=True):
+    """What a shard's list seals: `audio` names what must be decoded, `labels` what the manifest says; both XXH3-128."""
+
+    audio: str
+    labels: str
+    files: int
+    size_bytes: int
+
+
+_decode = msgspec.json.Decoder(ShardRow).decode
+
+
+def read_rows(path: Path) -> Iterator[ShardRow]:
+    """Yield the rows of a shard list.
+
+    Raises OSError, and ValueError for a line that is no row.
+    """
     with path.open("rb") as file:
         for line in file:
-            yield Row(**orjson.loads(line))
+            yield _decode(line)
 
 
 def estimated_hours(path: str, size_bytes: int) -> float:
@@ -73,7 +88,7 @@ class ShardDigest:
     size_bytes: int = 0
     last: str = ""  # the file that the row before lies in
 
-    def add(self, row: Row) -> None:
+    def add(self, row: ShardRow) -> None:
         """Count one row in. Stat fields stay out: touching a file changes nothing."""
         self.audio.update(f"{row.path}\0{row.source_hash}\n".encode())
         self.labels.update(orjson.dumps([row.id, row.path, row.split, row.labels], option=orjson.OPT_SORT_KEYS))
@@ -82,14 +97,9 @@ class ShardDigest:
         self.size_bytes += row.size if file != self.last else 0
         self.last = file
 
-    def sealed(self) -> dict[str, Any]:
-        """Return the digest as JSON."""
-        return {
-            "audio": self.audio.hexdigest(),
-            "labels": self.labels.hexdigest(),
-            "files": self.files,
-            "size_bytes": self.size_bytes,
-        }
+    def sealed(self) -> SealedShard:
+        """Return the digest of the rows so far."""
+        return SealedShard(self.audio.hexdigest(), self.labels.hexdigest(), self.files, self.size_bytes)
 
 
 class ShardWriter:
@@ -112,7 +122,7 @@ class ShardWriter:
         self._new = ""
         self._new_hours = 0.0
 
-    def add(self, row: Row) -> None:
+    def add(self, row: ShardRow) -> None:
         """Put one recording into its shard.
 
         Raises CorpusError when its id was there before.
@@ -124,13 +134,13 @@ class ShardWriter:
         known = self._known.get(xxhash.xxh3_64_intdigest(row.path.encode()))
         shard = f"{known:04d}" if known is not None else self._shard_for_new(row)
         self._digests.setdefault(shard, ShardDigest()).add(row)
-        line = {name: getattr(row, name) for name in Row.__slots__}
+        line = {name: getattr(row, name) for name in ShardRow.__struct_fields__}
         self._rows.setdefault(shard, []).append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         self._held += 1
         if self._held >= FLUSH_ROWS:
             self._flush()
 
-    def publish(self) -> dict[str, dict[str, Any]]:
+    def publish(self) -> dict[str, SealedShard]:
         """Publish the lists that changed, delete those of shards that are no more; return what each seals."""
         self._flush()
         for shard in sorted(self._digests):
@@ -147,7 +157,7 @@ class ShardWriter:
         """Delete what is unfinished."""
         remove(self._work)
 
-    def _shard_for_new(self, row: Row) -> str:
+    def _shard_for_new(self, row: ShardRow) -> str:
         files, hours = self._limits
         digest = self._digests.get(self._new)
         if not self._new or (digest is not None and digest.files >= files) or self._new_hours >= hours:

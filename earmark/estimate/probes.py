@@ -71,6 +71,7 @@ def flac_rate(source: Path | BinaryIO, channel: str | int, resampler: str) -> fl
     import soxr
 
     from earmark.audio import canonical
+    from earmark.audio.policy import Policy
 
     samples: Any = None
     with contextlib.suppress(BadAudioError, OSError, StopIteration):
@@ -84,7 +85,7 @@ def flac_rate(source: Path | BinaryIO, channel: str | int, resampler: str) -> fl
             samples = canonical.to_int16(np.asarray(soxr.resample(mono, rate_hz, RATE_HZ, quality=resampler)))
         except (soundfile.LibsndfileError, TypeError):
             if isinstance(source, Path):
-                block = next(canonical.canonical_blocks(source, canonical.Policy(channel=channel, resampler=resampler)))
+                block = next(canonical.canonical_blocks(source, Policy(channel=channel, resampler=resampler)))
                 start = max(0, (len(block) - int(EXCERPT_S * RATE_HZ)) // 2)
                 samples = block[start : start + int(EXCERPT_S * RATE_HZ)]
     if samples is None or not len(samples):

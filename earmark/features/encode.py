@@ -17,6 +17,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from earmark.audio import canonical
+from earmark.audio.policy import Policy
 from earmark.disk.files import Scratch, remove, require_space, size_on_disk
 from earmark.encoders import Encoder, FrontEnd
 from earmark.encoders.whisper import mel
@@ -149,7 +150,7 @@ def _chunks(recordings: Iterable[Recording], spool: Path, resampler: str) -> Ite
 
 
 def _decode(recording: Recording, resampler: str) -> Iterator[NDArray[np.int16]]:
-    policy = canonical.Policy(channel=recording.channel, resampler=resampler, format="none")
+    policy = Policy(channel=recording.channel, resampler=resampler, format="none")
     yield from canonical.canonical_blocks(recording.path, policy)
 
 

@@ -29,7 +29,7 @@ class Part:
         if "language" in row:
             self.languages[row["language"]] += 1
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return it as JSON; languages by rows."""
         found = {"rows": self.rows, "hours": round(self.seconds / HOUR_S, 3), "speakers": len(self.speakers)}
         return found | {"languages": dict(sorted(self.languages.items()))}
@@ -75,13 +75,13 @@ class Summary:
                 found[name].update(dict.fromkeys(set(fields) - ADDED, n_rows))
         return {name: dict(sorted(counts.items())) for name, counts in found.items()}
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return summary.json; keys in a fixed order."""
         return {
             "job": self.name,
             "rows": self.rows,
-            "splits": {split: part.told() for split, part in self.splits.items()},
-            "datasets": {name: part.told() for name, part in self.datasets.items()},
+            "splits": {split: part.as_json() for split, part in self.splits.items()},
+            "datasets": {name: part.as_json() for name, part in self.datasets.items()},
             "labels": self.labels(),
             "left_out": {name: dict(sorted(found.items())) for name, found in self.left_out.items()},
             "skipped": list(self.skipped),

@@ -14,6 +14,7 @@ import orjson
 from earmark.catalog.tables import JobTable
 from earmark.corpora import SPLITS
 from earmark.errors import JobError
+from earmark.features.manifest import read_rows
 from earmark.training.job_summary import Summary
 from earmark.training.leakage import Leaks, Watch, gives_way, marks, watched
 from earmark.training.manifest_row import dump_row
@@ -109,7 +110,7 @@ class _FeatureCursor:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._rows = _lines(path, lambda _read: None)
+        self._rows = read_rows(path)
 
     def find(self, recording: Row, source: Source) -> Row:
         """Return the place of a recording's features; the recordings asked for come in the manifest's order.
@@ -117,8 +118,8 @@ class _FeatureCursor:
         Raises JobError when the feature manifest has no such recording, or other audio at its path.
         """
         for row in self._rows:
-            if row["audio_path"] == recording["audio_path"] and row["audio_hash"] == recording["audio_hash"]:
-                return {name: row[name] for name in ("pack", "row", "n_frames")}
+            if row.audio_path == recording["audio_path"] and row.audio_hash == recording["audio_hash"]:
+                return {"pack": row.pack, "row": row.row, "n_frames": row.n_frames}
         raise JobError(
             f"{self._path.parent.name}/{self._path.name}: no features of {recording['id']}, or of other audio, or in"
             f" another order than the manifest's: run `doit features:{source.name}`."

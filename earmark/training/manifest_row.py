@@ -9,11 +9,12 @@ from typing import Any
 
 import orjson
 
-from earmark.disk.shards import Row
+from earmark.audio.table import GoodAudio
+from earmark.disk.shards import ShardRow
 from earmark.rates import RATE_HZ
 
 
-def make_row(dataset: str, row: Row, made: dict[str, Any], audio_path: str, form: str) -> dict[str, Any]:
+def make_row(dataset: str, row: ShardRow, audio: GoodAudio, audio_path: str, form: str) -> dict[str, Any]:
     """Return a recording's manifest row from its shard row and its row of canonical audio.
 
     `sample_rate` is that of the file at `audio_path`: 16,000 for standard audio, the source's own with format "none".
@@ -21,9 +22,9 @@ def make_row(dataset: str, row: Row, made: dict[str, Any], audio_path: str, form
     found = {
         "id": row.id,
         "audio_path": audio_path,
-        "audio_hash": made["audio_hash"],
-        "duration": made["n_samples"] / RATE_HZ,
-        "sample_rate": made["source_rate_hz"] if form == "none" else RATE_HZ,
+        "audio_hash": audio.audio_hash,
+        "duration": audio.n_samples / RATE_HZ,
+        "sample_rate": audio.source_rate_hz if form == "none" else RATE_HZ,
         "dataset": dataset,
     }
     if row.split:

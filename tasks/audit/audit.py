@@ -7,16 +7,16 @@ from collections import Counter
 from pathlib import Path
 
 from earmark.archives import proof, unpack
-from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk import watch
-from earmark.disk.receipts import Receipt, read_receipt
+from earmark.disk.receipts import Receipt
 from earmark.errors import EarmarkError
 from tasks.audit import inventory
 from tasks.audit.inventory import ArchiveFound, CorpusFound, Download, Report, State, Unclaimed
 from tasks.engine import deletions
-from tasks.engine.stage import Unit, Verdict, judge
-from tasks.report import LOG
+from tasks.engine.run import Run
+from tasks.engine.stage import Verdict, judge, receipt_of
+from tasks.engine.units import Unit
 from tasks.stages import extract, scan
 
 GROUPED = 3  # more unclaimed archives than this in one folder are one line
@@ -25,8 +25,9 @@ GROUPED = 3  # more unclaimed archives than this in one folder are one line
 class _Audit:
     """One audit under way."""
 
-    def __init__(self, project: Project, deep: bool) -> None:
-        self.project, self.deep = project, deep
+    def __init__(self, run: Run, deep: bool) -> None:
+        self.run, self.project, self.deep = run, run.project, deep
+        project = run.project
         self.report = Report(project.relative(project.data))
         self.downloads = {
             (name, archive.file): inventory.find_download(project.folder(name), archive)
@@ -42,7 +43,7 @@ class _Audit:
         self, label: str, root: Path, patterns: tuple[str, ...] = (), *, below: bool, skip: set[str]
     ) -> inventory.Tally:
         """Walk a folder; what cannot be read and what nobody claims goes into the report."""
-        with LOG.progress(f"audit {label}", 0) as bar:
+        with self.run.log.progress(f"audit {label}", 0) as bar:
             tally = inventory.walk(root, patterns, self.skip | skip, archives_below=below, on_files=bar.advance)
         self.report.unreadable += map(self._relative, tally.unreadable)
         self.report.unclaimed_archives += self._unclaimed(tally.archives)
@@ -73,8 +74,8 @@ class _Audit:
         project = self.project
         table, folder, root = project.dataset(dataset), project.folder(dataset), project.root(dataset)
         row = CorpusFound(dataset, project.relative(folder))
-        verdict = judge(project, extract.STAGE, Unit(extract.NAME, dataset))
-        whole = read_receipt(project.receipt(extract.NAME, dataset))
+        unit = Unit(extract.NAME, dataset)
+        verdict, whole = judge(self.run, extract.RULE, unit), receipt_of(project, unit, extract.Extracted)
         current = whole if verdict.state == "U" else None
         if root.is_dir():
             self._measure(row, root, current)
@@ -86,7 +87,7 @@ class _Audit:
                 row.archives.append(self._archive(row, archive, download, verdict, tree, names))
             elif (gone := self._gone(dataset, archive)) is not None:
                 row.archives.append(gone)
-        sealed = current.outputs["members"] if current else {}
+        sealed = current.outputs.members if current else {}
         verified = bool(table.archives) and all(archive.file in sealed for archive in table.archives)
         row.state = _state(row, verdict, tree, verified=verified)
         if row.state == "extracted, unverified" and table.archives and not any(found.values()):
@@ -102,7 +103,7 @@ class _Audit:
             self._compare_members(row, table.archives)
         return row
 
-    def _measure(self, row: CorpusFound, root: Path, current: Receipt | None) -> None:
+    def _measure(self, row: CorpusFound, root: Path, current: Receipt[extract.Extracted] | None) -> None:
         """Count a tree: from receipts where they are current and the watch list sees no change, else by a walk."""
         dataset, expect = row.dataset, self.project.dataset(row.dataset).expect
         if current and (known := self._known(dataset, root, current)) is not None:
@@ -125,7 +126,7 @@ class _Audit:
             row.n_unfinished = len(tally.unfinished)
             row.missing.append(f"{len(tally.unfinished):,} unfinished downloads in it (such as {example})")
 
-    def _known(self, dataset: str, root: Path, current: Receipt) -> tuple[int, int] | None:
+    def _known(self, dataset: str, root: Path, current: Receipt[extract.Extracted]) -> tuple[int, int] | None:
         """Return files and bytes of a tree that is as scan saw it; None where that is not known."""
         snapshot = watch.load(self.project.watch_list(dataset))
         with contextlib.suppress(OSError):
@@ -134,12 +135,12 @@ class _Audit:
                     names = (path.rpartition("/")[2] for path in snapshot.entries)
                     n_files = sum(not name.startswith("._") for name in names)
                     return n_files, sum(stat[0] for stat in snapshot.entries.values())
-                parts = [extract.extracted(self.project, dataset, file) for file in current.outputs["members"]]
+                parts = [extract.extracted(self.project, dataset, file) for file in current.outputs.members]
                 size = sum(part.counts["member_bytes"] for part in parts if part)
                 return self._extracted(dataset, root, current), size
         return None
 
-    def _extracted(self, dataset: str, root: Path, current: Receipt) -> int:
+    def _extracted(self, dataset: str, root: Path, current: Receipt[extract.Extracted]) -> int:
         """Return how many files extraction found below the root, less the archives that may have lain there."""
         files = (extract.archive_files(self.project, dataset, one) for one in self.project.dataset(dataset).archives)
         return current.counts["files"] - sum(path.is_relative_to(root) for paths in files for path in paths)
@@ -152,7 +153,7 @@ class _Audit:
         paths = extract.archive_files(project, row.dataset, archive)
         verified = False
         with contextlib.suppress(OSError):  # a part is missing
-            verified = receipt is not None and tree and extract.is_as_read(project, paths, receipt)
+            verified = receipt is not None and tree and extract.is_as_read(project, paths, receipt.outputs)
         state = inventory.archive_state(
             archive,
             download,
@@ -189,7 +190,7 @@ class _Audit:
             found.note = "no published sums to compare with"
             return
         raw = unpack.Raw(source)
-        with LOG.progress(f"audit {dataset} {archive.file}", found.size, unit="bytes") as bar:
+        with self.run.log.progress(f"audit {dataset} {archive.file}", found.size, unit="bytes") as bar:
             try:
                 for block in raw.blocks():
                     bar.advance(len(block))
@@ -201,7 +202,7 @@ class _Audit:
     def _gone(self, dataset: str, archive: ArchiveTable) -> ArchiveFound | None:
         """Return an archive that is not on disk, but was read once."""
         for tombstone in deletions.deleted(self.project, dataset):
-            if tombstone.inputs["file"] == archive.file:
+            if deletions.archive_of(tombstone).file == archive.file:
                 return ArchiveFound(
                     archive.file, "archive gone", note=f"deleted by cleanup on {deletions.day(tombstone)}"
                 )
@@ -215,8 +216,10 @@ class _Audit:
             receipt = extract.extracted(self.project, row.dataset, archive.file)
             if receipt is None:
                 continue
-            members, folder = self.project.home / receipt.outputs["members"]["path"], self.project.folder(row.dataset)
-            with LOG.progress(f"audit {row.dataset} members", receipt.counts["member_bytes"], unit="bytes") as bar:
+            members, folder = self.project.home / receipt.outputs.members.path, self.project.folder(row.dataset)
+            with self.run.log.progress(
+                f"audit {row.dataset} members", receipt.counts["member_bytes"], unit="bytes"
+            ) as bar:
                 memo = self.project.memo
                 found = list(proof.faults(members, folder, reading="changed", memo=memo, on_bytes=bar.advance))
             if found:
@@ -275,13 +278,14 @@ class _Audit:
         }
 
 
-def look(project: Project, datasets: list[str], *, deep: bool) -> Report:
+def look(run: Run, datasets: list[str], *, deep: bool) -> Report:
     """Audit datasets, or with none named all of them and what nobody claims. Takes no lock and changes nothing."""
+    project = run.project
     started = time.monotonic()
     names = datasets or project.catalog.by_priority()
     for name in names:
         project.dataset(name)
-    under_way = _Audit(project, deep)
+    under_way = _Audit(run, deep)
     for name in names:
         under_way.report.corpora.append(under_way.corpus(name))
     under_way.rest(names, every=not datasets)

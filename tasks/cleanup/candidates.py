@@ -13,7 +13,7 @@ from earmark.archives.safe_names import fold
 from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk.hashing import stat_key
-from earmark.disk.receipts import Receipt, read_receipt
+from earmark.disk.receipts import Receipt
 from earmark.errors import ArchiveError
 from tasks.engine import deletions
 from tasks.stages import extract
@@ -27,7 +27,7 @@ class Candidate:
     """
 
     table: ArchiveTable
-    receipt: Receipt
+    receipt: Receipt[extract.ArchiveRead]
     files: dict[Path, os.stat_result]
     half_gone: bool = False
     read_at: float | None = None  # seconds since the epoch; None: longer ago than FRESH_S
@@ -54,7 +54,7 @@ def candidate_of(project: Project, dataset: str, table: ArchiveTable) -> Candida
     Raises ArchiveError for links, for what two datasets claim, and where its extraction left no proof.
     """
     where = project.receipt(extract.NAME, dataset, extract.part_name(table.file))
-    receipt, paths = read_receipt(where), extract.archive_files(project, dataset, table)
+    receipt, paths = extract.extracted(project, dataset, table.file), extract.archive_files(project, dataset, table)
     files = {path: path.lstat() for path in paths if os.path.lexists(path)}
     for path, status in files.items():
         _require_own_file(project, dataset, table, path, status)
@@ -65,8 +65,8 @@ def candidate_of(project: Project, dataset: str, table: ArchiveTable) -> Candida
         )
     candidate = Candidate(table, receipt, files, half_gone=len(files) < len(paths))
     if candidate.half_gone:
-        record = read_receipt(record_path(project, dataset, table))
-        known = record.outputs["files"] if record and record.outputs["state"] == "deleting" else {}
+        record = deletions.record(record_path(project, dataset, table))
+        known = record.outputs.files if record and record.outputs.state == "deleting" else {}
         if any(known.get(project.relative(path)) != list(stat_key(status)) for path, status in files.items()):
             raise ArchiveError(f"{project.relative(paths[-1])}: {len(paths) - len(files)} of its files are gone.")
     return candidate

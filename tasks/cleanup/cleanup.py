@@ -4,12 +4,14 @@ All archives of a dataset are proved before the first is deleted; whatever is no
 """
 
 import contextlib
+import dataclasses
 import datetime
 import os
 import sqlite3
 import time
 from pathlib import Path
 
+import msgspec
 from doit.exceptions import TaskFailed
 
 from earmark.archives.proof import Reading, faults
@@ -18,36 +20,39 @@ from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk.files import disk_error, flush_folder
 from earmark.disk.hashing import stat_key
-from earmark.disk.receipts import Receipt, make_key, publish_receipt, read_receipt
+from earmark.disk.receipts import Receipt, as_inputs, make_key, publish_receipt
 from earmark.errors import ArchiveError, EarmarkError
 from earmark.rates import HOUR_S
 from tasks.cleanup.candidates import Candidate, candidate_of, on_disk, record_path, require_no_member
 from tasks.engine import deletions
-from tasks.engine.stage import Unit, broken, judge
-from tasks.report import LOG, human
+from tasks.engine.run import Run
+from tasks.engine.stage import broken, database_failure, judge, receipt_of
+from tasks.engine.units import Unit
+from tasks.report import human
 from tasks.stages import extract
 
 VERSION = 1
 FRESH_S = 24 * HOUR_S  # content that was read within this time is not read again, unless its file was touched since
 
 
-def cleanup(project: Project, dataset: str, yes: bool = False) -> TaskFailed | None:
+def cleanup(run: Run, dataset: str, yes: bool = False) -> TaskFailed | None:
     """Delete a dataset's archives, or without `yes` say what that would free; a refusal deletes nothing."""
     gone: list[str] = []
     try:
-        _cleanup(project, dataset, yes, gone)
+        _cleanup(run, dataset, yes, gone)
     except EarmarkError as error:
-        said = str(error)
+        fault = str(error)
     except sqlite3.Error as error:
-        said = f"{project.cache}: a database there cannot be used: {error}. Free space, or delete it."
+        fault = database_failure(run.project, error)
     except OSError as error:
-        said = str(disk_error(error, Path(error.filename) if error.filename else project.cache))
+        fault = str(disk_error(error, Path(error.filename) if error.filename else run.project.cache))
     else:
         return None
-    return TaskFailed(f"{said} {', '.join(gone) or 'Nothing'} was deleted.")
+    return TaskFailed(f"{fault} {', '.join(gone) or 'Nothing'} was deleted.")
 
 
-def _cleanup(project: Project, dataset: str, yes: bool, gone: list[str]) -> None:
+def _cleanup(run: Run, dataset: str, yes: bool, gone: list[str]) -> None:
+    project = run.project
     extract.require_present(project, dataset)
     _finish_tombstones(project, dataset)
     tables = [table for table in project.dataset(dataset).archives if on_disk(project, dataset, table)]
@@ -55,46 +60,49 @@ def _cleanup(project: Project, dataset: str, yes: bool, gone: list[str]) -> None
         print(f"   {dataset}: no archive on disk: nothing to free. {deletions.words(project, dataset)}".rstrip())
         return
     found = [candidate_of(project, dataset, table) for table in tables]
-    _require_extracted(project, dataset)
+    _require_extracted(run, dataset)
     require_no_member(project, [path for candidate in found for path in candidate.files])
     for candidate in found:
-        _prove_archive(project, dataset, candidate)
+        _prove_archive(run, dataset, candidate)
         candidate.read_at = _read_at(project, dataset, candidate)
     for candidate in found:
         if yes and candidate.read_at is None:
-            _read_members(project, dataset, candidate)
+            _read_members(run, dataset, candidate)
     for candidate in found:  # reading takes hours: what was touched meanwhile is found by its stat
-        _compare_members(project, dataset, candidate, "changed" if candidate.read_at else "sizes")
+        _compare_members(run, dataset, candidate, "changed" if candidate.read_at else "sizes")
     if yes:
         os.sync()  # members that lay in the tree already may not have reached the disk
         for candidate in found:
             _delete(project, dataset, candidate, gone)
-        LOG.done(f"{deletions.STAGE}:{dataset}", 0)
+        run.log.done(f"{deletions.STAGE}:{dataset}", 0)
     _say(project, dataset, found, yes)
 
 
-def _require_extracted(project: Project, dataset: str) -> None:
+def _require_extracted(run: Run, dataset: str) -> None:
     """Refuse a dataset of which anything is not extracted, or not as its receipts say."""
     unit = Unit(extract.NAME, dataset)
-    verdict = judge(project, extract.STAGE, unit)
+    verdict = judge(run, extract.RULE, unit)
     if verdict.state == "A":
         raise ArchiveError(verdict.reasons[0])
     if verdict.state != "U":
         raise ArchiveError(f"{unit} is not current: {'; '.join(verdict.reasons)}. Run `doit {unit}` first.")
 
 
-def _prove_archive(project: Project, dataset: str, candidate: Candidate) -> None:
+def _prove_archive(run: Run, dataset: str, candidate: Candidate) -> None:
     """Refuse an archive that is not the one its receipt was made from, and a receipt that does not hold together."""
-    unit, table, receipt = Unit(extract.NAME, dataset), candidate.table, candidate.receipt
+    project, unit = run.project, Unit(extract.NAME, dataset)
+    table, receipt = candidate.table, candidate.receipt
     name = project.relative(next(iter(candidate.files)))
     again = f"`doit {unit}` reads it again."
-    whole = read_receipt(project.receipt(extract.NAME, dataset))
-    if whole is None or whole.outputs["members"].get(table.file) != receipt.outputs["members"]:
+    whole = receipt_of(project, unit, extract.Extracted)
+    if whole is None or whole.outputs.members.get(table.file) != receipt.outputs.members:
         raise ArchiveError(f"{name}: its receipt is not the one that {unit} ended with. {again}")
-    key = make_key(f"{extract.NAME}/archive", extract.VERSION, whole.inputs["archives"][table.file])
+    key = make_key(
+        f"{extract.NAME}/archive", extract.VERSION, whole.made_from(extract.ExtractInputs).archives[table.file]
+    )
     if (receipt.stage, receipt.key) != (f"{extract.NAME}/archive", key):
         raise ArchiveError(f"{name}: its receipt is of another archive or release. {again}")
-    if problems := broken(project, [receipt.outputs["members"]]):
+    if problems := broken(project, [receipt.outputs.members]):
         raise ArchiveError(f"{name}: the list of its members cannot be trusted: {problems[0]}. {again}")
     if receipt.counts["skipped"]:
         raise ArchiveError(
@@ -105,22 +113,22 @@ def _prove_archive(project: Project, dataset: str, candidate: Candidate) -> None
         raise ArchiveError(f"{name}: its receipt lists no file.")
     if candidate.half_gone:  # what is left was proved before the first file went, and nothing wrote to it since
         return
-    same = extract.archive_stat(candidate.files.values()) == receipt.outputs["archive_stat"]
-    found = extract.archive_hash([_content(project, path, same) for path in candidate.files])
-    if found != receipt.outputs["archive_xxh3"]:
+    same = extract.archive_stat(candidate.files.values()) == receipt.outputs.archive_stat
+    found = extract.archive_hash([_content(run, path, same) for path in candidate.files])
+    if found != receipt.outputs.archive_xxh3:
         raise ArchiveError(f"{name}: not the archive that was extracted: other content. {again}")
     for path, status in candidate.files.items():
         _require_untouched(path, status)
 
 
-def _content(project: Project, path: Path, same: bool) -> str:
+def _content(run: Run, path: Path, same: bool) -> str:
     """Return the hash of a file; it is read again unless its stat, ctime too, is that of its extraction."""
-    key = stat_key(path.stat())
+    project, key = run.project, stat_key(path.stat())
     known = project.memo.get(key) if same else None
     if known is not None:
         return known
     raw = Raw(Source(path))
-    with LOG.progress(f"{path.name} (read again)", path.stat().st_size, unit="bytes") as bar:
+    with run.log.progress(f"{path.name} (read again)", path.stat().st_size, unit="bytes") as bar:
         for block in raw.blocks():
             bar.advance(len(block))
     found = raw.checked_sums()[0]["xxh3"]
@@ -129,21 +137,21 @@ def _content(project: Project, path: Path, same: bool) -> str:
     return found
 
 
-def _read_members(project: Project, dataset: str, candidate: Candidate) -> None:
+def _read_members(run: Run, dataset: str, candidate: Candidate) -> None:
     """Read every member again and compare it with what was sealed; keep when that was."""
     started = time.time()
-    _compare_members(project, dataset, candidate, "all")
+    _compare_members(run, dataset, candidate, "all")
     candidate.read_at = started
-    _record(project, dataset, candidate, "deleting" if candidate.half_gone else "proved")
+    _record(run.project, dataset, candidate, "deleting" if candidate.half_gone else "proved")
 
 
-def _compare_members(project: Project, dataset: str, candidate: Candidate, reading: Reading) -> None:
+def _compare_members(run: Run, dataset: str, candidate: Candidate, reading: Reading) -> None:
     """Compare every member with the tree. Raises ArchiveError for the first that is not as it was sealed."""
-    receipt, table = candidate.receipt, candidate.table
+    project, receipt, table = run.project, candidate.receipt, candidate.table
     label = f"{deletions.STAGE}:{dataset} {table.file}"
-    with LOG.progress(label, receipt.counts["member_bytes"], unit="bytes") as bar:
+    with run.log.progress(label, receipt.counts["member_bytes"], unit="bytes") as bar:
         found = faults(
-            project.home / receipt.outputs["members"]["path"],
+            project.home / receipt.outputs.members.path,
             project.folder(dataset),
             reading=reading,
             memo=project.memo,
@@ -159,23 +167,18 @@ def _compare_members(project: Project, dataset: str, candidate: Candidate, readi
 
 def _read_at(project: Project, dataset: str, candidate: Candidate) -> float | None:
     """Return when the tree was last read whole, by extraction or here, if that is not too long ago."""
-    times = [candidate.receipt.outputs.get("read_at", 0.0)]
-    known = read_receipt(record_path(project, dataset, candidate.table))
-    if known is not None and known.inputs == _identity(candidate):
-        times.append(known.outputs["read_at"])
+    times = [candidate.receipt.outputs.read_at]
+    known = deletions.record(record_path(project, dataset, candidate.table))
+    if known is not None and known.inputs == as_inputs(_identity(candidate)) and known.outputs.read_at is not None:
+        times.append(known.outputs.read_at)
     return max((at for at in times if 0 <= time.time() - at < FRESH_S), default=None)
 
 
-def _identity(candidate: Candidate) -> dict[str, object]:
+def _identity(candidate: Candidate) -> deletions.ArchiveIdentity:
     """Return what a record is about: this archive, and this list of its members."""
-    outputs = candidate.receipt.outputs
-    return {
-        "file": candidate.table.file,
-        "size": sum(outputs["archive_stat"][::3]),  # size, mtime, inode of each file
-        "sums": _sums(candidate.table) or {"xxh3": outputs["archive_xxh3"]},
-        "archive_xxh3": outputs["archive_xxh3"],
-        "members": outputs["members"],
-    }
+    read = candidate.receipt.outputs
+    sums = _sums(candidate.table) or {"xxh3": read.archive_xxh3}
+    return deletions.ArchiveIdentity(candidate.table.file, read.size, sums, read.archive_xxh3, read.members)
 
 
 def _sums(table: ArchiveTable) -> dict[str, str]:
@@ -189,9 +192,9 @@ def _sums(table: ArchiveTable) -> dict[str, str]:
 
 def _record(project: Project, dataset: str, candidate: Candidate, state: str) -> None:
     """Publish what is known of an archive, whole or not at all."""
-    inputs = _identity(candidate)
-    files = {project.relative(path): stat_key(status) for path, status in candidate.files.items()}
-    outputs = {"state": state, "read_at": candidate.read_at, "at": time.time(), "files": files}
+    inputs = as_inputs(_identity(candidate))
+    files = {project.relative(path): list(stat_key(status)) for path, status in candidate.files.items()}
+    outputs = deletions.Deletion(state, candidate.read_at, time.time(), files)
     counts = {"members": candidate.receipt.counts["members"], "freed": candidate.freed}
     key = make_key(deletions.STAGE, VERSION, inputs)
     receipt = Receipt(deletions.STAGE, VERSION, key, inputs, outputs, counts, 0.0)
@@ -226,9 +229,9 @@ def _unlink(path: Path, expected: os.stat_result) -> None:
 def _finish_tombstones(project: Project, dataset: str) -> None:
     """Mark as deleted what a killed run had deleted and not yet said so."""
     for receipt in deletions.deleted(project, dataset):
-        if receipt.outputs["state"] == "deleting":
-            done = Receipt(**{**vars(receipt), "outputs": receipt.outputs | {"state": "deleted"}})
-            part = extract.part_name(receipt.inputs["file"])
+        if receipt.outputs.state == "deleting":
+            done = dataclasses.replace(receipt, outputs=msgspec.structs.replace(receipt.outputs, state="deleted"))
+            part = extract.part_name(deletions.archive_of(receipt).file)
             publish_receipt(project.receipt(deletions.STAGE, dataset, part), done, project.scratch)
 
 

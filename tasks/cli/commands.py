@@ -7,7 +7,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import orjson
@@ -19,12 +19,13 @@ from doit.exceptions import InvalidCommand
 
 from earmark.catalog.project import Project
 from earmark.errors import CatalogError, EarmarkError, near
-from tasks.cli import status
-from tasks.cli.doit_tasks import begin_run, opened
+from tasks.cli.list import status_lines
 from tasks.cli.lock import run_lock
-from tasks.engine.run_pool import stop_workers
-from tasks.engine.stage import JOB, PER_DATASET, STAGES
-from tasks.report import LOG
+from tasks.engine.opened import OPENED
+from tasks.engine.rollup import Query
+from tasks.engine.units import Unit
+from tasks.stages.combined import JOB
+from tasks.stages.registry import STAGES
 
 KEPT = ("extract-", "journal-")  # unfinished work in cache/tmp that the next run goes on with
 UNLOCKED = ("check", "new-corpus")  # tasks that work on no dataset
@@ -76,28 +77,26 @@ class Run(_Options, DoitRun):  # type: ignore[misc]  # doit has no types
 
     @functools.wraps(DoitRun._execute)  # doit reads the names of options from the signature
     def _execute(self, *args: Any, **kwargs: Any) -> int:
-        project = opened()
+        project = OPENED.run.project
         if not self.sel_tasks:
-            _print_status(self, project, [], all_shards=False)
+            _print_status(self, [], all_shards=False)
             print("\nName a task to run it, such as `doit features:demo`; `doit help` says more.")
             return 0
-        LOG.force = bool(kwargs.get("always"))
         kwargs["num_process"] = 0  # shards run on earmark's own pool; doit's hangs when a worker is killed
         self.sel_tasks = _in_order(self, project, self.sel_tasks)
-        LOG.in_full = set(self.sel_tasks)
-        begin_run()
-        if all(name.partition(":")[0] in UNLOCKED for name in self.sel_tasks):
+        OPENED.begin(force=bool(kwargs.get("always")), named=frozenset(self.sel_tasks))
+        if all(Unit.parse(name).stage in UNLOCKED for name in self.sel_tasks):
             return int(super()._execute(*args, **kwargs))
         with run_lock(project), _terminating():
             project.scratch.sweep(KEPT)
             if not self.anyway:
                 from tasks.plan.fit import require_fit
 
-                require_fit(project, self.sel_tasks, _ignored(self))
+                require_fit(_query(self), self.sel_tasks)
             try:
                 return int(super()._execute(*args, **kwargs))
             finally:
-                stop_workers()
+                OPENED.stop_workers()
                 project.memo.close()
 
 
@@ -116,7 +115,7 @@ class List(_Options, DoitList):  # type: ignore[misc]  # doit has no types
     def _execute(self, **kwargs: Any) -> int:
         if not kwargs.get("status"):
             return int(super()._execute(**kwargs))
-        _print_status(self, opened(), list(kwargs.get("pos_args") or ()), all_shards=bool(kwargs.get("subtasks")))
+        _print_status(self, list(kwargs.get("pos_args") or ()), all_shards=bool(kwargs.get("subtasks")))
         return 0
 
 
@@ -138,9 +137,11 @@ class Why(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     def _execute(self, pos_args: list[str]) -> int:
         if not pos_args:
             raise CatalogError("why: name a task, such as `doit why features:demo`.")
+        from tasks.cli.why import why
+
         worst = 0
         for name in pos_args:
-            for line in status.why(opened(), name, _ignored(self)):
+            for line in why(_query(self), name):
                 print(line)
                 worst = max(worst, int("current: nothing" not in line))
         return worst
@@ -172,10 +173,9 @@ class Plan(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
 
     def _execute(self, pos_args: list[str]) -> int:
         from tasks.plan import fit, plan_table
-        from tasks.plan.steps import Asking
 
         as_json, shards = self.options
-        seen = fit.outlook(opened(), pos_args, Asking(_ignored(self)))
+        seen = fit.outlook(_query(self), pos_args)
         if as_json:
             print(orjson.dumps(plan_table.as_json(seen, shards=shards), option=orjson.OPT_INDENT_2).decode())
         else:
@@ -201,12 +201,12 @@ class Verify(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     def _execute(self, pos_args: list[str]) -> int:
         from tasks.stages.verify import verify
 
-        project = opened()
-        names = [name.split(":")[1] if ":" in name else name for name in pos_args] or project.catalog.by_priority()
+        project = OPENED.run.project
+        names = [Unit.parse(name).dataset or name for name in pos_args] or project.catalog.by_priority()
         for name in names:
             project.dataset(name)
         with run_lock(project), _terminating():
-            return 1 if verify(project, names) else 0
+            return 1 if verify(OPENED.run, names) else 0
 
 
 class Audit(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
@@ -233,7 +233,7 @@ class Audit(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     def _execute(self, deep: bool, json: bool, pos_args: list[str]) -> int:
         from tasks.audit import audit, audit_table
 
-        report = audit.look(opened(), pos_args, deep=deep)
+        report = audit.look(OPENED.run, pos_args, deep=deep)
         if json:
             print(audit_table.as_json(report))
         else:
@@ -290,11 +290,11 @@ def _plain_failures() -> Iterator[_Failed]:
     except EarmarkError as error:
         print(f"ERROR: {error}", file=sys.stderr)
     except KeyboardInterrupt:
-        stop_workers()
+        OPENED.stop_workers()
         failed.code = 128 + signal.SIGINT
         print("\ninterrupted: what is finished is kept; the same command goes on from here.", file=sys.stderr)
     except Interrupted:
-        stop_workers()
+        OPENED.stop_workers()
         failed.code = 128 + signal.SIGTERM
         print("terminated: what is finished is kept; the same command goes on from here.", file=sys.stderr)
     except sqlite3.Error as error:
@@ -323,40 +323,50 @@ def _terminating() -> Iterator[None]:
 def _in_order(command: Any, project: Project, selected: list[str]) -> list[str]:
     """Check the names of tasks, and put a stage's datasets in order of priority instead of the bare stage."""
     known = {task.name: task for task in command.task_list}
-    found = []
+    groups = (*(stage.name for stage in STAGES), JOB)
+    names = []
     for name in selected:
-        if name in (*STAGES, JOB) and _ignored(command)(name):
+        if name in groups and _ignored(command)(name):
             print(f"ignored: {name} (doit forget {name} brings it back)")
-        elif name in (*STAGES, JOB):
-            members = known[name].task_dep
-            if not members:
+        elif name in groups:
+            if not known[name].task_dep:
                 raise CatalogError(
                     f"{name}: no dataset of {project.path.name} is on this disk. `doit why extract:<dataset>`."
                 )
-            found += members
+            names += known[name].task_dep
         elif "*" in name:
             if not fnmatch.filter(known, name):
                 raise InvalidCommand(f'no task matches "{name}". `doit list` names them all.')
-            found.append(name)
-        elif name.startswith("-") and found and "*" in found[-1]:
-            raise InvalidCommand(f'"{name}" goes with one task: name them one by one instead of "{found[-1]}".')
+            names.append(name)
+        elif name.startswith("-") and names and "*" in names[-1]:
+            raise InvalidCommand(f'"{name}" goes with one task: name them one by one instead of "{names[-1]}".')
         elif name in known or name.startswith("-"):
-            found.append(name)
-        elif any(other.startswith(f"{name}:") for other in known):
-            raise InvalidCommand(f'"{name}" is no task by itself: name a dataset, as in `doit {name}:<dataset>`.')
+            names.append(name)
         else:
-            stage, _, dataset = name.partition(":")
-            hint = near(name, known)
-            if stage in (*STAGES, *PER_DATASET) and dataset:
-                project.dataset(dataset.split(":")[0])
-            raise InvalidCommand(f'no task "{name}"{hint}. `doit list` names them all.')
-    return found
+            raise _no_such_task(project, name, known, groups)
+    return names
+
+
+def _no_such_task(
+    project: Project, name: str, known: Collection[str], stages: tuple[str, ...]
+) -> EarmarkError | InvalidCommand:
+    """Return what to say of a name that is no task; a wrong dataset of a stage is CatalogError's to raise."""
+    if any(other.startswith(f"{name}:") for other in known):
+        return InvalidCommand(f'"{name}" is no task by itself: name a dataset, as in `doit {name}:<dataset>`.')
+    unit = Unit.parse(name)
+    if unit.stage in stages and unit.dataset and unit.stage != JOB:
+        project.dataset(unit.dataset)
+    return InvalidCommand(f'no task "{name}"{near(name, known)}. `doit list` names them all.')
 
 
 def _ignored(command: Any) -> Callable[[str], bool]:
     return lambda name: bool(command.dep_manager.backend.get(name, "ignore:"))
 
 
-def _print_status(command: Any, project: Project, names: list[str], *, all_shards: bool) -> None:
-    for line in status.table(project, _ignored(command), names, all_shards=all_shards):
+def _query(command: Any) -> Query:
+    return Query(OPENED.run, _ignored(command))
+
+
+def _print_status(command: Any, names: list[str], *, all_shards: bool) -> None:
+    for line in status_lines(_query(command), names, all_shards=all_shards):
         print(line)

@@ -1,6 +1,6 @@
-"""The whole graph: which units there are, and what each depends on."""
+"""The whole graph as doit sees it: which units there are, and what each depends on. Makes all of its tasks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +12,29 @@ from earmark.catalog.project import Project, open_project
 from earmark.catalog.read import catalog_path
 from earmark.errors import EarmarkError
 from tasks.cleanup import cleanup
+from tasks.cli.reporter import Reporter
 from tasks.cli.state import make_checker
-from tasks.engine.stage import JOB, PER_DATASET, STAGES, Stage, Unit, UpstreamError, task
-from tasks.report import Reporter
-from tasks.stages import extract, features, manifest, scan, standardize, standardize_gather
-from tasks.stages.joined import joined
+from tasks.engine.opened import OPENED
+from tasks.engine.run import Run
+from tasks.engine.stage import Rule, Stage, judge, listed_shards, perform
+from tasks.engine.units import Unit
+from tasks.stages import extract
+from tasks.stages.combined import JOB, combined_tasks
+from tasks.stages.registry import STAGES
 
-
-class _Opened:
-    """The project of this process; commands find it here."""
-
-    project: Project | None = None
-    running = False  # a run, rather than a command that looks
+Task = dict[str, Any]  # a task as doit takes it
 
 
 def open_here(folder: Path) -> Project:
     """Open the catalog that applies to a checkout; a broken one is doit's one-line error."""
     try:
-        _Opened.project = open_project(catalog_path(folder))
+        OPENED.open(Run(open_project(catalog_path(folder)), STAGES))
     except EarmarkError as error:
         raise InvalidDodoFile(str(error)) from None
-    return _Opened.project
+    return OPENED.run.project
 
 
-def begin_run() -> None:
-    """Say that tasks are about to be run."""
-    _Opened.running = True
-
-
-def opened() -> Project:
-    """Return the project that dodo.py opened."""
-    assert _Opened.project is not None, "dodo.py opens the project first"
-    return _Opened.project
-
-
-def doit_config(project: Project) -> dict[str, Any]:
+def doit_config(project: Project) -> Task:
     """Return DOIT_CONFIG: our backend, checker and reporter; keep going after a failure."""
     return {
         "backend": "earmark",
@@ -59,125 +47,160 @@ def doit_config(project: Project) -> dict[str, Any]:
     }
 
 
-def extract_tasks(project: Project) -> Iterator[dict[str, Any]]:
-    """Yield one task a dataset."""
+def unit_task(
+    project: Project,
+    rule: Rule[Any],
+    unit: Unit,
+    file_dep: Iterable[Path] = (),
+    task_dep: Iterable[str] = (),
+    doc: str = "",
+) -> Task:
+    """Return a unit's doit task: the receipt is its target, the receipts of the stage before its dependencies."""
+    return {
+        "basename": str(unit),
+        "actions": [(_perform, [rule, unit])],
+        "targets": [str(project.receipt(unit.stage, unit.dataset, unit.part))],
+        "file_dep": [str(path) for path in file_dep],
+        "task_dep": list(task_dep),
+        "uptodate": [(_is_current, [rule, unit])],
+        "doc": doc,
+    }
+
+
+def _perform(rule: Rule[Any], unit: Unit) -> TaskFailed | None:
+    """Build a unit in the run of this process: tasks are made before the user's options are known."""
+    return perform(OPENED.run, rule, unit)
+
+
+def _is_current(rule: Rule[Any], unit: Unit) -> bool:
+    return judge(OPENED.run, rule, unit).state == "U"
+
+
+def _early_and_late() -> tuple[list[Stage], list[Stage]]:
+    """Split the stages after the one that lists shards: the units of the later ones are known once it has run."""
+    lists = next(at for at, stage in enumerate(STAGES) if stage.shards is not None)
+    return list(STAGES[: lists + 1]), list(STAGES[lists + 1 :])
+
+
+EARLY, LATE = _early_and_late()
+
+
+def stage_tasks(project: Project, stage: Stage) -> Iterator[Task]:
+    """Yield one task a dataset, of a stage whose units are known from the start."""
     for name in project.catalog.by_priority():
-        yield task(project, extract.STAGE, Unit("extract", name), doc=f"unpack and verify {name}")
+        before = [project.receipt(followed, name) for followed in stage.follows]
+        yield unit_task(project, stage.whole, Unit(stage.name, name), before, doc=stage.doc.format(name))
 
 
-def scan_tasks(project: Project) -> Iterator[dict[str, Any]]:
-    """Yield one task a dataset."""
-    for name in project.catalog.by_priority():
-        before = [project.receipt("extract", name)]
-        yield task(project, scan.STAGE, Unit("scan", name), before, doc=f"read labels of {name}, group in shards")
+def early_tasks(project: Project) -> dict[str, Callable[[], Iterator[Task]]]:
+    """Return a task creator for each stage whose units are known from the start."""
+
+    def creator(stage: Stage) -> Callable[[], Iterator[Task]]:
+        return lambda: stage_tasks(project, stage)
+
+    return {f"task_{stage.name}": creator(stage) for stage in EARLY}
 
 
-def shard_tasks(project: Project, name: str) -> Iterator[dict[str, Any]]:
-    """Yield a dataset's tasks that are known once scan has listed its shards."""
-    try:
-        shards = list(scan.shards_of(project, name))
-    except (UpstreamError, KeyError, TypeError):
-        shards = []
-    scanned = project.receipt("scan", name)
+def late_tasks(project: Project, name: str) -> Iterator[Task]:
+    """Yield a dataset's tasks that are known once its shards are listed."""
+    shards = listed_shards(OPENED.run, name)
+    for stage in LATE:
+        yield from _shard_tasks(project, stage, name, shards)
+        yield _whole_task(project, stage, name, shards if stage.shard else [])
+
+
+def _shard_tasks(project: Project, stage: Stage, name: str, shards: list[str]) -> Iterator[Task]:
+    if stage.shard is None:
+        return
+    sharded = OPENED.run.stage(stage.shard_follows).shard is not None
     for shard in shards:
-        yield task(project, standardize.STAGE, Unit("standardize", name, shard), [scanned])
-        yield task(
-            project, features.STAGE, Unit("features", name, shard), [project.receipt("standardize", name, shard)]
-        )
-    yield _gathered(project, "standardize", name, [scanned], shards) | {"doc": f"16 kHz mono audio of {name}"}
-    before = [scanned, project.receipt("standardize", name)]
-    yield task(project, manifest.STAGE, Unit("manifest", name), before, doc=f"JSONL manifests of {name}")
-    before = [project.receipt("manifest", name)]
-    yield _gathered(project, "features", name, before, shards) | {"doc": f"encoder features of {name}"}
+        before = project.receipt(stage.shard_follows, name, shard if sharded else "")
+        yield unit_task(project, stage.shard, Unit(stage.name, name, shard), [before])
 
 
-def _gathered(project: Project, stage: str, name: str, before: list[Path], shards: list[str]) -> dict[str, Any]:
-    """Return the task that gathers a stage's shards; one that the user ignores asks for none of them."""
-    unit = Unit(stage, name)
+def _whole_task(project: Project, stage: Stage, name: str, shards: list[str]) -> Task:
+    """Return a dataset's task of a stage, after its shards; one that the user ignores asks for none of them."""
+    unit = Unit(stage.name, name)
     ignored = Globals.dep_manager is not None and Globals.dep_manager.backend.get(str(unit), "ignore:")
-    if _Opened.running and ignored:  # commands that look, and forget, still see what belongs to it
-        return task(project, stage_of(unit), unit)
-    receipts = [project.receipt(stage, name, shard) for shard in shards]
+    if stage.shard and OPENED.working and ignored:  # commands that look, and forget, still see what belongs to it
+        return unit_task(project, stage.whole, unit)
+    before = [project.receipt(followed, name) for followed in stage.follows]
+    receipts = [project.receipt(stage.name, name, shard) for shard in shards]
     # doit keeps file_dep as a set, which has no order; and a dataset that is refused is refused before it is encoded
-    in_order = [f"manifest:{name}"] if stage == "features" else []
-    in_order += [str(Unit(stage, name, shard)) for shard in shards]
-    return task(project, stage_of(unit), unit, [*before, *receipts], in_order)
+    late = {after.name for after in LATE}
+    in_order = [str(Unit(followed, name)) for followed in stage.follows if stage.shard and followed in late]
+    in_order += [str(Unit(stage.name, name, shard)) for shard in shards]
+    return unit_task(project, stage.whole, unit, [*before, *receipts], in_order, stage.doc.format(name))
 
 
-def creators(project: Project) -> dict[str, Callable[[], Iterator[dict[str, Any]]]]:
+def creators(project: Project) -> dict[str, Callable[[], Iterator[Task]]]:
     """Return a task creator a dataset, which doit calls once the dataset is scanned."""
     return {f"task_shards_{name}": _creator(project, name) for name in project.catalog.by_priority()}
 
 
-def _creator(project: Project, name: str) -> Callable[[], Iterator[dict[str, Any]]]:
-    @create_after(executed=f"scan:{name}", creates=[f"{stage}:{name}" for stage in PER_DATASET])  # type: ignore[untyped-decorator]
-    def task_shards() -> Iterator[dict[str, Any]]:
-        yield from shard_tasks(project, name)
+def _creator(project: Project, name: str) -> Callable[[], Iterator[Task]]:
+    @create_after(executed=f"{EARLY[-1].name}:{name}", creates=[f"{stage.name}:{name}" for stage in LATE])  # type: ignore[untyped-decorator]
+    def task_shards() -> Iterator[Task]:
+        yield from late_tasks(project, name)
 
     return task_shards  # type: ignore[no-any-return]
 
 
-def joined_tasks(project: Project) -> Iterator[dict[str, Any]]:
+def combined(project: Project) -> Iterator[Task]:
     """Yield one task a joint manifest and job, and the group of the jobs that have a dataset on this disk."""
-    for one in joined(project).values():
-        before = list(one.before(project))
+    for task in combined_tasks(project).values():
+        before = list(task.before(project))
         receipts = [project.receipt(unit.stage, unit.dataset) for unit in before]
         # by name, too: tasks that are created once a dataset is scanned are not found by their targets before
-        made = task(project, one.stage, one.unit, receipts, map(str, before))
-        what = "rows, splits and summary of a training job" if one.unit.stage == JOB else "joint JSONL manifest"
-        yield made | {"doc": f"{what}, from {len(one.datasets)} datasets"}
-    yield {"basename": JOB, "actions": None, "task_dep": _joined_here(project, JOB), "doc": "job: every job"}
+        yield unit_task(project, task.rule, task.unit, receipts, map(str, before), task.doc)
+    yield {"basename": JOB, "actions": None, "task_dep": _combined_here(project, JOB), "doc": "job: every job"}
 
 
-def _joined_here(project: Project, stage: str) -> list[str]:
+def _combined_here(project: Project, stage: str) -> list[str]:
     """Return the joint manifests or the jobs that have a dataset on this disk."""
-    return [name for name, one in joined(project).items() if one.unit.stage == stage and any(one.before(project))]
+    tasks = combined_tasks(project).items()
+    return [name for name, task in tasks if task.unit.stage == stage and any(task.before(project))]
 
 
-def verify_tasks(project: Project) -> Iterator[dict[str, Any]]:
+def verify_tasks(project: Project) -> Iterator[Task]:
     """Yield one task a dataset; it always runs."""
     for name in project.catalog.by_priority():
         yield {
             "basename": f"verify:{name}",
-            "actions": [(verify_dataset, [project, name])],
+            "actions": [(_verify, [name])],
             "uptodate": [False],
             "doc": f"read everything of {name} again and compare",
         }
 
 
-def verify_dataset(project: Project, name: str) -> TaskFailed | None:
-    """Verify one dataset as a task."""
+def _verify(name: str) -> TaskFailed | None:
     from tasks.stages.verify import verify
 
-    damaged = verify(project, [name])
+    damaged = verify(OPENED.run, [name])
     return TaskFailed(f"{damaged:,} damaged, listed above") if damaged else None
 
 
-def cleanup_tasks(project: Project) -> Iterator[dict[str, Any]]:
+def cleanup_tasks(project: Project) -> Iterator[Task]:
     """Yield one task a dataset; there is no group over them all: what is deleted is named."""
     yes = {"name": "yes", "long": "yes", "type": bool, "default": False, "help": "delete; else only say what would go"}
     for name in project.catalog.by_priority():
         yield {
             "basename": f"cleanup:{name}",
-            "actions": [(cleanup.cleanup, [project, name])],
+            "actions": [(_cleanup, [name])],
             "params": [yes],
             "uptodate": [False],
             "doc": f"delete the archives of {name} that are proved extracted; only with --yes",
         }
 
 
-def group_tasks(project: Project) -> Iterator[dict[str, Any]]:
+def _cleanup(name: str, yes: bool = False) -> TaskFailed | None:
+    return cleanup.cleanup(OPENED.run, name, yes)
+
+
+def group_tasks(project: Project) -> Iterator[Task]:
     """Yield one group a stage over the datasets that are on this disk, most urgent first."""
     here = [name for name in project.catalog.by_priority() if extract.on_disk(project, name)]
     for stage in STAGES:
-        members = [f"{stage}:{name}" for name in here]
-        members += _joined_here(project, stage)
-        yield {"basename": stage, "actions": None, "task_dep": members, "doc": f"{stage}: every dataset on this disk"}
-
-
-def stage_of(unit: Unit) -> Stage:
-    """Return the stage that judges and builds a unit of one dataset."""
-    if unit.part:
-        return {"standardize": standardize.STAGE, "features": features.STAGE}[unit.stage]
-    whole = {"standardize": standardize_gather.SEAL, "features": features.SEAL, "manifest": manifest.STAGE}
-    return {"extract": extract.STAGE, "scan": scan.STAGE, **whole}[unit.stage]
+        members = [f"{stage.name}:{name}" for name in here] + _combined_here(project, stage.name)
+        doc = f"{stage.name}: every dataset on this disk"
+        yield {"basename": stage.name, "actions": None, "task_dep": members, "doc": doc}

@@ -9,13 +9,10 @@ from doit.loader import generate_tasks
 from doit.task import Task
 
 from earmark.errors import near
-from tasks.cli import doit_tasks
-from tasks.engine.stage import UpstreamError
-from tasks.stages import scan
+from tasks.engine.opened import OPENED
+from tasks.engine.stage import listed_shards
+from tasks.engine.units import Unit
 from tasks.stages.standardize import named
-
-PER_SHARD = ("standardize", "features")
-PARTS_OF_A_SHARD = 2  # colons in <stage>:<dataset>:<shard>
 
 
 class Loader(DodoTaskLoader):  # type: ignore[misc]  # doit has no types
@@ -27,9 +24,10 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]  # doit has no types
         if not getattr(cmd, "execute_tasks", False):
             return _expanded(tasks)
         for name in pos_args:
-            stage, _, rest = name.partition(":")
-            parent = tasks.get(f"{stage}:{rest.rpartition(':')[0]}")
-            if stage in PER_SHARD and name not in tasks and parent is not None and parent.loader:
+            unit = Unit.parse(name)
+            parent = tasks.get(str(unit.whole))
+            sharded = any(stage.name == unit.stage and stage.shard for stage in OPENED.run.stages)
+            if sharded and unit.part and name not in tasks and parent is not None and parent.loader:
                 loader = copy.copy(parent.loader)
                 loader.basename = parent.name
                 tasks[name] = Task(name, [(no_such_shard, [name])], loader=loader)
@@ -46,17 +44,17 @@ def _expanded(tasks: dict[str, Any]) -> list[Any]:
         elif task.loader.creator not in asked:
             asked.add(task.loader.creator)
             for made in generate_tasks(task.name, task.loader.creator()):
-                if made.name.count(":") == PARTS_OF_A_SHARD:
-                    made.subtask_of = made.name.rpartition(":")[0]  # listed with --all only
+                if Unit.parse(made.name).part:
+                    made.subtask_of = str(Unit.parse(made.name).whole)  # listed with --all only
                 found[made.name] = made
     return list(found.values())
 
 
 def no_such_shard(name: str) -> TaskFailed:
     """Fail a task that was named but not created once the shards were known."""
-    _, dataset, part = name.split(":", 2)
-    try:
-        shards = scan.shards_of(doit_tasks.opened(), dataset)
-    except UpstreamError:
-        return TaskFailed(f"no such shard: scan:{dataset} has not listed any.")
-    return TaskFailed(f'no such shard "{part}"{near(part.zfill(4), shards)}: {dataset} has {named(shards)}.')
+    unit = Unit.parse(name)
+    shards = listed_shards(OPENED.run, unit.dataset)
+    if not shards:
+        return TaskFailed(f"no such shard: scan:{unit.dataset} has not listed any.")
+    hint = near(unit.part.zfill(4), shards)
+    return TaskFailed(f'no such shard "{unit.part}"{hint}: {unit.dataset} has {named(shards)}.')

@@ -15,7 +15,7 @@ from earmark.catalog.project import Project
 from earmark.catalog.read import read_catalog
 from earmark.disk.files import publishing, telling
 from earmark.errors import CatalogError, EarmarkError
-from tasks.report import LOG
+from tasks.engine.opened import OPENED
 
 CHECKOUT = Path(__file__).parents[2]
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # a module, a folder, a task and a file
@@ -113,10 +113,10 @@ def new_corpus_tasks(project: Project) -> Iterator[dict[str, Any]]:
 def _make(project: Project, name: str | None) -> TaskFailed | None:
     try:
         for path in write(project, CHECKOUT, name or ""):
-            LOG.note(f"written: {project.relative(path)}")
+            OPENED.run.log.note(f"written: {project.relative(path)}")
     except EarmarkError as error:
         return TaskFailed(str(error))
-    LOG.note(
+    OPENED.run.log.note(
         "next: put the real layout into them;"
         f" `uv run pytest tests/readers/test_corpora.py -k {name}`; doit scan:{name}"
     )

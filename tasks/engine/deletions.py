@@ -5,45 +5,84 @@ archive goes until it is gone, then "deleted". The receipt of its extraction sta
 """
 
 import datetime
+from pathlib import Path
+
+import msgspec
 
 from earmark.catalog.project import Project
-from earmark.disk.receipts import Receipt, read_receipt
+from earmark.disk.receipts import Receipt, SealedFile, read_receipt
 
 STAGE = "cleanup"
 NAMED = 2  # deleted archives that a message names
 
 
-def deleted(project: Project, dataset: str) -> list[Receipt]:
-    """Return the tombstones of a dataset's archives that cleanup deleted and that are not back."""
+class ArchiveIdentity(msgspec.Struct, frozen=True):
+    """What a record of cleanup is about: this archive, and this list of its members.
+
+    `sums` are the published ones, or else our own; `size` in bytes.
+    """
+
+    file: str
+    size: int
+    sums: dict[str, str]
+    archive_xxh3: str
+    members: SealedFile
+
+
+class Deletion(msgspec.Struct, frozen=True):
+    """How far an archive's deletion is: `state` "proved", "deleting" or "deleted", times in seconds since the epoch.
+
+    `read_at`: when the tree was read whole; `at`: when this was recorded; `files`: the stat key of each of its files.
+    """
+
+    state: str
+    read_at: float | None
+    at: float
+    files: dict[str, list[int]]
+
+
+def record(path: Path) -> Receipt[Deletion] | None:
+    """Return what is recorded of an archive, or None."""
+    receipt = read_receipt(path, Deletion)
+    return receipt if receipt is not None and receipt.stage == STAGE else None
+
+
+def archive_of(receipt: Receipt[Deletion]) -> ArchiveIdentity:
+    """Return the archive that a record is about."""
+    return receipt.made_from(ArchiveIdentity)
+
+
+def deleted(project: Project, dataset: str) -> list[Receipt[Deletion]]:
+    """Return the records of a dataset's archives that cleanup deleted and that are not back."""
     home, folder = project.receipt(STAGE, dataset, "-").parent, project.folder(dataset)
-    found = [read_receipt(path) for path in sorted(home.glob("*.json"))]
+    records = [receipt for path in sorted(home.glob("*.json")) if (receipt := record(path)) is not None]
     return [
         receipt
-        for receipt in found
-        if receipt is not None
-        and receipt.stage == STAGE
-        and receipt.outputs["state"] != "proved"
-        and not (folder / receipt.inputs["file"]).exists()
+        for receipt in records
+        if receipt.outputs.state != "proved" and not (folder / archive_of(receipt).file).exists()
     ]
 
 
 def words(project: Project, dataset: str) -> str:
     """Say which archives of a dataset were deleted, when, and how to have them back; "" where none was."""
-    found = deleted(project, dataset)
-    said = []
-    for receipt in found[:NAMED]:
-        sums = ", ".join(f"{name} {value}" for name, value in receipt.inputs["sums"].items())
-        said.append(
-            f"{receipt.inputs['file']} was deleted on {day(receipt)} by `doit cleanup:{dataset} --yes`, when all its"
-            f" members were on disk ({receipt.inputs['size']:,} bytes, {sums})"
+    receipts = deleted(project, dataset)
+    sentences = []
+    for receipt in receipts[:NAMED]:
+        archive = archive_of(receipt)
+        sums = ", ".join(f"{name} {value}" for name, value in archive.sums.items())
+        sentences.append(
+            f"{archive.file} was deleted on {day(receipt)} by `doit cleanup:{dataset} --yes`, when all its members were"
+            f" on disk ({archive.size:,} bytes, {sums})"
         )
-    if len(found) > NAMED:
-        said.append(f"so were {len(found) - NAMED:,} more")
+    if len(receipts) > NAMED:
+        sentences.append(f"so were {len(receipts) - NAMED:,} more")
+    if not sentences:
+        return ""
     home = project.dataset(dataset).home
-    again = f" Download it again{f' from {home}' if home else ''} and run `doit -a extract:{dataset}`." if said else ""
-    return f"{'; '.join(said)}.{again}" if said else ""
+    again = f"Download it again{f' from {home}' if home else ''} and run `doit -a extract:{dataset}`."
+    return f"{'; '.join(sentences)}. {again}"
 
 
-def day(receipt: Receipt) -> str:
+def day(receipt: Receipt[Deletion]) -> str:
     """Return the date of a deletion, local time."""
-    return datetime.datetime.fromtimestamp(receipt.outputs["at"]).strftime("%Y-%m-%d")
+    return datetime.datetime.fromtimestamp(receipt.outputs.at).strftime("%Y-%m-%d")

@@ -1,24 +1,23 @@
 """The run's pool of worker processes, started when the first shard needs it."""
 
-from earmark.catalog.project import Project
 from earmark.workers.pool import Pool
 
 
-class _Held:
-    """The one pool of this process."""
+class RunPool:
+    """A pool that costs nothing until it is used."""
 
-    pool: Pool | None = None
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._pool: Pool | None = None
 
+    def open(self) -> Pool:
+        """Return the pool, its processes started."""
+        if self._pool is None:
+            self._pool = Pool(self._workers)
+        return self._pool
 
-def pool(project: Project) -> Pool:
-    """Return the run's pool."""
-    if _Held.pool is None:
-        _Held.pool = Pool(project.catalog.run.workers)
-    return _Held.pool
-
-
-def stop_workers() -> None:
-    """End the workers at once; unfinished work is dropped."""
-    if _Held.pool is not None:
-        _Held.pool.kill()
-        _Held.pool = None
+    def stop(self) -> None:
+        """End the workers at once; unfinished work is dropped."""
+        if self._pool is not None:
+            self._pool.kill()
+            self._pool = None

@@ -4,22 +4,25 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from earmark.amounts import Amount, exact, total
 from earmark.catalog.project import Project
 from earmark.disk import watch
 from earmark.disk.files import existing
-from earmark.disk.receipts import read_receipt
+from earmark.disk.receipts import Outputs, read_receipt
 from earmark.errors import DiskFullError, EarmarkError
-from tasks.engine.stage import STAGES
+from tasks.engine.rollup import Query
+from tasks.engine.units import Unit
 from tasks.plan import wanted
 from tasks.plan.sources import DEMO_TREE
-from tasks.plan.steps import Asking, Step
-from tasks.report import LOG, human
-from tasks.stages import extract
+from tasks.plan.steps import Step
+from tasks.report import human
+from tasks.stages import extract, scan
+from tasks.stages.combined import JOB
+from tasks.stages.standardize import StandardizedShard
 
 WALK_S = 10.0  # seconds for adding up what lies under the project's paths
 RUN_PATIENCE_S = 0.5  # seconds of probing before a run, over all its datasets
@@ -146,12 +149,16 @@ def _recorded(project: Project) -> int:
     """Return what receipts say of trees and standard audio, and the archives beside them."""
     size = sum(archive_bytes for name in project.catalog.datasets for _, archive_bytes in _archives(project, name))
     for path in (project.cache / "receipts").glob("extract/*/*.json"):
-        receipt = read_receipt(path)
-        size += receipt.counts.get("member_bytes", 0) if receipt else 0
+        size += counted(path, extract.ArchiveRead, "member_bytes") or counted(path, extract.TreeRead, "member_bytes")
     for path in (project.cache / "receipts").glob("standardize/*/*.json"):
-        receipt = read_receipt(path)
-        size += receipt.counts["standard_bytes"] if receipt else 0
+        size += counted(path, StandardizedShard, "standard_bytes")
     return size
+
+
+def counted(path: Path, outputs: type[Outputs], count: str) -> int:
+    """Return a count of a receipt; 0 where there is none."""
+    receipt = read_receipt(path, outputs)
+    return receipt.counts.get(count, 0) if receipt else 0
 
 
 def _archives(project: Project, dataset: str) -> Iterator[tuple[Path, int]]:
@@ -236,13 +243,14 @@ class Outlook:
         return min(said, key=FITS.index)
 
 
-def outlook(project: Project, names: list[str], asking: Asking, walk_s: float = WALK_S) -> Outlook:
+def outlook(query: Query, names: list[str], walk_s: float = WALK_S) -> Outlook:
     """Plan some tasks, or everything on this disk.
 
     Raises CatalogError with the nearest name for one that is no task.
     """
+    project = query.run.project
     asked = names or [f"features:{name}" for name in project.catalog.by_priority() if extract.on_disk(project, name)]
-    return _outlook(project, asked, list(wanted.steps(project, wanted.wanted(project, asked), asking)), walk_s)
+    return _outlook(project, asked, list(wanted.steps(query, wanted.wanted(query.run, asked))), walk_s)
 
 
 def _outlook(project: Project, names: list[str], steps: list[Step], walk_s: float) -> Outlook:
@@ -253,19 +261,21 @@ def _outlook(project: Project, names: list[str], steps: list[Step], walk_s: floa
 # before a run
 
 
-def require_fit(project: Project, names: list[str], is_ignored: Callable[[str], bool]) -> None:
-    """Refuse a run whose results will not fit, before it begins; one that may not fit is told so and goes on.
+def require_fit(query: Query, names: list[str]) -> None:
+    """Refuse a run whose results will not fit, before it begins; one that may not fit is noted and goes on.
 
     Costs a few stats where there is plenty of space, and a look at receipts where there is nothing to do.
     Raises DiskFullError.
     """
+    run, project = query.run, query.run.project
+    stages = {stage.name for stage in run.stages} | {JOB}
     try:
-        known = [name for name in names if "*" in name or name.partition(":")[0] in (*STAGES, "job")]
-        found = wanted.wanted(project, known)
+        known = [name for name in names if "*" in name or Unit.parse(name).stage in stages]
+        found = wanted.wanted(run, known)
         if project.catalog.disk.budget is None and _plenty(project, found):
             return
-        asking = Asking(is_ignored, RUN_PATIENCE_S / max(1, len(found)), thorough=False)
-        steps = [step for step in wanted.steps(project, found, asking) if step.state == "R"]
+        quick = replace(query, run=replace(run, thorough=False), patience_s=RUN_PATIENCE_S / max(1, len(found)))
+        steps = [step for step in wanted.steps(quick, found) if step.state == "R"]
         if not any(step.items for step in steps):
             return
         seen = _outlook(project, known, steps, RUN_WALK_S)
@@ -279,16 +289,15 @@ def require_fit(project: Project, names: list[str], is_ignored: Callable[[str], 
         raise DiskFullError("\n  ".join(lines))
     if seen.fits == "maybe":
         for line in _shortages(seen, "maybe"):
-            LOG.note(f"it may not fit on the disk: {line} (`doit plan {said}`)")
+            run.log.note(f"it may not fit on the disk: {line} (`doit plan {said}`)")
 
 
 def _plenty(project: Project, found: wanted.Wanted) -> bool:
     """Say that all volumes have more space than these datasets can take at all; receipts and sizes of archives only."""
     needed = 0.0
     for name in found:
-        receipt = read_receipt(project.receipt("scan", name))
-        if receipt is not None:
-            size = float(sum(sealed["size_bytes"] for sealed in receipt.outputs["shards"].values()))
+        if shards := scan.known_shards(project, name):
+            size = float(sum(sealed.size_bytes for sealed in shards.values()))
         else:
             archives = project.dataset(name).archives
             paths = [path for archive in archives for path in extract.archive_files(project, name, archive)]

@@ -4,21 +4,20 @@ import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from earmark.amounts import Amount, about, exact
-from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk import watch
-from earmark.errors import EarmarkError
 from earmark.estimate.listing import list_archive
 from earmark.estimate.probes import EXCERPT_SHARE, EXCERPTS, Probes, assumed_rates, is_audio
 from earmark.rates import RATE_HZ
-from tasks.engine.stage import Unit, receipt_of
+from tasks.engine.rollup import Query
+from tasks.engine.stage import receipt_of
+from tasks.engine.units import Unit
 from tasks.plan.speed import pace
-from tasks.plan.steps import RECEIPT_BYTES, Asking, Item, Lot, Step, count, lies, sampler
+from tasks.plan.steps import RECEIPT_BYTES, Item, Lot, Step, count, lies, sampler
 from tasks.report import human
 from tasks.stages import extract, scan
 
@@ -37,13 +36,12 @@ class Material:
     `copied`: some of the new may be canonical already, so that their standard audio is a copy.
     """
 
-    def __init__(self, project: Project, dataset: str, asking: Asking) -> None:
-        self.project, self.dataset, self.asking = project, dataset, asking
+    def __init__(self, query: Query, dataset: str) -> None:
+        self.query, self.project, self.dataset = query, query.run.project, dataset
+        project = self.project
         self.table = project.dataset(dataset)
         self.form = project.catalog.standard.format
-        self.listed: dict[str, dict[str, Any]] = {}
-        with contextlib.suppress(EarmarkError):
-            self.listed = scan.shards_of(project, dataset)
+        self.listed = scan.known_shards(project, dataset)
         self.new = Lot()
         self.new_words: list[str] = []
         self.copied = False
@@ -61,7 +59,7 @@ class Material:
                     size, files = exact(part.counts["member_bytes"]), part.counts["files"]
                     unpacked += self._writes_tree(step, archive.file, size, files, "its receipt")
                 if not listed:
-                    self._add_members(self.project.home / part.outputs["members"]["path"])
+                    self._add_members(self.project.home / part.outputs.members.path)
             elif all(path.is_file() for path in paths):
                 unpacked += self._unread(step, archive, paths)
             elif archive.generator:
@@ -81,7 +79,7 @@ class Material:
         rows = sum(item.files for item in step.items if item.what == "tree") or self.new.files.likely
         size = exact(rows * (MEMBER_ROW + MEMO_ROW) + RECEIPT_BYTES)
         step.items.append(Item("lists", self.project.cache / "members", size, 3))
-        seconds, words = pace(self.project, self.dataset, "extract")
+        seconds, words = pace(self.query, self.dataset, "extract")
         step.seconds = unpacked * seconds
         step.inputs.append(words)
 
@@ -123,7 +121,7 @@ class Material:
         """Estimate an archive that was never extracted from its own list of members; return the bytes it unpacks to."""
         resampler = self.project.catalog.standard.resampler
         listing = list_archive(
-            paths, archive.nested, archive.skip, self.table.channel, resampler, self.asking.patience_s
+            paths, archive.nested, archive.skip, self.table.channel, resampler, self.query.patience_s
         )
         staged = extract.staged(self.project, self.dataset, archive)  # by a run that did not end: written already
         if not listing.share:
@@ -171,7 +169,7 @@ class Material:
 
     def _add_members(self, path: Path) -> None:
         """Count the recordings in a list of extracted members, as far as the patience goes; none of a damaged one."""
-        ends, found, read = time.monotonic() + self.asking.patience_s, list[tuple[str, int]](), 0
+        ends, found, read = time.monotonic() + self.query.patience_s, list[tuple[str, int]](), 0
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
             for line in file:
                 read += len(line)
@@ -185,7 +183,7 @@ class Material:
 
     def _add_tree(self, root: Path) -> None:
         """Count the recordings of a tree that nothing has listed, as far as the patience goes."""
-        ends, found, share = time.monotonic() + self.asking.patience_s, list[tuple[str, int]](), 1.0
+        ends, found, share = time.monotonic() + self.query.patience_s, list[tuple[str, int]](), 1.0
         for number, entry in enumerate(watch.walk(root, scan.ignored(self.project, self.dataset))):
             with contextlib.suppress(OSError):
                 if is_audio(entry.name) and entry.is_file():
@@ -220,28 +218,28 @@ class Material:
         channel, resampler = self.table.channel, self.project.catalog.standard.resampler
         for path, size in chosen:
             spent = time.monotonic() - started
-            if spent > self.asking.patience_s:
+            if spent > self.query.patience_s:
                 break
             excerpt = self.form == "flac" and len(probes.flac_rates) < EXCERPTS
-            excerpt = excerpt and spent < self.asking.patience_s * EXCERPT_SHARE
+            excerpt = excerpt and spent < self.query.patience_s * EXCERPT_SHARE
             probes.add(path, size, channel, resampler, excerpt=excerpt)
         return probes
 
     def scan(self, step: Step) -> None:
         """Add what a scan writes, and the recordings that came since the last one."""
-        receipt = receipt_of(self.project, Unit("scan", self.dataset))
+        receipt = receipt_of(self.project, Unit("scan", self.dataset), scan.Scanned)
         if step.state != "R":
             return
         if receipt is not None and self.new == Lot():
             self._add_changes()
-        known = sum(sealed["files"] for sealed in self.listed.values())
-        lists = sum(entry["size"] for entry in receipt.outputs["lists"].values()) if receipt else 0
+        known = sum(sealed.files for sealed in self.listed.values())
+        lists = sum(sealed.size for sealed in receipt.outputs.lists.values()) if receipt else 0
         size = exact(lists) + self.new.files * (LIST_ROW + WATCH_ROW) + exact(known * WATCH_ROW + RECEIPT_BYTES)
         files = max(1, len(self.listed)) + 2
         replaced = lists + known * WATCH_ROW
         step.items.append(Item("lists", self.project.cache / "shards", size, files, replaced, lists))
-        seconds, words = pace(self.project, self.dataset, "scan")
-        source = self.new.size + exact(sum(sealed["size_bytes"] for sealed in self.listed.values()))
+        seconds, words = pace(self.query, self.dataset, "scan")
+        source = self.new.size + exact(sum(sealed.size_bytes for sealed in self.listed.values()))
         step.seconds = source * seconds
         step.inputs += [*self.new_words, f"{LIST_ROW + WATCH_ROW} bytes a recording", words]
 

@@ -1,21 +1,22 @@
 """How fast this machine is: from the receipts of finished units, else a stated assumption."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from earmark.amounts import Amount, about
 from earmark.catalog.project import Project
 from earmark.catalog.tables import DatasetTable
-from earmark.disk.receipts import Receipt, read_receipt
+from earmark.disk.receipts import Outputs, Receipt, read_receipt
 from earmark.features.packs import CHUNK_FRAMES
 from earmark.rates import RATE_HZ
-from tasks.cli.doit_tasks import stage_of
-from tasks.engine.stage import Unit
+from tasks.engine.rollup import Query
 from tasks.report import human
+from tasks.stages import extract, features, manifest, scan, standardize
+from tasks.stages.manifest import ManifestFiles
 
 MEASURED = 20  # receipts of a stage from which its speed is taken
 ENOUGH_S = 2.0  # seconds of work from which a speed may be taken
-IN_PARTS = ("extract", "standardize", "features")  # stages timed by their parts, archives or shards
 
 # Units a second before any receipt says better, for two shared cores; an encoder's are scaled by its size.
 DEFAULT = {"extract": 30e6, "scan": 100e6, "standardize": 100.0, "manifest": 20_000.0}
@@ -31,18 +32,18 @@ F0_WINDOWS_PER_S = 5.0
 TINY_COST = 4 * 384**2  # layers times width squared of Whisper-tiny's encoder
 
 
-def pace(project: Project, dataset: str, stage: str) -> tuple[Amount, str]:
+def pace(query: Query, dataset: str, stage: str) -> tuple[Amount, str]:
     """Return seconds that a stage takes for a byte, second of audio or row, and where that number is from."""
     done = {"extract": _unpacked, "scan": _listed, "standardize": _decoded_s, "manifest": _rows}[stage]
-    return _pace(project, dataset, stage, done, DEFAULT[stage])
+    return _pace(query, dataset, stage, done, DEFAULT[stage])
 
 
-def encoding_pace(project: Project, dataset: str, encoder: str, width: int, layers: int) -> tuple[Amount, str]:
+def encoding_pace(query: Query, dataset: str, encoder: str, width: int, layers: int) -> tuple[Amount, str]:
     """Return seconds that an encoder takes for a window of 30 s, and where that is from."""
     default = WINDOWS_PER_S * TINY_COST / (layers * width**2)
-    if project.catalog.encoders[encoder].kind == "f0":
+    if query.run.project.catalog.encoders[encoder].kind == "f0":
         default = F0_WINDOWS_PER_S
-    return _pace(project, dataset, "features", functools.partial(_windows, encoder=encoder), default)
+    return _pace(query, dataset, "features", functools.partial(_windows, encoder=encoder), default)
 
 
 def windows(recordings: float, frames: float) -> float:
@@ -50,26 +51,29 @@ def windows(recordings: float, frames: float) -> float:
     return max(recordings, frames / CHUNK_FRAMES + recordings / 2)
 
 
+Timed = tuple[float, float]  # units done, and the seconds that they took
+
+
 def _pace(
-    project: Project, dataset: str, stage: str, done: Callable[[Receipt], float], default: float
+    query: Query, dataset: str, stage: str, done: Callable[[Query, str], Iterator[Timed]], default: float
 ) -> tuple[Amount, str]:
-    others = [name for name, table in project.catalog.datasets.items() if not _generated(table)]
+    others = [name for name, table in query.run.project.catalog.datasets.items() if not _generated(table)]
     for where in dict.fromkeys((dataset, *others)):
-        pairs = [(done(receipt), receipt.seconds) for receipt in _receipts(project, stage, where)]
-        pairs = [(amount, seconds) for amount, seconds in pairs if amount > 0 and seconds > 0]
-        if sum(seconds for _, seconds in pairs) >= ENOUGH_S:  # less is mostly start-up
-            speed = sum(amount for amount, _ in pairs) / sum(seconds for _, seconds in pairs)
-            many = f"{len(pairs):,} units" if len(pairs) > 1 else "1 unit"
-            return about(1 / speed, 1.3), f"{_said(speed, stage)}, measured on {many} of {where}"
-    return about(1 / default, 3.0), f"{_said(default, stage)}: not measured yet, assumed"
+        timed = [(amount, seconds) for amount, seconds in done(query, where) if amount > 0 and seconds > 0]
+        if sum(seconds for _, seconds in timed) >= ENOUGH_S:  # less is mostly start-up
+            speed = sum(amount for amount, _ in timed) / sum(seconds for _, seconds in timed)
+            many = f"{len(timed):,} units" if len(timed) > 1 else "1 unit"
+            return about(1 / speed, 1.3), f"{_words(speed, stage)}, measured on {many} of {where}"
+    return about(1 / default, 3.0), f"{_words(default, stage)}: not measured yet, assumed"
 
 
-def _receipts(project: Project, stage: str, dataset: str) -> list[Receipt]:
-    whole = project.receipt(stage, dataset)
-    paths = sorted(whole.with_suffix("").glob("*.json")) if stage in IN_PARTS else [whole]
-    version = stage_of(Unit(stage, dataset)).version
-    found = [read_receipt(path) for path in paths[-MEASURED:]]
-    return [receipt for receipt in found if receipt is not None and receipt.version == version]
+def _receipts(paths: list[Path], outputs: type[Outputs], version: int) -> list[Receipt[Outputs]]:
+    receipts = [read_receipt(path, outputs) for path in paths[-MEASURED:]]
+    return [receipt for receipt in receipts if receipt is not None and receipt.version == version]
+
+
+def _parts(project: Project, stage: str, dataset: str) -> list[Path]:
+    return sorted(project.receipt(stage, dataset).with_suffix("").glob("*.json"))
 
 
 def _generated(table: DatasetTable) -> bool:
@@ -77,34 +81,45 @@ def _generated(table: DatasetTable) -> bool:
     return any(archive.generator for archive in table.archives)
 
 
-def _unpacked(receipt: Receipt) -> float:
-    """Return the bytes that an archive unpacked to."""
-    return float(receipt.counts["member_bytes"])
+def _unpacked(query: Query, dataset: str) -> Iterator[Timed]:
+    """Yield the bytes that each archive unpacked to."""
+    project = query.run.project
+    for receipt in _receipts(_parts(project, "extract", dataset), extract.ArchiveRead, extract.VERSION):
+        yield float(receipt.counts["member_bytes"]), receipt.seconds
 
 
-def _listed(receipt: Receipt) -> float:
-    """Return the bytes of the recordings that a scan read."""
-    return float(sum(sealed["size_bytes"] for sealed in receipt.outputs["shards"].values()))
+def _listed(query: Query, dataset: str) -> Iterator[Timed]:
+    """Yield the bytes of the recordings that a scan read."""
+    project = query.run.project
+    for receipt in _receipts([project.receipt("scan", dataset)], scan.Scanned, scan.VERSION):
+        yield float(sum(sealed.size_bytes for sealed in receipt.outputs.shards.values())), receipt.seconds
 
 
-def _rows(receipt: Receipt) -> float:
-    """Return the rows of a finished manifest."""
-    return float(receipt.counts["rows"])
+def _rows(query: Query, dataset: str) -> Iterator[Timed]:
+    """Yield the rows of a finished manifest."""
+    project = query.run.project
+    for receipt in _receipts([project.receipt("manifest", dataset)], ManifestFiles, manifest.VERSION):
+        yield float(receipt.counts["rows"]), receipt.seconds
 
 
-def _decoded_s(receipt: Receipt) -> float:
-    """Return the seconds of audio that a shard's standardization decoded."""
-    counts = receipt.counts
-    return counts["samples"] / RATE_HZ * counts["decoded"] / max(1, counts["files"])
+def _decoded_s(query: Query, dataset: str) -> Iterator[Timed]:
+    """Yield the seconds of audio that each shard's standardization decoded."""
+    project = query.run.project
+    paths = _parts(project, "standardize", dataset)
+    for receipt in _receipts(paths, standardize.StandardizedShard, standardize.VERSION):
+        counts = receipt.counts
+        yield counts["samples"] / RATE_HZ * counts["decoded"] / max(1, counts["files"]), receipt.seconds
 
 
-def _windows(receipt: Receipt, encoder: str) -> float:
-    """Return about how many windows of 30 s a shard's encoding took; 0 where other encoders worked, too."""
-    alone = list(receipt.inputs["encoders"]) == [encoder]
-    return windows(receipt.counts["encoded"], receipt.counts["frames"]) if alone else 0.0
+def _windows(query: Query, dataset: str, *, encoder: str) -> Iterator[Timed]:
+    """Yield about how many windows of 30 s each shard's encoding took; 0 where other encoders worked, too."""
+    project = query.run.project
+    for receipt in _receipts(_parts(project, "features", dataset), features.EncodedShard, features.VERSION):
+        alone = list(receipt.outputs.packs) == [encoder]
+        yield windows(receipt.counts["encoded"], receipt.counts["frames"]) if alone else 0.0, receipt.seconds
 
 
-def _said(speed: float, stage: str) -> str:
+def _words(speed: float, stage: str) -> str:
     unit = UNITS[stage]
     if unit.startswith("bytes"):
         return f"{human(speed)}{unit.removeprefix('bytes')}"

@@ -2,13 +2,13 @@
 
 import contextlib
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from earmark.amounts import Amount, total
 from earmark.rates import HOUR_S, RATE_HZ
-from tasks.engine.stage import Unit, Verdict
+from tasks.engine.stage import State, Verdict
+from tasks.engine.units import Unit
 
 RECEIPT_BYTES = 1_100
 FRAME_SAMPLES = 320  # canonical samples in a feature frame
@@ -37,7 +37,7 @@ class Step:
     """One stage of one dataset: its state, why, how many of its units would run, what they would write."""
 
     unit: Unit
-    state: str
+    state: State
     why: list[str]
     run: int = 0
     total: int = 1
@@ -52,15 +52,6 @@ class Step:
     def size(self) -> Amount:
         """Bytes that it writes and that stay."""
         return total(item.size for item in self.items)
-
-
-@dataclass(frozen=True)
-class Asking:
-    """How to look: which tasks are ignored, seconds of probing a dataset, and whether finished outputs are statted."""
-
-    is_ignored: Callable[[str], bool] = lambda _name: False
-    patience_s: float = 3.0
-    thorough: bool = True
 
 
 @dataclass(frozen=True)

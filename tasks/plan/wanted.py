@@ -4,112 +4,120 @@ Sizes come from receipts and lists where there are any, from headers of a seeded
 from stated assumptions last; each step names what its numbers are made from.
 """
 
-import contextlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from fnmatch import fnmatch
 
 from earmark.amounts import Amount
-from earmark.catalog.project import Project
-from earmark.disk.receipts import Receipt
-from earmark.errors import CatalogError, EarmarkError, near
-from tasks.cli.doit_tasks import stage_of
-from tasks.engine.stage import JOB, PER_DATASET, STAGES, Unit, Verdict, judge
+from earmark.errors import CatalogError, near
+from tasks.engine.rollup import Query, judge_stage, worst
+from tasks.engine.run import Run
+from tasks.engine.stage import Verdict, listed_shards
+from tasks.engine.units import Unit
 from tasks.plan.sources import Material
-from tasks.plan.steps import Asking, Step
+from tasks.plan.steps import Step
 from tasks.plan.writes import Outcome
-from tasks.stages import extract, scan
-from tasks.stages.joined import joined
+from tasks.stages import extract
+from tasks.stages.combined import JOB, combined_tasks
 
 Wanted = dict[str, dict[str, set[str]]]  # dataset -> stage -> shards, empty for all
 
 
-def wanted(project: Project, names: Iterable[str]) -> Wanted:
+def wanted(run: Run, names: Iterable[str]) -> Wanted:
     """Return which stages of which datasets some names ask for: tasks, stages, jobs or datasets, patterns too.
 
     Raises CatalogError with the nearest name for one that is none of these.
     """
+    project, stages = run.project, [stage.name for stage in run.stages]
     found: Wanted = {}
     here = [name for name in project.catalog.by_priority() if extract.on_disk(project, name)]
-    joint = joined(project)
-    known = [f"{stage}:{dataset}" for dataset in project.catalog.datasets for stage in STAGES]
-    known += [*STAGES, JOB, *joint, *project.catalog.datasets]
+    combined = combined_tasks(project)
+    known = [f"{stage}:{dataset}" for dataset in project.catalog.datasets for stage in stages]
+    known += [*stages, JOB, *combined, *project.catalog.datasets]
     for name in names:
-        stage, _, rest = name.partition(":")
-        dataset, _, shard = rest.partition(":")
+        unit = Unit.parse(name)
         if "*" in name:
-            matching = [one for one in known if fnmatch(one, name) and ":" in one]
-            shards = [f"{stage}:{dataset}:{one}" for one in _shard_names(project, dataset)]
-            matching += [one for one in shards if fnmatch(one, name)]
-            if not matching:
-                raise CatalogError(f'no task matches "{name}". `doit list` names them all.')
-            for one in matching:
-                for task in map(str, joint[one].before(project)) if one in joint else [one]:
-                    _want(found, task)
-        elif name in STAGES:
+            for one in _matching(run, name, known):
+                for task in map(str, combined[one].before(project)) if one in combined else [one]:
+                    _want(run, found, task)
+        elif name in stages:
             for one in here:
-                _want(found, f"{name}:{one}")
-        elif name in joint or name == JOB:
-            asked = [joint[name]] if name in joint else [one for one in joint.values() if one.unit.stage == JOB]
-            for unit in (unit for one in asked for unit in one.before(project)):
-                _want(found, str(unit))
+                _want(run, found, f"{name}:{one}")
+        elif name in combined or name == JOB:
+            asked = (
+                [combined[name]] if name in combined else [one for one in combined.values() if one.unit.stage == JOB]
+            )
+            for before in (before for one in asked for before in one.before(project)):
+                _want(run, found, str(before))
         elif name in project.catalog.datasets:
-            _want(found, f"features:{name}")
-        elif stage in STAGES and dataset:
-            project.dataset(dataset)
-            if shard and stage in PER_DATASET and shard not in (shards := _shard_names(project, dataset)) and shards:
-                raise CatalogError(
-                    f'no shard "{shard}"{near(shard.zfill(4), shards)}: {dataset} has {len(shards):,} shards.'
-                )
-            _want(found, name)
+            _want(run, found, f"{stages[-1]}:{name}")
+        elif unit.stage in stages and unit.dataset:
+            _require_unit(run, unit)
+            _want(run, found, name)
         else:
             raise CatalogError(f'no task "{name}"{near(name, known)}. `doit list` names them all.')
     order = project.catalog.by_priority()
     return dict(sorted(found.items(), key=lambda entry: order.index(entry[0])))
 
 
-def _shard_names(project: Project, dataset: str) -> list[str]:
-    with contextlib.suppress(EarmarkError):
-        return sorted(scan.shards_of(project, dataset))
-    return []
+def _matching(run: Run, pattern: str, known: list[str]) -> list[str]:
+    """Return the tasks that a pattern matches, shards too.
+
+    Raises CatalogError where it matches none.
+    """
+    unit = Unit.parse(pattern)
+    shards = (
+        [str(Unit(unit.stage, unit.dataset, shard)) for shard in listed_shards(run, unit.dataset)]
+        if unit.dataset in run.project.catalog.datasets
+        else []
+    )
+    names = [one for one in known if fnmatch(one, pattern) and ":" in one]
+    names += [one for one in shards if fnmatch(one, pattern)]
+    if not names:
+        raise CatalogError(f'no task matches "{pattern}". `doit list` names them all.')
+    return names
 
 
-def _want(found: Wanted, name: str) -> None:
+def _require_unit(run: Run, unit: Unit) -> None:
+    """Refuse a dataset that is not in the catalog, and a shard that is not listed. Raises CatalogError."""
+    run.project.dataset(unit.dataset)
+    shards = sorted(listed_shards(run, unit.dataset)) if unit.part and run.stage(unit.stage).shard else []
+    if shards and unit.part not in shards:
+        hint = near(unit.part.zfill(4), shards)
+        raise CatalogError(f'no shard "{unit.part}"{hint}: {unit.dataset} has {len(shards):,} shards.')
+
+
+def _want(run: Run, found: Wanted, name: str) -> None:
     """Add a task and the stages that it needs; a shard needs no manifest."""
-    stage, dataset, *rest = name.split(":")
-    stages = found.setdefault(dataset, {})
-    for one in STAGES[: STAGES.index(stage) + 1]:
-        if one == "manifest" and rest:
+    unit = Unit.parse(name)
+    wanted_stages = found.setdefault(unit.dataset, {})
+    for stage in run.stages:
+        if stage.name == "manifest" and unit.part:
             continue
-        shards = set(rest) if one in ("standardize", "features") else set()
-        before = stages.get(one)
-        stages[one] = shards if before is None else before | shards if before and shards else set()
+        shards = {unit.part} if unit.part and stage.shard else set()
+        before = wanted_stages.get(stage.name)
+        wanted_stages[stage.name] = shards if before is None else before | shards if before and shards else set()
+        if stage.name == unit.stage:
+            return
 
 
-def steps(project: Project, found: Wanted, asking: Asking) -> Iterator[Step]:
+def steps(query: Query, found: Wanted) -> Iterator[Step]:
     """Yield the steps of some datasets in the order of work."""
     for dataset, stages in found.items():
-        yield from _Planner(project, dataset, asking).steps(stages)
-
-
-def _unseen(_project: Project, _unit: Unit, _receipt: Receipt) -> list[str]:
-    """Trust finished outputs without a stat."""
-    return []
+        yield from _Planner(query, dataset).steps(stages)
 
 
 class _Planner:
     """One dataset, stage by stage: what is known of it is gathered on the way."""
 
-    def __init__(self, project: Project, dataset: str, asking: Asking) -> None:
-        self.project, self.dataset, self.asking = project, dataset, asking
-        self.material = Material(project, dataset, asking)
+    def __init__(self, query: Query, dataset: str) -> None:
+        self.query, self.dataset = query, dataset
+        self.material = Material(query, dataset)
         self.outcome = Outcome(self.material)
 
     def steps(self, stages: dict[str, set[str]]) -> Iterator[Step]:
         """Yield a step a stage; what stands after a stage that cannot run cannot run either, its sizes stay said."""
         blocked: Step | None = None
-        for stage in STAGES:
+        for stage in (stage.name for stage in self.query.run.stages):
             if stage not in stages:
                 continue
             step = self._judged(stage, stages[stage])
@@ -133,28 +141,16 @@ class _Planner:
                 step.items, step.seconds = [], Amount()
             yield step
 
-    def _verdict(self, unit: Unit) -> Verdict:
-        if self.asking.is_ignored(str(unit)):
-            return Verdict("I", ("doit ignore",))
-        stage = stage_of(unit)
-        if not self.asking.thorough and unit.stage != "scan":
-            stage = replace(stage, intact=_unseen)
-        return judge(self.project, stage, unit)
-
     def _judged(self, stage: str, wished: set[str]) -> Step:
         """Return a stage's step with its state and reasons, and those of its shards."""
-        unit = Unit(stage, self.dataset)
-        if stage not in ("standardize", "features"):
-            own = self._verdict(unit)
-            return Step(unit, own.state, list(own.reasons), int(own.state == "R"))
-        shards = [
-            Unit(stage, self.dataset, shard) for shard in sorted(self.material.listed) if not wished or shard in wished
-        ]
-        verdicts = [(shard, self._verdict(shard)) for shard in shards]
-        own = self._verdict(unit) if not wished or not shards else Verdict("U")
-        states = [verdict.state for _, verdict in verdicts] + [own.state]
-        state = "I" if own.state == "I" else next(letter for letter in "EARIU" if letter in states)
-        reasons = Counter(verdict.reasons[0] for _, verdict in verdicts if verdict.reasons)
-        words = [f"{count:,} x {reason}" if count > 1 else reason for reason, count in reasons.most_common(4)]
-        run = sum(verdict.state == "R" for _, verdict in verdicts) if state != "I" else 0
-        return Step(unit, state, words or list(own.reasons), run, len(shards), shards=verdicts)
+        declared = self.query.run.stage(stage)
+        shards = [shard for shard in sorted(self.material.listed) if not wished or shard in wished]
+        line = judge_stage(self.query, declared, self.dataset, shards)
+        if not line.shards:
+            own = line.own if not wished else Verdict("U")
+            return Step(line.unit, own.state, list(own.reasons), int(own.state == "R"))
+        verdicts = [verdict for _, verdict in line.shards]
+        state = worst(verdicts).state if wished else line.verdict.state
+        words = [f"{count:,} x {reason}" if count > 1 else reason for reason, count in line.reasons.most_common(4)]
+        run = sum(verdict.state == "R" for verdict in verdicts) if state != "I" else 0
+        return Step(line.unit, state, words or list(line.own.reasons), run, len(verdicts), shards=list(line.shards))

@@ -4,26 +4,30 @@ import contextlib
 import functools
 import math
 from collections import Counter
-from typing import Any
+
+import msgspec
 
 from earmark.amounts import Amount, about, exact, ratio, total
+from earmark.audio.policy import Policy
+from earmark.audio.table import GoodAudio, read_good, read_whole_rows
 from earmark.disk.files import may_share_blocks
 from earmark.disk.inside import file_of
 from earmark.disk.receipts import Receipt
-from earmark.disk.shards import Row, read_rows
+from earmark.disk.shards import ShardRow, read_rows
 from earmark.encoders.whisper import config
 from earmark.errors import EarmarkError, ModelError
 from earmark.estimate.probes import WAV_HEADER_BYTES, assumed_rates
 from earmark.features.packs import ITEM_BYTES
 from earmark.features.sizes import HELD_BYTES, pack_bytes
 from earmark.rates import HOUR_S, RATE_HZ
-from tasks.cli.doit_tasks import stage_of
-from tasks.engine.stage import Unit, receipt_of
+from tasks.engine.stage import receipt_of
+from tasks.engine.units import Unit
 from tasks.plan.sources import ROWS_SAMPLED, Material
 from tasks.plan.speed import encoding_pace, pace, windows
-from tasks.plan.steps import FRAME_SAMPLES, FRAMES_PER_S, RECEIPT_BYTES, Item, Lot, Step, count, hours, lies, sampler
-from tasks.stages import features
-from tasks.stages.standardize import audio_file, lenient_rows, policy_of, read_table
+from tasks.plan.steps import FRAME_SAMPLES, FRAMES_PER_S, RECEIPT_BYTES, Item, Lot, Step, count, hours, sampler
+from tasks.stages import features, standardize
+from tasks.stages.manifest import ManifestFiles
+from tasks.stages.standardize import ShardInputs, StandardizedShard, audio_file, is_whole, journal_path, policy_of
 
 SHARDS_READ = 64  # shards whose tables are read whole; of more, receipts and a mean must do
 SHARDS_SAMPLED = 8  # shards whose lists are read for a sample
@@ -34,23 +38,39 @@ F0_VALUES = 2  # values in a frame of fundamental frequency
 SHAPES = {"tiny": (384, 4), "base": (512, 6), "small": (768, 12), "medium": (1024, 24), "large": (1280, 32)}
 SHAPES |= {"turbo": (1280, 32)}  # width and layers of Whisper's encoders, by a word in a model's name
 
+SOME_AUDIO = GoodAudio(  # stands for what is not made yet: a row's size hardly depends on it
+    path="",
+    source_hash="",
+    audio_hash="0" * 32,
+    n_samples=123_457,
+    source_rate_hz=RATE_HZ,
+    source_channels=1,
+    decoder="",
+    peak=0.0,
+    rms=0.0,
+    clipped=0.0,
+    silence=0.0,
+    dc=0.0,
+    policy=Policy(),
+)
+
 
 class Outcome:
     """One dataset's stages after scan, in order; `todo` holds what standardize decodes, by shard ("": of none yet)."""
 
     def __init__(self, material: Material) -> None:
         self.material = material
-        self.project, self.dataset, self.asking = material.project, material.dataset, material.asking
+        self.project, self.dataset, self.query = material.project, material.dataset, material.query
         self.table, self.form, self.listed = material.table, material.form, material.listed
         self.todo: dict[str, Lot] = {}
-        self._samples: dict[str, list[Row]] = {}
+        self._samples: dict[str, list[ShardRow]] = {}
 
     def standardize(self, step: Step) -> None:
         """Add the standard audio and tables of what is to be decoded."""
         late = [unit.part for unit, verdict in step.shards if verdict.state == "R"]
         wished = {unit.part for unit, _ in step.shards}
         changed = self._shares(late)
-        sizes = {shard: changed[shard] * self.listed[shard]["size_bytes"] for shard in late}
+        sizes = {shard: changed[shard] * self.listed[shard].size_bytes for shard in late}
         if late:
             for shard, lot in self._lots(sizes, changed, step).items():
                 self.todo[shard] = lot
@@ -60,7 +80,7 @@ class Outcome:
         lot = functools.reduce(Lot.__add__, self.todo.values(), Lot())
         if not lot.files.high:
             return
-        old = [(shard, self._receipt("standardize", shard)) for shard in late]
+        old = [(shard, self._standardized(shard)) for shard in late]
         replaced = sum(
             receipt.counts["standard_bytes"] * changed[shard] for shard, receipt in old if receipt is not None
         )
@@ -70,16 +90,16 @@ class Outcome:
             step.items.append(Item("standard audio", folder, lot.standard, lot.files.likely, replaced, shared=shared))
         elif replaced:
             step.items.append(Item("standard audio", folder, Amount(), 0, replaced))
-        table_rows = sum(self.listed[shard]["files"] for shard in late)
+        table_rows = sum(self.listed[shard].files for shard in late)
         rows = self.todo.get("", Lot()).files + exact(table_rows)
-        before = sum(receipt.outputs["table"]["size"] for _, receipt in old if receipt is not None)
+        before = sum(receipt.outputs.table.size for _, receipt in old if receipt is not None)
         journal = TABLE_ROW * min(rows.likely, self.table.shard_files)
         shards = len(late) + self._new_shards()
         size = rows * TABLE_ROW + exact(shards * 2 * RECEIPT_BYTES)
         step.items.append(Item("tables", self.project.cache / "audio", size, 2 * shards, before, journal))
         step.run = max(step.run, round(shards))
         step.total = max(step.total, round(len(wished) + self._new_shards()))
-        speed, words = pace(self.project, self.dataset, "standardize")
+        speed, words = pace(self.query, self.dataset, "standardize")
         step.seconds = lot.seconds * speed
         step.inputs.append(f"{hours(lot.seconds)} of {count(lot.files.likely)} recordings")
         step.inputs.append(words)
@@ -91,11 +111,10 @@ class Outcome:
         suffix = f".{self.form}"
         return self.material.copied or any(row.path.lower().endswith(suffix) for row in self._sample())
 
-    def _receipt(self, stage: str, shard: str) -> Receipt | None:
+    def _standardized(self, shard: str) -> Receipt[StandardizedShard] | None:
         """Return a shard's receipt; None where it is of another version of earmark, which may count other things."""
-        unit = Unit(stage, self.dataset, shard)
-        receipt = receipt_of(self.project, unit)
-        return receipt if receipt is not None and receipt.version == stage_of(unit).version else None
+        receipt = receipt_of(self.project, Unit("standardize", self.dataset, shard), StandardizedShard)
+        return receipt if receipt is not None and receipt.version == standardize.VERSION else None
 
     def _new_shards(self) -> float:
         """Return how many shards the recordings of no shard yet will fill."""
@@ -120,13 +139,12 @@ class Outcome:
     def _share(self, shard: str) -> float:
         """Return the share of a shard's bytes that standardize would decode: what its table or journal lacks."""
         policy = policy_of(self.project, self.dataset)
-        receipt = self._receipt("standardize", shard)
-        if receipt is not None and receipt.inputs.get("policy") != policy:
+        receipt = self._standardized(shard)
+        if receipt is not None and receipt.made_from(ShardInputs).policy != policy:
             return 1.0
-        journal = self.project.scratch.tmp / f"journal-{self.dataset}-{shard}.jsonl"
-        made: dict[str, dict[str, Any]] = {}
-        for path in (self.project.table(self.dataset, shard), journal):
-            made |= {row["path"]: row for row in lenient_rows(path) if row.get("policy") == policy}
+        paths = (self.project.table(self.dataset, shard), journal_path(self.project, self.dataset, shard))
+        rows = (row for path in paths for row in read_whole_rows(path))
+        made = {row.path: row for row in rows if row.policy == policy}
         if not made:
             return 1.0
         size = missing = 0
@@ -134,9 +152,9 @@ class Outcome:
             for row in read_rows(self.project.shard_list(self.dataset, shard)):
                 found = made.get(row.path)
                 size += row.size
-                whole = found is not None and found["source_hash"] == row.source_hash
-                if whole and self.asking.thorough and found is not None and "file_size" in found:
-                    whole = lies(audio_file(self.project, self.dataset, row.path), found["file_size"])
+                whole = found is not None and found.source_hash == row.source_hash
+                if whole and self.query.run.thorough and found is not None:
+                    whole = is_whole(self.project, self.dataset, found)
                 missing += 0 if whole else row.size
         return missing / size if size else 1.0
 
@@ -155,7 +173,7 @@ class Outcome:
         # recordings of one file share its bytes
         weighed = [(root / row.path, row.size / shared[shard, file_of(row.path)]) for shard, row in picked]
         probes = self.material.probed(weighed)
-        population = sum(self.listed[shard]["files"] for shard in sizes)
+        population = sum(self.listed[shard].files for shard in sizes)
         if not probes.sounds:
             seconds, standard = assumed_rates(picked[0][1].path if picked else "", self.form)
             step.inputs.append(f"no measurement yet: assumed {1 / seconds.likely:,.0f} B/s of source")
@@ -171,12 +189,12 @@ class Outcome:
         step.inputs.append(said)
         return {shard: self._lot(shard, shares[shard], size, seconds, standard) for shard, size in sizes.items()}
 
-    def _sample(self) -> list[Row]:
+    def _sample(self) -> list[ShardRow]:
         """Return the recordings of some shards."""
         chosen = sampler().sample(sorted(self.listed), min(SHARDS_SAMPLED, len(self.listed)))
         return [row for shard in chosen for row in self._rows(shard)]
 
-    def _rows(self, shard: str) -> list[Row]:
+    def _rows(self, shard: str) -> list[ShardRow]:
         if shard not in self._samples:
             self._samples[shard] = []
             with contextlib.suppress(OSError, ValueError, TypeError):
@@ -184,8 +202,8 @@ class Outcome:
         return self._samples[shard]
 
     def _lot(self, shard: str, share: float, size: float, seconds: Amount, standard: Amount) -> Lot:
-        files = exact(self.listed[shard]["files"] * share)
-        receipt = self._receipt("standardize", shard)
+        files = exact(self.listed[shard].files * share)
+        receipt = self._standardized(shard)
         length = exact(size) * seconds
         if receipt is not None and receipt.counts["files"]:  # its length is known from the last time
             length = exact(receipt.counts["samples"] / RATE_HZ * share)
@@ -197,9 +215,9 @@ class Outcome:
     def _measured_rates(self) -> tuple[Amount, Amount, str] | None:
         """Return seconds and standard bytes a byte of source from this dataset's finished shards."""
         policy = policy_of(self.project, self.dataset)
-        pairs = [(shard, self._receipt("standardize", shard)) for shard in sorted(self.listed)]
-        done = [(self.listed[shard]["size_bytes"], receipt) for shard, receipt in pairs if receipt is not None]
-        done = [(size, receipt) for size, receipt in done if receipt.inputs.get("policy") == policy and size]
+        pairs = [(shard, self._standardized(shard)) for shard in sorted(self.listed)]
+        done = [(self.listed[shard].size_bytes, receipt) for shard, receipt in pairs if receipt is not None]
+        done = [(size, receipt) for size, receipt in done if receipt.made_from(ShardInputs).policy == policy and size]
         if not done:
             return None
         sizes = [size for size, _ in done]
@@ -217,14 +235,14 @@ class Outcome:
             return
         if step.state == "U":
             step.why, step.run = ["the stages before it run first"], 1
-        known = sum(sealed["files"] for sealed in self.listed.values())
+        known = sum(sealed.files for sealed in self.listed.values())
         row, words = self._row_bytes()
         new = self.material.new.files if "" in self.todo else Amount()
-        receipt = receipt_of(self.project, step.unit)
-        old = sum(entry["size"] for entry in receipt.outputs["files"].values()) if receipt else 0
+        receipt = receipt_of(self.project, step.unit, ManifestFiles)
+        old = sum(sealed.size for sealed in receipt.outputs.files.values()) if receipt else 0
         size = exact(known) * row + new * (row if known else about(MANIFEST_ROW, 1.5))
         step.items.append(Item("manifests", self.project.manifests, size, 3, old))
-        speed, measured = pace(self.project, self.dataset, "manifest")
+        speed, measured = pace(self.query, self.dataset, "manifest")
         step.seconds = (exact(known) + new) * speed
         step.inputs += [f"{count(known + new.likely)} rows x {words}", measured]
 
@@ -235,14 +253,13 @@ class Outcome:
         rows = self._sample()[:ROWS_SAMPLED]
         if not rows:
             return about(MANIFEST_ROW, 1.5), f"{MANIFEST_ROW} bytes, assumed"
-        made = {"audio_hash": "0" * 32, "n_samples": 123_457, "source_rate_hz": RATE_HZ}
         sizes = [
             len(
                 dump_row(
                     make_row(
                         self.dataset,
                         row,
-                        made,
+                        SOME_AUDIO,
                         self.project.relative(audio_file(self.project, self.dataset, row.path)),
                         self.form,
                     )
@@ -308,7 +325,7 @@ class Outcome:
         self._feature_manifest(step, name)
         if not sizes:
             return
-        speed, words = encoding_pace(self.project, self.dataset, name, width, layers)
+        speed, words = encoding_pace(self.query, self.dataset, name, width, layers)
         step.seconds += exact(windows(all_files.likely, all_frames.likely)) * speed
         per_s = width * ITEM_BYTES[encoder.codec] * FRAMES_PER_S / 1000
         length = hours(all_frames * (1 / FRAMES_PER_S))
@@ -318,7 +335,7 @@ class Outcome:
     def _feature_manifest(self, step: Step, name: str) -> None:
         if step.shards and len(step.shards) < len(self.listed):
             return  # a shard that is named needs none
-        rows = sum(sealed["files"] for sealed in self.listed.values()) + self.material.new.files.likely
+        rows = sum(sealed.files for sealed in self.listed.values()) + self.material.new.files.likely
         target = self.project.feature_manifest(name, self.dataset)
         old = target.stat().st_size if target.exists() else 0
         size = about(rows * (FEATURE_ROW + 2 * len(self.dataset)), 1.3)
@@ -342,22 +359,22 @@ class Outcome:
 
     def _alike(self, shard: str) -> bool:
         """Say whether a shard's canonical audio stays what it is, since nothing but its standard format differs."""
-        receipt = self._receipt("standardize", shard)
-        if receipt is None or receipt.inputs.get("audio") != self.listed[shard]["audio"]:
+        receipt = self._standardized(shard)
+        if receipt is None:
             return False
-        policy = policy_of(self.project, self.dataset)
-        return bool({**receipt.inputs["policy"], "format": ""} == {**policy, "format": ""})
+        made_from, policy = receipt.made_from(ShardInputs), policy_of(self.project, self.dataset)
+        same_policy = msgspec.structs.replace(made_from.policy, format=policy.format) == policy
+        return same_policy and made_from.audio == self.listed[shard].audio
 
     def _made(self, shard: str) -> dict[str, int]:
         """Return samples by audio hash of a standardized shard."""
         with contextlib.suppress(OSError, ValueError):
-            rows = read_table(self.project.table(self.dataset, shard))
-            return {row["audio_hash"]: row["n_samples"] for row in rows if "bad" not in row}
+            return {row.audio_hash: row.n_samples for row in read_good(self.project.table(self.dataset, shard))}
         return {}
 
     def _counted(self, shard: str, *, held: bool) -> tuple[Amount, Amount]:
         """Return recordings and frames of a standardized shard from its receipt; `held`: packs may hold any of them."""
-        receipt = self._receipt("standardize", shard)
+        receipt = self._standardized(shard)
         if receipt is None:
             return Amount(), Amount()
         good = receipt.counts["files"] - receipt.counts["bad"]
@@ -366,5 +383,5 @@ class Outcome:
 
     def _held(self, name: str, hashes: set[str]) -> set[str]:
         with contextlib.suppress(EarmarkError):
-            return features.held(self.project, name, hashes) if hashes else set()
+            return features.stored(self.project, name, hashes) if hashes else set()
         return set()

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from earmark.archives import adoption, proof, unpack
 from earmark.catalog.project import Project
@@ -16,14 +17,52 @@ from earmark.catalog.tables import ArchiveTable
 from earmark.disk import watch
 from earmark.disk.files import make_folder, publishing
 from earmark.disk.hashing import digest, stat_key
-from earmark.disk.receipts import Receipt, make_key, publish_receipt, read_receipt
+from earmark.disk.receipts import Inputs, Receipt, SealedFile, make_key, publish_receipt, read_receipt
 from earmark.errors import AbsentError, ArchiveError, CorpusError
 from tasks.engine import deletions
-from tasks.engine.stage import Built, Stage, Unit, broken, seal
-from tasks.report import LOG
+from tasks.engine.run import Run
+from tasks.engine.stage import Built, Rule, Stage, broken, seal_file
+from tasks.engine.units import Unit
 
 NAME, VERSION = "extract", 1
+STAT_FIELDS = 3  # of a file of an archive in `archive_stat`
 TREE = "tree"  # the part under which a tree without its archives is adopted
+
+
+class Extracted(msgspec.Struct, frozen=True):
+    """What a dataset's extraction seals: the list of members of each archive, and of a tree that was adopted."""
+
+    members: dict[str, SealedFile]
+
+
+class ArchiveRead(msgspec.Struct, frozen=True):
+    """What the reading of one archive seals.
+
+    `archive_stat`: size, mtime and inode of each of its files; `archive_xxh3`: see `archive_hash`; `read_at`: when
+    every member was read and compared, seconds since the epoch.
+    """
+
+    archive_stat: list[int]
+    archive_xxh3: str
+    members: SealedFile
+    read_at: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the archive's files."""
+        return sum(self.archive_stat[::STAT_FIELDS])
+
+
+class TreeRead(msgspec.Struct, frozen=True):
+    """What the adoption of a tree without its archives seals."""
+
+    members: SealedFile
+
+
+class ExtractInputs(msgspec.Struct, frozen=True):
+    """What a dataset's extraction is made from, as its receipt says it."""
+
+    archives: dict[str, dict[str, object]]
 
 
 def part_name(file: str) -> str:
@@ -31,9 +70,9 @@ def part_name(file: str) -> str:
     return file.replace("/", "__")
 
 
-def extracted(project: Project, dataset: str, file: str) -> Receipt | None:
+def extracted(project: Project, dataset: str, file: str) -> Receipt[ArchiveRead] | None:
     """Return the receipt of one archive's extraction; None where there is none or it is damaged."""
-    return read_receipt(project.receipt(NAME, dataset, part_name(file)))
+    return read_receipt(project.receipt(NAME, dataset, part_name(file)), ArchiveRead)
 
 
 def require_present(project: Project, dataset: str) -> None:
@@ -62,7 +101,8 @@ def on_disk(project: Project, dataset: str) -> bool:
     return project.receipt(NAME, dataset).exists() or holds_files(project.root(dataset))
 
 
-def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
+def _inputs(run: Run, unit: Unit) -> Inputs:
+    project = run.project
     require_present(project, unit.dataset)
     table = project.dataset(unit.dataset)
     for archive in table.archives:
@@ -78,9 +118,14 @@ def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
     }
 
 
-def _archive_inputs(archive: ArchiveTable) -> dict[str, Any]:
+def _archive_inputs(archive: ArchiveTable) -> dict[str, object]:
     parts = {part.file: {"size": part.size, "sums": part.sums} for part in archive.parts}
-    own = {"size": archive.size, "sums": archive.sums, "nested": list(archive.nested), "skip": list(archive.skip)}
+    own: dict[str, object] = {
+        "size": archive.size,
+        "sums": archive.sums,
+        "nested": list(archive.nested),
+        "skip": list(archive.skip),
+    }
     return own | ({"parts": parts} if parts else {})
 
 
@@ -120,14 +165,13 @@ def _known_hash(project: Project, paths: list[Path]) -> str | None:
     return archive_hash([found for found in known if found]) if all(known) else None
 
 
-def is_as_read(project: Project, paths: list[Path], receipt: Receipt) -> bool:
-    """Say whether an archive is the one that a receipt was made from, as far as is known without reading it.
+def is_as_read(project: Project, paths: list[Path], read: ArchiveRead) -> bool:
+    """Say whether an archive is the one that was read, so far as that is known without reading it again.
 
     Raises OSError for a file that is not there.
     """
-    outputs = receipt.outputs
-    same_stat = archive_stat(path.stat() for path in paths) == outputs["archive_stat"]
-    return same_stat or bool(_known_hash(project, paths) == outputs["archive_xxh3"])
+    same_stat = archive_stat(path.stat() for path in paths) == read.archive_stat
+    return same_stat or _known_hash(project, paths) == read.archive_xxh3
 
 
 def _require_archive(project: Project, dataset: str, archive: ArchiveTable) -> None:
@@ -142,8 +186,9 @@ def _require_archive(project: Project, dataset: str, archive: ArchiveTable) -> N
     )
 
 
-def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
-    problems = broken(project, receipt.outputs["members"].values())
+def _intact(run: Run, unit: Unit, receipt: Receipt[Extracted]) -> list[str]:
+    project = run.project
+    problems = broken(project, receipt.outputs.members.values())
     if not holds_files(project.root(unit.dataset)):
         problems.append("the tree is gone")
     for archive in project.dataset(unit.dataset).archives:
@@ -152,60 +197,63 @@ def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
         there = all(path.exists() for path in paths)
         if part is None and there:
             problems.append(f"{archive.file} arrived since the tree was adopted without it")
-        if part is not None and there and not is_as_read(project, paths, part):
+        if part is not None and there and not is_as_read(project, paths, part.outputs):
             problems.append(f"{archive.file} was replaced or touched: it must be read again")
     return problems
 
 
-def _prepare(project: Project, unit: Unit) -> None:
+def _prepare(run: Run, unit: Unit) -> None:
+    project = run.project
     for archive in project.dataset(unit.dataset).archives:
         path = project.folder(unit.dataset) / archive.file
         done = project.receipt(NAME, unit.dataset, part_name(archive.file)).exists()
         if archive.generator and not path.exists() and not (done and holds_files(project.root(unit.dataset))):
             from earmark.demo import corpus
 
-            LOG.note(f"{project.relative(path)}: synthesised here (a demonstration corpus, nothing is downloaded)")
+            run.log.note(f"{project.relative(path)}: synthesised here (a demonstration corpus, nothing is downloaded)")
             corpus.write_corpus(path, project.scratch)
 
 
-def _build(project: Project, unit: Unit) -> Built:
-    dataset, table = unit.dataset, project.dataset(unit.dataset)
-    members: dict[str, Any] = {}
+def _build(run: Run, unit: Unit) -> Built[Extracted]:
+    project, dataset = run.project, unit.dataset
+    table = project.dataset(dataset)
+    members: dict[str, SealedFile] = {}
     written, gone = 0, []
     for archive in table.archives:
         known = extracted(project, dataset, archive.file)
         there = [path.exists() for path in archive_files(project, dataset, archive)]
         if all(there) or (any(there) and known is None):
-            part, wrote = _extract(project, dataset, archive)
+            part, wrote = _extract(run, dataset, archive)
             written += wrote
         elif known is None:
             gone.append(archive.file)
             continue
         else:
             part = known
-            _require_members(project, dataset, archive, part)
-        members[archive.file] = part.outputs["members"]
+            _require_members(run, dataset, archive, part)
+        members[archive.file] = part.outputs.members
     if gone:
-        members[TREE] = _adopt(project, dataset, gone).outputs["members"]
+        members[TREE] = _adopt(run, dataset, gone)
     files = _check_expectations(project, dataset)
-    return Built({"members": members}, {"archives": len(members), "files": files}, written)
+    return Built(Extracted(members), {"archives": len(members), "files": files}, written)
 
 
-def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Receipt, int]:
+def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[ArchiveRead], int]:
     """Extract one archive, or find that its receipt still holds; return the receipt and the bytes written."""
+    project = run.project
     paths, part = archive_files(project, dataset, archive), part_name(archive.file)
     where, inputs = project.receipt(NAME, dataset, part), _archive_inputs(archive)
-    reusable = holds_files(project.root(dataset)) and not LOG.force
-    key, known = make_key(f"{NAME}/archive", VERSION, inputs), read_receipt(where)
-    if known is not None and known.key == key and not broken(project, [known.outputs["members"]]) and reusable:
-        same_stat = known.outputs["archive_stat"] == archive_stat(path.stat() for path in paths)
-        if same_stat or archive_hash([project.memo.hash_file(path) for path in paths]) == known.outputs["archive_xxh3"]:
+    reusable = holds_files(project.root(dataset)) and not run.force
+    key, known = make_key(f"{NAME}/archive", VERSION, inputs), read_receipt(where, ArchiveRead)
+    if known is not None and known.key == key and not broken(project, [known.outputs.members]) and reusable:
+        same_stat = known.outputs.archive_stat == archive_stat(path.stat() for path in paths)
+        if same_stat or archive_hash([project.memo.hash_file(path) for path in paths]) == known.outputs.archive_xxh3:
             return known, 0
     there = [path for path in paths if path.exists()]  # what is missing of a split one, reading it says
     label, target, started = f"{NAME}:{dataset} {archive.file}", project.members(dataset, part), time.time()
     with (
         publishing(target, project.scratch) as temporary,
-        LOG.progress(label, sum(path.stat().st_size for path in there), unit="bytes") as bar,
+        run.log.progress(label, sum(path.stat().st_size for path in there), unit="bytes") as bar,
     ):
         made = unpack.extract(
             archive_source(project, dataset, archive),
@@ -218,12 +266,7 @@ def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Rec
         )
     hashes = [sums["xxh3"] for sums in made.sums]
     project.memo.put(zip(map(stat_key, made.stats), hashes, strict=True))
-    outputs = {
-        "archive_stat": archive_stat(made.stats),
-        "archive_xxh3": archive_hash(hashes),
-        "members": seal(project, target),
-        "read_at": started,  # when every member was read and compared, seconds since the epoch
-    }
+    outputs = ArchiveRead(archive_stat(made.stats), archive_hash(hashes), seal_file(project, target), started)
     counts = {
         "members": made.n_members,
         "files": made.n_files,
@@ -235,25 +278,27 @@ def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Rec
         "member_bytes": made.member_bytes,
     }
     if made.n_matched and not made.written_bytes:
-        LOG.note(f"{archive.file}: already extracted: {made.n_matched:,} files on disk match it, none was written")
+        run.log.note(f"{archive.file}: already extracted: {made.n_matched:,} files on disk match it, none was written")
     seconds = round(max(0.0, time.time() - started), 3)
     receipt = Receipt(f"{NAME}/archive", VERSION, key, inputs, outputs, counts, seconds)
     publish_receipt(where, receipt, project.scratch)
     return receipt, made.written_bytes
 
 
-def _require_members(project: Project, dataset: str, archive: ArchiveTable, part: Receipt) -> None:
+def _require_members(run: Run, dataset: str, archive: ArchiveTable, part: Receipt[ArchiveRead]) -> None:
     """Where `doit -a extract:<dataset>` cannot restore from an archive that was deleted, say what differs from it."""
-    again = deletions.words(project, dataset) if LOG.force and f"{NAME}:{dataset}" in LOG.in_full else ""
-    members = project.home / part.outputs["members"]["path"]
+    project = run.project
+    again = deletions.words(project, dataset) if run.force and f"{NAME}:{dataset}" in run.named else ""
+    members = project.home / part.outputs.members.path
     for fault in proof.faults(members, project.folder(dataset), reading="changed", memo=project.memo) if again else ():
         raise ArchiveError(f"{archive.file}: {fault}. {again}")
 
 
-def _adopt(project: Project, dataset: str, gone: list[str]) -> Receipt:
-    """Seal a tree whose archives are gone from its files alone."""
+def _adopt(run: Run, dataset: str, gone: list[str]) -> SealedFile:
+    """Seal a tree whose archives are gone from its files alone; return the list of its members."""
+    project = run.project
     folder, where = project.folder(dataset), project.receipt(NAME, dataset, TREE)
-    LOG.note(
+    run.log.note(
         f"{dataset}: {len(gone)} archive(s) gone ({', '.join(gone[:3])}{'…' if len(gone) > 3 else ''}): the tree is"
         " taken as it is, from the files alone; that it is complete cannot be proved"
     )
@@ -262,15 +307,15 @@ def _adopt(project: Project, dataset: str, gone: list[str]) -> Receipt:
     present = {download.file.split("/")[0] for table in tables for download in table.downloads}
     with (
         publishing(target, project.scratch) as temporary,
-        LOG.progress(f"{NAME}:{dataset} adopting", 0, unit="bytes") as bar,
+        run.log.progress(f"{NAME}:{dataset} adopting", 0, unit="bytes") as bar,
     ):
         made = adoption.adopt_tree(folder, temporary, ignored=present, on_bytes=bar.advance, memo=project.memo)
     inputs = {"adopted": sorted(gone)}
     counts = {"members": made.n_members, "files": made.n_files, "member_bytes": made.member_bytes}
     key = make_key(f"{NAME}/{TREE}", VERSION, inputs)
-    receipt = Receipt(f"{NAME}/{TREE}", VERSION, key, inputs, {"members": seal(project, target)}, counts, 0.0)
-    publish_receipt(where, receipt, project.scratch)
-    return receipt
+    outputs = TreeRead(seal_file(project, target))
+    publish_receipt(where, Receipt(f"{NAME}/{TREE}", VERSION, key, inputs, outputs, counts, 0.0), project.scratch)
+    return outputs.members
 
 
 def _check_expectations(project: Project, dataset: str) -> int:
@@ -340,4 +385,5 @@ def _some_names(folder: Path) -> list[str]:
     return []
 
 
-STAGE = Stage(NAME, VERSION, _inputs, _intact, _build, _prepare)
+RULE = Rule(NAME, VERSION, Extracted, _inputs, _intact, _build, _prepare)
+STAGE = Stage(NAME, "unpack and verify {}", RULE)

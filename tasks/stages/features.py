@@ -5,26 +5,48 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 
 from earmark import encoders
+from earmark.audio.table import GoodAudio, read_good
 from earmark.catalog.project import Project
 from earmark.catalog.tables import EncoderTable
 from earmark.disk.files import publishing, remove
 from earmark.disk.hashing import digest, stat_key
-from earmark.disk.receipts import Receipt
+from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.encoders.whisper import config, weights
 from earmark.errors import CatalogError, EarmarkError, near
+from earmark.features.manifest import FeatureRow, dump_row
 from earmark.features.pack_index import PackIndex
 from earmark.features.packs import pack_damage
-from tasks.engine.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
-from tasks.report import LOG
+from tasks.engine.run import Run
+from tasks.engine.stage import Built, Rule, Stage, UpstreamError, broken, receipt_of, require_receipt, seal_file
+from tasks.engine.units import Unit
 from tasks.stages import scan
-from tasks.stages.standardize import after, audio_file, audio_folder, audio_path, named, read_table
+from tasks.stages.manifest import ManifestFiles, ManifestInputs
+from tasks.stages.standardize import StandardizedShard, after, audio_file, audio_folder, audio_path, named
 from tasks.stages.standardize_gather import require_accepted
 
 NAME, VERSION = "features", 1
 GENERATED = "earmark:demo"  # the model that earmark writes itself: Whisper-tiny's architecture, seeded weights
+
+
+class EncodedShard(msgspec.Struct, frozen=True):
+    """What an encoded shard seals: for each encoder the packs that its recordings are in."""
+
+    packs: dict[str, list[str]]
+
+
+class FeatureFiles(msgspec.Struct, frozen=True):
+    """What an encoded dataset seals: the feature manifest of each encoder."""
+
+    files: dict[str, SealedFile]
+
+
+class MadeBy(msgspec.Struct, frozen=True):
+    """The identities of the encoders that a receipt of this stage was made with."""
+
+    encoders: dict[str, dict[str, Any]]
 
 
 def encoder_table(project: Project, name: str) -> EncoderTable:
@@ -90,8 +112,9 @@ def folder_of(project: Project, name: str, known: dict[str, Any]) -> Path:
     return project.features(f"{name}-{digest('encoder', known)[:8]}")
 
 
-def _prepare(project: Project, unit: Unit) -> None:
+def _prepare(run: Run, unit: Unit) -> None:
     """Fetch or write the models that are not here yet."""
+    project = run.project
     for name in _encoders(project, unit.dataset):
         table = encoder_table(project, name)
         if table.kind == "f0":
@@ -107,22 +130,25 @@ def _prepare(project: Project, unit: Unit) -> None:
             weights.resolve(table.model, project.home)
 
 
-def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
+def _inputs(run: Run, unit: Unit) -> Inputs:
+    project = run.project
     shards = scan.shards_of(project, unit.dataset)
     if unit.part not in shards:
         raise CatalogError(f"{unit}: no such shard: {unit.dataset} has {named(shards)}.")
     require_accepted(project, unit.dataset)
-    table = receipt_of(project, Unit("standardize", unit.dataset, unit.part))
-    if table is None:
-        raise UpstreamError(f"standardize:{unit.dataset}:{unit.part} has not run")
-    known = {name: identity(project, name) for name in _encoders(project, unit.dataset)}
-    return {"audio": table.outputs["audio"], "encoders": known}
+    audio = require_receipt(project, Unit("standardize", unit.dataset, unit.part), StandardizedShard).outputs.audio
+    return {"audio": audio, "encoders": identities(project, unit.dataset)}
 
 
-def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
+def identities(project: Project, dataset: str) -> dict[str, dict[str, Any]]:
+    """Return the identities of a dataset's encoders by name. Raises as `identity`."""
+    return {name: identity(project, name) for name in _encoders(project, dataset)}
+
+
+def _intact(run: Run, _unit: Unit, receipt: Receipt[EncodedShard]) -> list[str]:
     problems = []
-    for name, packs in receipt.outputs["packs"].items():
-        folder = encoder_folder(project, name) / "packs"
+    for name, packs in receipt.outputs.packs.items():
+        folder = encoder_folder(run.project, name) / "packs"
         for pack in packs:
             damage = pack_damage(folder / pack)
             if damage:
@@ -130,26 +156,36 @@ def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
     return problems
 
 
-def _build(project: Project, unit: Unit) -> Built:
-    made = [row for row in read_table(project.table(unit.dataset, unit.part)) if "bad" not in row]
-    outputs: dict[str, list[str]] = {}
-    counts = {"recordings": len(made), "encoded": 0, "frames": 0}
+def packs_of(project: Project, receipt: Receipt[EncodedShard]) -> Iterator[Path]:
+    """Yield the packs that a shard's receipt names, under the identities that made them."""
+    made_by = receipt.made_from(MadeBy).encoders
+    for name, packs in receipt.outputs.packs.items():
+        folder = folder_of(project, name, made_by[name]) / "packs"
+        yield from (folder / pack for pack in packs)
+
+
+def _build(run: Run, unit: Unit) -> Built[EncodedShard]:
+    project = run.project
+    rows = list(read_good(project.table(unit.dataset, unit.part)))
+    packs: dict[str, list[str]] = {}
+    counts = {"recordings": len(rows), "encoded": 0, "frames": 0}
     written = 0
     for name in _encoders(project, unit.dataset):
-        outputs[name], encoded, frames, wrote = _encode(project, unit, name, made)
+        packs[name], encoded, frames, wrote = _encode(run, unit, name, rows)
         counts["encoded"] += encoded
         counts["frames"] += frames
         written += wrote
-    return Built({"packs": outputs}, counts, written)
+    return Built(EncodedShard(packs), counts, written)
 
 
-def _encode(project: Project, unit: Unit, name: str, rows: list[dict[str, Any]]) -> tuple[list[str], int, int, int]:
+def _encode(run: Run, unit: Unit, name: str, rows: list[GoodAudio]) -> tuple[list[str], int, int, int]:
     """Encode what no pack of this encoder holds; return the packs that hold the shard, and what was new."""
     from earmark.features.encode import Recording, encode_pack
 
+    project = run.project
     folder = encoder_folder(project, name)
-    index = open_index(folder)
-    by_hash = {row["audio_hash"]: row for row in rows}
+    index = open_index(folder, run)
+    by_hash = {row.audio_hash: row for row in rows}
     found = index.find(list(by_hash))
     # in the order of hashes: a pack that is lost and made again has the same name and the same rows
     new = [by_hash[audio_hash] for audio_hash in sorted(by_hash.keys() - found.keys())]
@@ -158,18 +194,16 @@ def _encode(project: Project, unit: Unit, name: str, rows: list[dict[str, Any]])
     standard = project.catalog.standard.format != "none"
     channel = project.dataset(unit.dataset).channel
     recordings = [
-        Recording(
-            row["audio_hash"], audio_file(project, unit.dataset, row["path"]), row["n_samples"], standard, channel
-        )
+        Recording(row.audio_hash, audio_file(project, unit.dataset, row.path), row.n_samples, standard, channel)
         for row in new
     ]
     table = encoder_table(project, name)
     encoder = _opened(model_folder(project, name), table.engine, table.precision, table.window)
-    _say_untrained(project, name, table)
-    held_here = digest("pack", [row["audio_hash"] for row in new])
-    pack = f"{unit.dataset}-{unit.part}-{held_here[:8]}.zarr"
+    _note_untrained(run, name, table)
+    content = digest("pack", [row.audio_hash for row in new])
+    pack = f"{unit.dataset}-{unit.part}-{content[:8]}.zarr"
     attributes: dict[str, Any] = {"encoder": name, "identity": identity(project, name), "source": str(unit)}
-    with LOG.progress(f"{unit} {name}", len(new), after=after(project, unit)) as bar:
+    with run.log.progress(f"{unit} {name}", len(new), after=after(project, unit)) as bar:
         written, frames = encode_pack(
             recordings,
             encoder,
@@ -183,7 +217,7 @@ def _encode(project: Project, unit: Unit, name: str, rows: list[dict[str, Any]])
             on_done=bar.advance,
         )
     index.add(folder / "packs" / pack)
-    packs = {pack} | {held for held, _, _ in found.values()}
+    packs = {pack} | {older for older, _, _ in found.values()}
     return sorted(packs), len(new), frames, written
 
 
@@ -194,8 +228,8 @@ def _opened(folder: Path | None, engine: str, precision: str, window: str) -> en
     return encoders.open_encoder(folder, encoders.choose_engine(engine), precision, window)
 
 
-def held(project: Project, name: str, hashes: set[str]) -> set[str]:
-    """Return those audio hashes that a pack of an encoder holds; reads the index as it is."""
+def stored(project: Project, name: str, hashes: set[str]) -> set[str]:
+    """Return those audio hashes that are in a pack of an encoder; reads the index as it is."""
     folder = encoder_folder(project, name)
     if not folder.is_dir():
         return set()
@@ -205,79 +239,79 @@ def held(project: Project, name: str, hashes: set[str]) -> set[str]:
 
 
 @functools.lru_cache(maxsize=4)
-def open_index(folder: Path) -> PackIndex:
+def open_index(folder: Path, run: Run) -> PackIndex:
     """Return an encoder's index, compared once a run with the packs on disk."""
     index = PackIndex(folder)
     for damage in index.sync():
-        LOG.note(f"{damage}; set aside, what it held is encoded again")
+        run.log.note(f"{damage}; set aside, what it held is encoded again")
     return index
 
 
-def _say_untrained(project: Project, name: str, table: EncoderTable) -> None:
+def _note_untrained(run: Run, name: str, table: EncoderTable) -> None:
+    project = run.project
     folder = model_folder(project, name)
     if folder is not None and config.read_json(folder).get("untrained"):
-        LOG.note(
+        run.log.note(
             f"encoder {name}: these weights are UNTRAINED (seeded, for trying earmark out). For real features set"
             f' model = "mlx-community/whisper-tiny-mlx", or a folder with config.json and weights.safetensors, in'
             f" [encoders.{name}] of {project.path.name}."
         )
 
 
-STAGE = Stage(NAME, VERSION, _inputs, _intact, _build, _prepare)
+RULE = Rule(NAME, VERSION, EncodedShard, _inputs, _intact, _build, _prepare)
 
 
-def _seal_inputs(project: Project, unit: Unit) -> dict[str, Any]:
-    packs: dict[str, Any] = {}
-    for shard in scan.shards_of(project, unit.dataset):
-        receipt = receipt_of(project, Unit(NAME, unit.dataset, shard))
-        if receipt is None:
-            raise UpstreamError(f"features:{unit.dataset}:{shard} has not run")
-        packs[shard] = receipt.outputs["packs"]
-    manifest = receipt_of(project, Unit("manifest", unit.dataset))
-    if manifest is None:
-        raise UpstreamError(f"manifest:{unit.dataset} has not run")
-    known = {name: identity(project, name) for name in _encoders(project, unit.dataset)}
-    below = project.relative(audio_folder(project, unit.dataset))
-    return {"packs": digest("packs", packs), "audio": manifest.inputs["audio"], "encoders": known, "below": below}
+def _whole_inputs(run: Run, unit: Unit) -> Inputs:
+    project, dataset = run.project, unit.dataset
+    shards = scan.shards_of(project, dataset)
+    receipts = {shard: require_receipt(project, Unit(NAME, dataset, shard), EncodedShard) for shard in shards}
+    manifest = require_receipt(project, Unit("manifest", dataset), ManifestFiles)
+    return {
+        "packs": digest("packs", {shard: receipt.outputs.packs for shard, receipt in receipts.items()}),
+        "audio": manifest.made_from(ManifestInputs).audio,
+        "encoders": identities(project, dataset),
+        "below": project.relative(audio_folder(project, dataset)),
+    }
 
 
-def _seal_intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
-    return broken(project, receipt.outputs["files"].values())
+def _whole_intact(run: Run, _unit: Unit, receipt: Receipt[FeatureFiles]) -> list[str]:
+    return broken(run.project, receipt.outputs.files.values())
 
 
-def _seal_build(project: Project, unit: Unit) -> Built:
-    """Write where each recording's features lie, one manifest an encoder."""
-    files, rows = {}, 0
-    before = receipt_of(project, unit)
+def _whole_build(run: Run, unit: Unit) -> Built[FeatureFiles]:
+    """Write where each recording's features are, one manifest an encoder."""
+    project = run.project
+    files: dict[str, SealedFile] = {}
+    rows = 0
+    before = receipt_of(project, unit, FeatureFiles)
     for name in _encoders(project, unit.dataset):
-        index = open_index(encoder_folder(project, name))
+        index = open_index(encoder_folder(project, name), run)
         target = project.feature_manifest(name, unit.dataset)
         with publishing(target, project.scratch) as temporary, temporary.open("wb") as file:
-            for line in _lines(project, unit.dataset, index):
-                file.write(line)
+            for row in _feature_rows(project, unit.dataset, index):
+                file.write(dump_row(row))
                 rows += 1
-        files[name] = seal(project, target)
-    made = {entry["path"] for entry in files.values()}
-    for old in before.outputs["files"].values() if before else ():
-        if old["path"] not in made:  # an encoder that the dataset no longer names
-            remove(project.home / old["path"])
-    return Built({"files": files}, {"rows": rows}, sum(entry["size"] for entry in files.values()))
+        files[name] = seal_file(project, target)
+    paths = {sealed.path for sealed in files.values()}
+    for old in before.outputs.files.values() if before else ():
+        if old.path not in paths:  # of an encoder that the dataset no longer names
+            remove(project.home / old.path)
+    return Built(FeatureFiles(files), {"rows": rows}, sum(sealed.size for sealed in files.values()))
 
 
-def _lines(project: Project, dataset: str, index: PackIndex) -> Iterator[bytes]:
+def _feature_rows(project: Project, dataset: str, index: PackIndex) -> Iterator[FeatureRow]:
     path_of = audio_path(project, dataset)
     for shard in scan.shards_of(project, dataset):
-        rows = [row for row in read_table(project.table(dataset, shard)) if "bad" not in row]
-        found = index.find([row["audio_hash"] for row in rows])
+        rows = list(read_good(project.table(dataset, shard)))
+        places = index.find([row.audio_hash for row in rows])
         for row in rows:
-            if row["audio_hash"] not in found:
+            if row.audio_hash not in places:
                 raise EarmarkError(
-                    f"features:{dataset}: {row['path']}: no pack holds it, although its shard is done: was a pack"
-                    f" deleted during the run? Run `doit features:{dataset}` again."
+                    f"features:{dataset}: {row.path}: in no pack, although its shard is done: was a pack deleted during"
+                    f" the run? Run `doit features:{dataset}` again."
                 )
-            pack, at, n_frames = found[row["audio_hash"]]
-            line = {"audio_hash": row["audio_hash"], "audio_path": path_of(row["path"]), "pack": pack, "row": at}
-            yield orjson.dumps(line | {"n_frames": n_frames}, option=orjson.OPT_APPEND_NEWLINE)
+            yield FeatureRow(row.audio_hash, path_of(row.path), *places[row.audio_hash])
 
 
-SEAL = Stage(NAME, VERSION, _seal_inputs, _seal_intact, _seal_build, _prepare)
+WHOLE = Rule(NAME, VERSION, FeatureFiles, _whole_inputs, _whole_intact, _whole_build, _prepare)
+STAGE = Stage(NAME, "encoder features of {}", WHOLE, follows=("manifest",), shard=RULE, shard_follows="standardize")

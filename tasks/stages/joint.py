@@ -2,15 +2,18 @@
 
 import shutil
 from collections.abc import Iterable
-from typing import Any
+
+import msgspec
 
 from earmark.catalog.project import Project
 from earmark.disk.files import publishing
-from earmark.disk.receipts import Receipt
+from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.errors import CorpusError
-from tasks.engine.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
-from tasks.report import LOG
+from tasks.engine.run import Run
+from tasks.engine.stage import Built, Rule, broken, require_receipt, seal_file
+from tasks.engine.units import Unit
 from tasks.stages import extract
+from tasks.stages.manifest import ManifestFiles
 
 NAME, VERSION = "joint", 1
 
@@ -39,29 +42,34 @@ def require_some(project: Project, names: Iterable[str]) -> tuple[list[str], lis
     return here, absent
 
 
-def manifest_of(project: Project, dataset: str) -> Receipt:
-    """Return the receipt of a dataset's manifest; `outputs["files"]` are its files by name.
+class CombinedFiles(msgspec.Struct, frozen=True):
+    """What is made of several datasets seals: its files by name, and the datasets that it went without."""
+
+    files: dict[str, SealedFile]
+    skipped: list[str]
+
+
+def manifest_of(project: Project, dataset: str) -> Receipt[ManifestFiles]:
+    """Return the receipt of a dataset's manifest.
 
     Raises UpstreamError when it has not run.
     """
-    receipt = receipt_of(project, Unit("manifest", dataset))
-    if receipt is None:
-        raise UpstreamError(f"manifest:{dataset} has not run")
-    return receipt
+    return require_receipt(project, Unit("manifest", dataset), ManifestFiles)
 
 
-def hashes(receipt: Receipt) -> dict[str, str]:
-    """Return the hashes of the files that a receipt seals, by name."""
-    return {name: entry["xxh3"] for name, entry in receipt.outputs["files"].items()}
+def hashes(receipt: Receipt[ManifestFiles]) -> dict[str, str]:
+    """Return the hashes of the files that a manifest's receipt seals, by name."""
+    return {name: sealed.xxh3 for name, sealed in receipt.outputs.files.items()}
 
 
-def note_skipped(unit: Unit, absent: list[str]) -> None:
+def note_skipped(run: Run, unit: Unit, absent: list[str]) -> None:
     """Name the datasets that a unit goes without."""
     if absent:
-        LOG.note(f"{unit}: not on this disk, skipped: {', '.join(absent)}")
+        run.log.note(f"{unit}: not on this disk, skipped: {', '.join(absent)}")
 
 
-def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
+def _inputs(run: Run, unit: Unit) -> Inputs:
+    project = run.project
     here, absent = require_some(project, project.catalog.manifests[unit.dataset].datasets)
     return {
         "folder": project.catalog.paths.manifests,
@@ -71,23 +79,24 @@ def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
     }
 
 
-def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
-    return broken(project, receipt.outputs["files"].values())
+def _intact(run: Run, _unit: Unit, receipt: Receipt[CombinedFiles]) -> list[str]:
+    return broken(run.project, receipt.outputs.files.values())
 
 
-def _build(project: Project, unit: Unit) -> Built:
+def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
+    project = run.project
     here, absent = present(project, project.catalog.manifests[unit.dataset].datasets)
-    note_skipped(unit, absent)
+    note_skipped(run, unit, absent)
     target = project.manifests / f"{unit.dataset}.jsonl"
     receipts = [manifest_of(project, name) for name in here]
     with publishing(target, project.scratch) as temporary, temporary.open("wb") as file:
         for receipt in receipts:
-            for _, entry in sorted(receipt.outputs["files"].items()):
-                with (project.home / entry["path"]).open("rb") as part:
+            for _, sealed in sorted(receipt.outputs.files.items()):
+                with (project.home / sealed.path).open("rb") as part:
                     shutil.copyfileobj(part, file)
-    sealed = seal(project, target)
+    whole = seal_file(project, target)
     counts = {"rows": sum(receipt.counts["rows"] for receipt in receipts), "skipped": len(absent)}
-    return Built({"files": {target.name: sealed}, "skipped": absent}, counts, sealed["size"])
+    return Built(CombinedFiles({target.name: whole}, absent), counts, whole.size)
 
 
-STAGE = Stage(NAME, VERSION, _inputs, _intact, _build)
+RULE = Rule(NAME, VERSION, CombinedFiles, _inputs, _intact, _build)

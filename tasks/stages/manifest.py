@@ -5,40 +5,65 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
+
+from earmark.audio.table import GoodAudio, read_table
 from earmark.catalog.project import Project
 from earmark.corpora import SPLITS
 from earmark.disk.files import publishing, remove
 from earmark.disk.hashing import digest
-from earmark.disk.receipts import Receipt
-from earmark.disk.shards import Row, read_rows
+from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
+from earmark.disk.shards import ShardRow, read_rows
 from earmark.errors import CorpusError
 from earmark.training.manifest_row import dump_row, make_row
-from tasks.engine.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
-from tasks.report import LOG
+from tasks.engine.run import Run
+from tasks.engine.stage import Built, Rule, Stage, broken, receipt_of, require_receipt, seal_file
+from tasks.engine.units import Unit
 from tasks.stages import scan
-from tasks.stages.standardize import audio_folder, audio_path, read_table
-from tasks.stages.standardize_gather import tables_of
+from tasks.stages.standardize import audio_folder, audio_path
+from tasks.stages.standardize_gather import Gathered, tables_of
 
 NAME, VERSION = "manifest", 1
 
 
-def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
-    shards, tables = scan.shards_of(project, unit.dataset), tables_of(project, unit.dataset)
-    if receipt_of(project, Unit("standardize", unit.dataset)) is None:
-        raise UpstreamError(f"standardize:{unit.dataset} has not finished")
-    return {
-        "stem": project.dataset(unit.dataset).manifest or unit.dataset,
-        "folder": project.catalog.paths.manifests,
-        "per_split": project.dataset(unit.dataset).per_split,
-        "format": project.catalog.standard.format,
-        "below": project.relative(audio_folder(project, unit.dataset)),
-        "labels": digest("labels", {shard: sealed["labels"] for shard, sealed in shards.items()}),
-        "audio": digest("tables", {shard: receipt.outputs["table"]["xxh3"] for shard, receipt in tables.items()}),
-    }
+class ManifestInputs(msgspec.Struct, frozen=True):
+    """What a dataset's manifest is made from; `labels` and `audio` are digests over its shards."""
+
+    stem: str
+    folder: str
+    per_split: bool
+    format: str
+    below: str
+    labels: str
+    audio: str
 
 
-def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
-    return broken(project, receipt.outputs["files"].values())
+class ManifestFiles(msgspec.Struct, frozen=True):
+    """What a manifest seals: its files by name."""
+
+    files: dict[str, SealedFile]
+
+
+def _inputs(run: Run, unit: Unit) -> Inputs:
+    project, dataset = run.project, unit.dataset
+    shards, tables = scan.shards_of(project, dataset), tables_of(project, dataset)
+    require_receipt(project, Unit("standardize", dataset), Gathered, "has not finished")
+    table = project.dataset(dataset)
+    return as_inputs(
+        ManifestInputs(
+            stem=table.manifest or dataset,
+            folder=project.catalog.paths.manifests,
+            per_split=table.per_split,
+            format=project.catalog.standard.format,
+            below=project.relative(audio_folder(project, dataset)),
+            labels=digest("labels", {shard: sealed.labels for shard, sealed in shards.items()}),
+            audio=digest("tables", {shard: receipt.outputs.table.xxh3 for shard, receipt in tables.items()}),
+        )
+    )
+
+
+def _intact(run: Run, _unit: Unit, receipt: Receipt[ManifestFiles]) -> list[str]:
+    return broken(run.project, receipt.outputs.files.values())
 
 
 def manifest_path(project: Project, dataset: str, split: str | None) -> Path:
@@ -48,31 +73,31 @@ def manifest_path(project: Project, dataset: str, split: str | None) -> Path:
     return project.manifests / (f"{stem}_{split}.jsonl" if split and table.per_split else f"{stem}.jsonl")
 
 
-def _good(project: Project, dataset: str) -> Iterator[tuple[Row, dict[str, Any], str]]:
-    """Yield every good recording, shard by shard: its row, what was made of it, and the path of its audio."""
+def _good(project: Project, dataset: str) -> Iterator[tuple[ShardRow, GoodAudio, str]]:
+    """Yield every good recording, shard by shard: its row, its canonical audio, and the path of that."""
     path_of = audio_path(project, dataset)
     for shard in scan.shards_of(project, dataset):
         listed = read_rows(project.shard_list(dataset, shard))
-        for row, made in zip(listed, read_table(project.table(dataset, shard)), strict=True):
-            if "bad" not in made:
-                yield row, made, path_of(row.path)
+        for row, audio in zip(listed, read_table(project.table(dataset, shard)), strict=True):
+            if isinstance(audio, GoodAudio):
+                yield row, audio, path_of(row.path)
 
 
 def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str | None, bytes, int]]:
     """Yield split, line and samples of every good recording; stems that are not among them are added to `lost`."""
     form = project.catalog.standard.format
     stems: dict[str, dict[str, str]] | None = None
-    for row, made, path in _good(project, dataset):
-        line = make_row(dataset, row, made, path, form)
+    for row, audio, path in _good(project, dataset):
+        line = make_row(dataset, row, audio, path, form)
         if "stems" in line:
             if stems is None:  # read when the first mixture comes: most corpora have none
                 stems = {
-                    row.id: {"id": row.id, "audio_path": path, "audio_hash": made["audio_hash"]}
-                    for row, made, path in _good(project, dataset)
+                    row.id: {"id": row.id, "audio_path": path, "audio_hash": audio.audio_hash}
+                    for row, audio, path in _good(project, dataset)
                     if "stem" in row.labels
                 }
             lost += [f"{row.id}: {name}" for name in _resolve_stems(line, stems)]
-        yield row.split, dump_row(line), made["n_samples"]
+        yield row.split, dump_row(line), audio.n_samples
 
 
 def _resolve_stems(line: dict[str, Any], stems: dict[str, dict[str, str]]) -> list[str]:
@@ -86,9 +111,9 @@ def _resolve_stems(line: dict[str, Any], stems: dict[str, dict[str, str]]) -> li
     return lost
 
 
-def _build(project: Project, unit: Unit) -> Built:
-    dataset = unit.dataset
-    before = receipt_of(project, unit)
+def _build(run: Run, unit: Unit) -> Built[ManifestFiles]:
+    project, dataset = run.project, unit.dataset
+    before = receipt_of(project, unit, ManifestFiles)
     counts = {"rows": 0, "samples": 0}
     lost: list[str] = []
     with contextlib.ExitStack() as stack:
@@ -111,13 +136,13 @@ def _build(project: Project, unit: Unit) -> Built:
         )
     if lost:
         counts["stems lost"] = len(lost)
-        LOG.note(f"{unit}: {len(lost):,} stems are not among the good recordings, so left out (such as {lost[0]})")
-    for old in before.outputs["files"].values() if before else ():
-        path = project.home / old["path"]
+        run.log.note(f"{unit}: {len(lost):,} stems are not among the good recordings, so left out (such as {lost[0]})")
+    for old in before.outputs.files.values() if before else ():
+        path = project.home / old.path
         if path not in files and not _claimed(project, dataset, path):  # a split or a stem that is no more
             remove(path)
-    sealed = {path.name: seal(project, path) for path in sorted(files)}
-    return Built({"files": sealed}, counts, sum(entry["size"] for entry in sealed.values()))
+    sealed = {path.name: seal_file(project, path) for path in sorted(files)}
+    return Built(ManifestFiles(sealed), counts, sum(entry.size for entry in sealed.values()))
 
 
 def _claimed(project: Project, dataset: str, path: Path) -> bool:
@@ -129,4 +154,5 @@ def _claimed(project: Project, dataset: str, path: Path) -> bool:
     )
 
 
-STAGE = Stage(NAME, VERSION, _inputs, _intact, _build)
+RULE = Rule(NAME, VERSION, ManifestFiles, _inputs, _intact, _build)
+STAGE = Stage(NAME, "JSONL manifests of {}", RULE, follows=("scan", "standardize"))

@@ -6,8 +6,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import orjson
 
 from earmark import corpora
@@ -17,13 +17,14 @@ from earmark.disk import watch
 from earmark.disk.files import publish, publishing
 from earmark.disk.hashing import StatKey, hash_file, stat_key
 from earmark.disk.inside import locate
-from earmark.disk.receipts import Receipt
-from earmark.disk.shards import Row, ShardWriter
+from earmark.disk.receipts import Inputs, Receipt, SealedFile
+from earmark.disk.shards import SealedShard, ShardRow, ShardWriter
 from earmark.errors import AbsentError, CorpusError
 from earmark.workers.prefetch import threaded_prefetch
 from tasks.engine import deletions
-from tasks.engine.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
-from tasks.report import LOG
+from tasks.engine.run import Run
+from tasks.engine.stage import Built, Rule, Stage, broken, receipt_of, require_receipt, seal_file
+from tasks.engine.units import Unit
 from tasks.stages import extract
 
 NAME, VERSION = "scan", 1
@@ -34,13 +35,20 @@ EXAMPLES = 3  # names given in an error
 MISSING = (corpora.LABEL_WITHOUT_AUDIO, corpora.AUDIO_WITHOUT_LABEL)  # the findings that max_missing bounds
 
 
-def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
+class Scanned(msgspec.Struct, frozen=True):
+    """What scan seals: of each shard what its list names, the lists themselves, and the findings."""
+
+    shards: dict[str, SealedShard]
+    lists: dict[str, SealedFile]
+    findings: SealedFile
+
+
+def _inputs(run: Run, unit: Unit) -> Inputs:
+    project = run.project
     table = project.dataset(unit.dataset)
-    tree = receipt_of(project, Unit("extract", unit.dataset))
-    if tree is None:
-        raise UpstreamError(f"extract:{unit.dataset} has not run")
+    tree = require_receipt(project, Unit("extract", unit.dataset), extract.Extracted)
     return {
-        "tree": {name: members["xxh3"] for name, members in tree.outputs["members"].items()},
+        "tree": {name: members.xxh3 for name, members in tree.outputs.members.items()},
         "root": table.root,
         "reader": {"corpus": table.corpus, "version": corpora.version(table.corpus), "options": table.options},
         "language": table.language,
@@ -55,21 +63,23 @@ def ignored(project: Project, dataset: str) -> set[str]:
     return {download.file.rsplit("/", 1)[-1] for archive in archives for download in archive.downloads}
 
 
-def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
-    problems = broken(project, [*receipt.outputs["lists"].values(), receipt.outputs["findings"]])
+def _intact(run: Run, unit: Unit, receipt: Receipt[Scanned]) -> list[str]:
+    project = run.project
+    problems = broken(project, [*receipt.outputs.lists.values(), receipt.outputs.findings])
     snapshot = watch.load(project.watch_list(unit.dataset))
     if snapshot is None:
         return [*problems, "what it saw of the tree is not known"]
     extract.require_present(project, unit.dataset)
-    if str(unit) in LOG.in_full and snapshot.mode == "folders":
+    if str(unit) in run.named and snapshot.mode == "folders":
         return [*problems, "asked for by name: every file is looked at"]
     changes = watch.compare(project.root(unit.dataset), snapshot, ignored(project, unit.dataset))
     words = changes.words(f"{snapshot.mode} under {project.relative(project.root(unit.dataset))}")
     return [*problems, words] if words else problems
 
 
-def _build(project: Project, unit: Unit) -> Built:
-    dataset, table = unit.dataset, project.dataset(unit.dataset)
+def _build(run: Run, unit: Unit) -> Built[Scanned]:
+    project, dataset = run.project, unit.dataset
+    table = project.dataset(dataset)
     extract.require_present(project, dataset)
     root = project.root(dataset)
     snapshot = watch.take(root, table.watch, ignored(project, dataset))
@@ -79,10 +89,10 @@ def _build(project: Project, unit: Unit) -> Built:
     counts: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
     findings = project.findings(dataset)
-    with contextlib.closing(writer), LOG.progress(str(unit), expected) as bar:
+    with contextlib.closing(writer), run.log.progress(str(unit), expected) as bar:
         with publishing(findings, project.scratch) as temporary, temporary.open("wb") as file:
             for item in _hashed(project, dataset):
-                if isinstance(item, Row):
+                if isinstance(item, ShardRow):
                     writer.add(item)
                     counts["recordings"] += 1
                     bar.advance(1)
@@ -93,20 +103,20 @@ def _build(project: Project, unit: Unit) -> Built:
                 file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         _check_counts(project, dataset, counts, examples)
         shards = writer.publish()
-    _say_gone(project, unit, snapshot)
+    _note_gone(run, unit, snapshot)
     publish(project.watch_list(dataset), watch.dump(snapshot), project.scratch)
     for kind in counts.keys() - {"recordings"}:
-        LOG.note(
+        run.log.note(
             f"{unit}: {counts[kind]:,} x {kind} (such as {examples[kind][0]}); all in {project.relative(findings)}"
         )
-    lists = {shard: seal(project, project.shard_list(dataset, shard)) for shard in shards}
-    written = sum(entry["size"] for entry in lists.values())
-    outputs = {"shards": shards, "lists": lists, "findings": seal(project, findings)}
-    return Built(outputs, dict(counts) | {"shards": len(shards)}, written)
+    lists = {shard: seal_file(project, project.shard_list(dataset, shard)) for shard in shards}
+    written = sum(sealed.size for sealed in lists.values())
+    return Built(Scanned(shards, lists, seal_file(project, findings)), dict(counts) | {"shards": len(shards)}, written)
 
 
-def _say_gone(project: Project, unit: Unit, snapshot: watch.Snapshot) -> None:
+def _note_gone(run: Run, unit: Unit, snapshot: watch.Snapshot) -> None:
     """Say which files left the tree since the last scan: that may have been meant, or not."""
+    project = run.project
     before = watch.load(project.watch_list(unit.dataset))
     gone = sorted(before.entries.keys() - snapshot.entries.keys()) if before and before.mode == snapshot.mode else []
     if gone:
@@ -114,10 +124,10 @@ def _say_gone(project: Project, unit: Unit, snapshot: watch.Snapshot) -> None:
         again = f"; if that was not meant, `doit -a extract:{unit.dataset}` restores what its archives hold"
         again = f"; if that was not meant: {deleted}" if deleted else again
         hint = again if project.dataset(unit.dataset).archives else ""
-        LOG.note(f"{unit}: {len(gone):,} {snapshot.mode} gone since the last scan (such as {gone[0]}){hint}")
+        run.log.note(f"{unit}: {len(gone):,} {snapshot.mode} gone since the last scan (such as {gone[0]}){hint}")
 
 
-def _hashed(project: Project, dataset: str) -> Iterator[Row | Finding]:
+def _hashed(project: Project, dataset: str) -> Iterator[ShardRow | Finding]:
     """Yield what the reader finds, recordings with stat and source hash; files seen before are not read again."""
     table, root = project.dataset(dataset), project.root(dataset)
     options = corpora.ReaderOptions(language=table.language, options=table.options)
@@ -163,7 +173,8 @@ def _hashed(project: Project, dataset: str) -> Iterator[Row | Finding]:
             project.memo.put(fresh)
             fresh.clear()
         _, inode, size, mtime_ns, ctime_ns = key
-        yield Row(item.id, item.path, size, mtime_ns, ctime_ns, inode, source_hash, dict(item.labels), item.split)
+        labels = dict(item.labels)
+        yield ShardRow(item.id, item.path, size, mtime_ns, ctime_ns, inode, source_hash, labels, item.split)
     project.memo.put(fresh)
 
 
@@ -188,16 +199,25 @@ def _check_counts(project: Project, dataset: str, counts: Counter[str], examples
         )
 
 
-def shards_of(project: Project, dataset: str) -> dict[str, dict[str, Any]]:
+def shards_of(project: Project, dataset: str) -> dict[str, SealedShard]:
     """Return what scan sealed of each shard.
 
     Raises UpstreamError when it has not run.
     """
-    receipt = receipt_of(project, Unit(NAME, dataset))
-    if receipt is None:
-        raise UpstreamError(f"scan:{dataset} has not run")
-    shards: dict[str, dict[str, Any]] = receipt.outputs["shards"]
-    return shards
+    return require_receipt(project, Unit(NAME, dataset), Scanned).outputs.shards
 
 
-STAGE = Stage(NAME, VERSION, _inputs, _intact, _build)
+def known_shards(project: Project, dataset: str) -> dict[str, SealedShard]:
+    """Return what scan sealed of each shard; nothing before it has run."""
+    receipt = receipt_of(project, Unit(NAME, dataset), Scanned)
+    return receipt.outputs.shards if receipt else {}
+
+
+def list_intact(project: Project, dataset: str, shard: str) -> bool:
+    """Say whether a shard's list is what scan sealed."""
+    receipt = receipt_of(project, Unit(NAME, dataset), Scanned)
+    return receipt is not None and not broken(project, [receipt.outputs.lists[shard]])
+
+
+RULE = Rule(NAME, VERSION, Scanned, _inputs, _intact, _build, watches=True)
+STAGE = Stage(NAME, "read labels of {}, group in shards", RULE, follows=("extract",), shards=shards_of)

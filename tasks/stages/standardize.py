@@ -2,24 +2,26 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import orjson
 
 from earmark.audio.batch import Work, standard_name, standardize_batch
+from earmark.audio.policy import Policy
+from earmark.audio.table import AudioRow, BadAudio, GoodAudio, dump_row, read_table, read_whole_rows
 from earmark.catalog.project import Project
-from earmark.disk.files import make_folder, publish
+from earmark.disk.files import Scratch, make_folder, publish
 from earmark.disk.hashing import digest
 from earmark.disk.inside import locate
-from earmark.disk.receipts import Receipt
-from earmark.disk.shards import Row, read_rows
+from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
+from earmark.disk.shards import ShardRow, read_rows
 from earmark.errors import AbsentError, CorpusError
 from earmark.rates import RATE_HZ
-from tasks.engine.run_pool import pool
-from tasks.engine.stage import Built, Stage, Unit, broken, seal
-from tasks.report import LOG
+from tasks.engine.run import Run
+from tasks.engine.stage import Built, Rule, broken, seal_file
+from tasks.engine.units import Unit
 from tasks.stages import extract, scan
 
 NAME, VERSION = "standardize", 1
@@ -28,11 +30,24 @@ BATCH_BYTES = 16_000_000  # source bytes sent at a time, so that one long file t
 STAT_LIMIT = 100_000  # standard files of a dataset; above, their folder alone is looked at (as with watch = "auto")
 
 
-def policy_of(project: Project, dataset: str) -> dict[str, Any]:
-    """Return all that decides what a recording's canonical audio is, as JSON."""
+class ShardInputs(msgspec.Struct, frozen=True):
+    """What a shard's canonical audio is made from: `audio` names its sources, see `SealedShard`."""
+
+    audio: str
+    policy: Policy
+
+
+class StandardizedShard(msgspec.Struct, frozen=True):
+    """What a standardized shard seals: its table, and a digest of its audio hashes in order."""
+
+    table: SealedFile
+    audio: str
+
+
+def policy_of(project: Project, dataset: str) -> Policy:
+    """Return all that decides what a recording's canonical audio is."""
     standard = project.catalog.standard
-    channel = project.dataset(dataset).channel
-    return {"channel": channel, "resampler": standard.resampler, "format": standard.format, "rate_hz": RATE_HZ}
+    return Policy(project.dataset(dataset).channel, standard.resampler, standard.format)
 
 
 def audio_folder(project: Project, dataset: str) -> Path:
@@ -57,45 +72,38 @@ def audio_path(project: Project, dataset: str) -> Callable[[str], str]:
     return lambda path: below + (path if form == "none" else standard_name(path, form))
 
 
-def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
+def _inputs(run: Run, unit: Unit) -> Inputs:
+    project = run.project
     shards = scan.shards_of(project, unit.dataset)
     if unit.part not in shards:
         raise CorpusError(f"{unit}: no such shard: {unit.dataset} has {named(shards)}.")
-    return {"audio": shards[unit.part]["audio"], "policy": policy_of(project, unit.dataset)}
+    return as_inputs(ShardInputs(shards[unit.part].audio, policy_of(project, unit.dataset)))
 
 
 def after(project: Project, unit: Unit) -> int:
     """Count the recordings in the shards after this one that this stage has not built yet, for the time left."""
     shards = scan.shards_of(project, unit.dataset)
     later = (shard for shard in shards if shard > unit.part)
-    return sum(
-        shards[shard]["files"] for shard in later if not project.receipt(unit.stage, unit.dataset, shard).exists()
-    )
+    return sum(shards[shard].files for shard in later if not project.receipt(unit.stage, unit.dataset, shard).exists())
 
 
-def named(shards: dict[str, Any]) -> str:
+def named(shards: Collection[str]) -> str:
     """Say which shards there are."""
     names = sorted(shards)
     return f"shards {names[0]} to {names[-1]}" if len(names) > 1 else f"shard {names[0]} only" if names else "no shards"
 
 
-def read_table(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what standardize made of each recording of a shard."""
-    with path.open("rb") as file:
-        for line in file:
-            yield orjson.loads(line)
-
-
-def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
-    problems = broken(project, [receipt.outputs["table"]])
+def _intact(run: Run, unit: Unit, receipt: Receipt[StandardizedShard]) -> list[str]:
+    project = run.project
+    problems = broken(project, [receipt.outputs.table])
     if problems or project.catalog.standard.format == "none" or not receipt.counts["standard_bytes"]:
         return problems
     require_standard(project, unit.dataset)
-    if sum(sealed["files"] for sealed in scan.shards_of(project, unit.dataset).values()) > STAT_LIMIT:
+    if sum(sealed.files for sealed in scan.shards_of(project, unit.dataset).values()) > STAT_LIMIT:
         return problems
     rows = read_table(project.table(unit.dataset, unit.part))
-    bad = [row["path"] for row in rows if not _whole(project, unit.dataset, row)]
-    return [f"{len(bad):,} standard files gone or of another size (such as that of {bad[0]})"] if bad else []
+    lost = [row.path for row in rows if not is_whole(project, unit.dataset, row)]
+    return [f"{len(lost):,} standard files gone or of another size (such as that of {lost[0]})"] if lost else []
 
 
 def require_standard(project: Project, dataset: str) -> None:
@@ -110,116 +118,122 @@ def require_standard(project: Project, dataset: str) -> None:
         )
 
 
-def _whole(project: Project, dataset: str, row: dict[str, Any]) -> bool:
+def is_whole(project: Project, dataset: str, row: AudioRow) -> bool:
     """Say by a stat whether a row's standard file is there, whole; true where the row made none."""
-    if "file_size" not in row:
+    if isinstance(row, BadAudio) or row.file_size is None:
         return True
     with contextlib.suppress(OSError):
-        return bool(audio_file(project, dataset, row["path"]).stat().st_size == row["file_size"])
+        return audio_file(project, dataset, row.path).stat().st_size == row.file_size
     return False
 
 
-def _build(project: Project, unit: Unit) -> Built:
-    dataset, shard = unit.dataset, unit.part
+def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
+    project, dataset, shard = run.project, unit.dataset, unit.part
     extract.require_present(project, dataset)
     rows = list(read_rows(project.shard_list(dataset, shard)))
     policy, table = policy_of(project, dataset), project.table(dataset, shard)
-    journal = make_folder(project.scratch.tmp) / f"journal-{dataset}-{shard}.jsonl"
-    known = {} if LOG.force else _known([table, journal], policy)
-    results: dict[str, dict[str, Any]] = {}
+    journal = journal_path(project, dataset, shard)
+    make_folder(journal.parent)
+    known = {} if run.force else _known([table, journal], policy)
+    results: dict[str, AudioRow] = {}
     todo = []
     for row in rows:
         before = known.get((row.path, row.source_hash))
-        if before is not None and _whole(project, dataset, before):
+        if before is not None and is_whole(project, dataset, before):
             results[row.path] = before
         else:
             todo.append(_work(project, dataset, row))
-    written = 0
-    with LOG.progress(str(unit), len(todo), after=after(project, unit)) as bar, journal.open("ab") as kept:
-        for batch in pool(project).map(standardize_batch, _batches(todo, policy, project)):
-            for result in batch:
-                result["policy"] = policy
-                kept.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))
-                results[result["path"]] = result
-                written += result.get("file_size", 0)
-                bar.advance(1, result.get("n_samples", 0) / RATE_HZ)
-            kept.flush()
-    LOG.quarantined += sum("bad" in results[work.path] for work in todo)
+    made = _standardize(run, unit, todo, policy, journal)
+    results |= made
+    run.log.quarantined += sum(isinstance(result, BadAudio) for result in made.values())
+    written = sum(_standard_bytes(result) for result in made.values())
     if written:
         os.sync()  # once for the whole shard: the receipt must not outlive the audio that it vouches for
-    note_orphans(project, dataset, table, results)
-    publish(table, b"".join(orjson.dumps(results[row.path]) + b"\n" for row in rows), project.scratch)
+    in_order = [results[row.path] for row in rows]
+    note_orphans(project, dataset, table, in_order)
+    publish(table, b"".join(map(dump_row, in_order)), project.scratch)
     journal.unlink(missing_ok=True)
-    hashes = [results[row.path].get("audio_hash") for row in rows]
-    outputs = {"table": seal(project, table), "audio": digest("audio-hashes", hashes)}
-    return Built(outputs, _counts(rows, results, len(todo)), written)
+    hashes = [result.audio_hash if isinstance(result, GoodAudio) else None for result in in_order]
+    outputs = StandardizedShard(seal_file(project, table), digest("audio-hashes", hashes))
+    return Built(outputs, _counts(in_order, len(todo)), written)
 
 
-def _counts(rows: list[Row], results: dict[str, dict[str, Any]], decoded: int) -> dict[str, int]:
-    made = [results[row.path] for row in rows]
+def journal_path(project: Project, dataset: str, shard: str) -> Path:
+    """Return where the rows of a shard are kept while it is being built; a run that was broken off leaves it there."""
+    return project.scratch.tmp / f"journal-{dataset}-{shard}.jsonl"
+
+
+def _standardize(run: Run, unit: Unit, todo: list[Work], policy: Policy, journal: Path) -> dict[str, AudioRow]:
+    """Make canonical audio in worker processes; each row is in the journal as soon as it is known."""
+    made: dict[str, AudioRow] = {}
+    scratch = run.project.scratch
+    progress = run.log.progress(str(unit), len(todo), after=after(run.project, unit))
+    with progress as bar, journal.open("ab") as kept:
+        for batch in run.pool.open().map(standardize_batch, _batches(todo, policy, scratch)):
+            for result in batch:
+                kept.write(dump_row(result))
+                made[result.path] = result
+                bar.advance(1, result.n_samples / RATE_HZ if isinstance(result, GoodAudio) else 0.0)
+            kept.flush()
+    return made
+
+
+def _standard_bytes(row: AudioRow) -> int:
+    return (row.file_size or 0) if isinstance(row, GoodAudio) else 0
+
+
+def _counts(rows: list[AudioRow], decoded: int) -> dict[str, int]:
     return {
-        "files": len(made),
-        "bad": sum("bad" in result for result in made),
+        "files": len(rows),
+        "bad": sum(isinstance(row, BadAudio) for row in rows),
         "decoded": decoded,
-        "samples": sum(result.get("n_samples", 0) for result in made),
-        "standard_bytes": sum(result.get("file_size", 0) for result in made),
+        "samples": sum(row.n_samples for row in rows if isinstance(row, GoodAudio)),
+        "standard_bytes": sum(map(_standard_bytes, rows)),
     }
 
 
-def _known(paths: list[Path], policy: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+def _known(paths: list[Path], policy: Policy) -> dict[tuple[str, str], AudioRow]:
     """Return results made earlier under the same policy, from the last table and from a broken run's journal."""
-    known = {}
-    for path in paths:
-        for row in lenient_rows(path):
-            if row.get("policy") == policy:
-                known[row["path"], row["source_hash"]] = row
-    return known
+    rows = (row for path in paths for row in read_whole_rows(path))
+    return {(row.path, row.source_hash): row for row in rows if row.policy == policy}
 
 
-def lenient_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the whole rows of a table that may be missing, torn or damaged: what is lost is made again."""
-    for line in path.read_bytes().split(b"\n") if path.exists() else ():
-        with contextlib.suppress(ValueError):
-            row = orjson.loads(line)
-            if isinstance(row, dict) and {"path", "source_hash"} <= row.keys():
-                yield row
-
-
-def _work(project: Project, dataset: str, row: Row) -> Work:
+def _work(project: Project, dataset: str, row: ShardRow) -> Work:
     form = project.catalog.standard.format
     target = None if form == "none" else audio_file(project, dataset, row.path)
     source = project.root(dataset) / row.path
     return Work(row.path, row.source_hash, row.size, row.mtime_ns, source, target)
 
 
-def _batches(todo: list[Work], policy: dict[str, Any], project: Project) -> Iterator[tuple[Any, ...]]:
+def _batches(todo: list[Work], policy: Policy, scratch: Scratch) -> Iterator[tuple[list[Work], Policy, Scratch]]:
     batch: list[Work] = []
     size = 0
     for work in todo:
         added = 0 if locate(work.source).part == "row" else work.size  # rows of one table go together
         if batch and (len(batch) >= BATCH_FILES or size + added > BATCH_BYTES):
-            yield (batch, policy, project.scratch)
+            yield (batch, policy, scratch)
             batch, size = [], 0
         batch.append(work)
         size += added
     if batch:
-        yield (batch, policy, project.scratch)
+        yield (batch, policy, scratch)
 
 
-def note_orphans(project: Project, dataset: str, table: Path, results: dict[str, dict[str, Any]]) -> None:
-    """Note the standard files that a table is about to let go; sealing deletes those that no shard holds any more."""
-    kept = {standard_of(row) for row in results.values() if "file_size" in row}
-    left = [standard_of(row) for row in lenient_rows(table) if "file_size" in row]
-    names = [name for name in left if name not in kept]
+def note_orphans(project: Project, dataset: str, table: Path, rows: list[AudioRow]) -> None:
+    """Note the standard files that a table is about to let go; gathering deletes those that no shard has any more."""
+    kept = set(standard_names(rows))
+    names = [name for name in standard_names(read_whole_rows(table)) if name not in kept]
     if names:
         path = orphans_path(project, dataset, table.stem)
         before = path.read_bytes() if path.exists() else b""
         publish(path, before + b"".join(orjson.dumps(name) + b"\n" for name in names), project.scratch)
 
 
-def standard_of(row: dict[str, Any]) -> str:
-    """Return the name of a row's standard file below the dataset's folder, as it was made."""
-    return standard_name(row["path"], row["policy"]["format"])
+def standard_names(rows: Iterable[AudioRow]) -> Iterator[str]:
+    """Yield the standard files of some rows, below the dataset's folder, by the names under which they were made."""
+    for row in rows:
+        if isinstance(row, GoodAudio) and row.file_size is not None:
+            yield standard_name(row.path, row.policy.format)
 
 
 def orphans_path(project: Project, dataset: str, shard: str) -> Path:
@@ -227,4 +241,4 @@ def orphans_path(project: Project, dataset: str, shard: str) -> Path:
     return project.table(dataset, shard).with_suffix(".orphans")
 
 
-STAGE = Stage(NAME, VERSION, _inputs, _intact, _build)
+RULE = Rule(NAME, VERSION, StandardizedShard, _inputs, _intact, _build)

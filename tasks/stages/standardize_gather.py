@@ -1,34 +1,49 @@
 """Sealing a standardized dataset: quarantine gathered and held to `max_bad`, what no shard holds any more deleted."""
 
+import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any
 
+import msgspec
 import orjson
 import xxhash
 
+from earmark.audio.table import BadAudio, read_table, read_whole_rows
 from earmark.catalog.project import Project
 from earmark.disk.files import publishing, remove
-from earmark.disk.receipts import Receipt
+from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.errors import CorpusError
-from tasks.engine.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
-from tasks.report import LOG
-from tasks.stages import scan
-from tasks.stages.standardize import NAME, VERSION, lenient_rows, note_orphans, read_table, standard_of
+from tasks.engine.run import Run
+from tasks.engine.stage import Built, Rule, Stage, broken, receipt_of, require_receipt, seal_file
+from tasks.engine.units import Unit
+from tasks.stages import scan, standardize
+from tasks.stages.standardize import NAME, VERSION, StandardizedShard, note_orphans, orphans_path, standard_names
 
 
-def tables_of(project: Project, dataset: str) -> dict[str, Receipt]:
+class BadRecording(msgspec.Struct, frozen=True):
+    """A line of the quarantine: `path` below the dataset's root, what is wrong with it, and in which shard it is."""
+
+    path: str
+    reason: str
+    detail: str
+    shard: str
+    decoder: str
+    source_hash: str
+
+
+class Gathered(msgspec.Struct, frozen=True):
+    """What a standardized dataset seals beside its shards."""
+
+    quarantine: SealedFile
+
+
+def tables_of(project: Project, dataset: str) -> dict[str, Receipt[StandardizedShard]]:
     """Return the receipts of all of a dataset's shards.
 
     Raises UpstreamError when one has not run.
     """
-    receipts = {}
-    for shard in scan.shards_of(project, dataset):
-        receipt = receipt_of(project, Unit(NAME, dataset, shard))
-        if receipt is None:
-            raise UpstreamError(f"standardize:{dataset}:{shard} has not run")
-        receipts[shard] = receipt
-    return receipts
+    shards = scan.shards_of(project, dataset)
+    return {shard: require_receipt(project, Unit(NAME, dataset, shard), StandardizedShard) for shard in shards}
 
 
 def require_accepted(project: Project, dataset: str) -> None:
@@ -36,16 +51,16 @@ def require_accepted(project: Project, dataset: str) -> None:
 
     Raises CorpusError when more of the whole dataset is bad than that.
     """
-    files = sum(sealed["files"] for sealed in scan.shards_of(project, dataset).values())
+    files = sum(sealed.files for sealed in scan.shards_of(project, dataset).values())
     bad = _bad_so_far(project, dataset)
     allowed = project.dataset(dataset).max_bad
     if bad <= allowed * files:
         return
     where = project.quarantine(dataset)
-    first = next(lenient_rows(where), None)
-    such = f" (such as {first['path']}: {first['reason']})" if first else ""
+    first = next(_quarantined(project, dataset), None)
+    example = f" (such as {first.path}: {first.reason})" if first else ""
     raise CorpusError(
-        f"{dataset}: {bad:,} of {files:,} recordings are bad, max_bad allows {allowed:.2%}{such}. All are listed in"
+        f"{dataset}: {bad:,} of {files:,} recordings are bad, max_bad allows {allowed:.2%}{example}. All are listed in"
         f" {project.relative(where)}; mend them, or raise max_bad in [datasets.{dataset}]."
     )
 
@@ -59,71 +74,81 @@ def _bad_so_far(project: Project, dataset: str) -> int:
 @functools.lru_cache(maxsize=64)
 def _count_bad(project: Project, dataset: str, _published: int) -> int:
     shards = scan.shards_of(project, dataset)
-    receipts = (receipt_of(project, Unit(NAME, dataset, shard)) for shard in shards)
+    receipts = (receipt_of(project, Unit(NAME, dataset, shard), StandardizedShard) for shard in shards)
     return sum(receipt.counts["bad"] for receipt in receipts if receipt)
 
 
-def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
-    receipts = tables_of(project, unit.dataset)
-    require_accepted(project, unit.dataset)
-    tables = {shard: receipt.outputs["table"]["xxh3"] for shard, receipt in receipts.items()}
-    return {"tables": tables, "max_bad": project.dataset(unit.dataset).max_bad}
+def _inputs(run: Run, unit: Unit) -> Inputs:
+    receipts = tables_of(run.project, unit.dataset)
+    require_accepted(run.project, unit.dataset)
+    tables = {shard: receipt.outputs.table.xxh3 for shard, receipt in receipts.items()}
+    return {"tables": tables, "max_bad": run.project.dataset(unit.dataset).max_bad}
 
 
-def _intact(project: Project, unit: Unit, receipt: Receipt) -> list[str]:
-    return broken(project, [receipt.outputs["quarantine"]])
+def _intact(run: Run, _unit: Unit, receipt: Receipt[Gathered]) -> list[str]:
+    return broken(run.project, [receipt.outputs.quarantine])
 
 
-def _prepare(project: Project, unit: Unit) -> None:
+def _prepare(run: Run, unit: Unit) -> None:
     """Gather the quarantine before the dataset is judged by it, and clear away what its shards let go."""
-    dataset = unit.dataset
-    _forget_shards(project, dataset)
+    project, dataset = run.project, unit.dataset
+    _forget_shards(run, dataset)
+    _delete_orphans(project, dataset)
     with publishing(project.quarantine(dataset), project.scratch) as temporary, temporary.open("wb") as file:
-        for line in _lines(project, dataset):
-            file.write(line)
+        for row in _bad_recordings(project, dataset):
+            file.write(orjson.dumps(msgspec.to_builtins(row), option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _lines(project: Project, dataset: str) -> Iterator[bytes]:
+def _bad_recordings(project: Project, dataset: str) -> Iterator[BadRecording]:
     for shard in tables_of(project, dataset):
         for row in read_table(project.table(dataset, shard)):
-            if "bad" in row:
-                line = {"path": row["path"], "reason": row["bad"], "detail": row["detail"], "shard": shard}
-                line |= {"decoder": row["decoder"], "source_hash": row["source_hash"]}
-                yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+            if isinstance(row, BadAudio):
+                yield BadRecording(row.path, row.bad, row.detail, shard, row.decoder, row.source_hash)
 
 
-def _build(project: Project, unit: Unit) -> Built:
-    dataset, receipts = unit.dataset, tables_of(project, unit.dataset)
-    target = project.quarantine(dataset)
-    bad = list(read_table(target))
+def _quarantined(project: Project, dataset: str) -> Iterator[BadRecording]:
+    """Yield the quarantine as it was gathered last; nothing of one that is missing or damaged."""
+    path = project.quarantine(dataset)
+    with contextlib.suppress(ValueError):
+        for line in path.read_bytes().splitlines() if path.exists() else ():
+            yield msgspec.json.decode(line, type=BadRecording)
+
+
+def _build(run: Run, unit: Unit) -> Built[Gathered]:
+    project, dataset = run.project, unit.dataset
+    receipts, target = tables_of(project, dataset), project.quarantine(dataset)
+    bad = list(_quarantined(project, dataset))
     files = sum(receipt.counts["files"] for receipt in receipts.values())
     if bad:
-        such = f"such as {bad[0]['path']}: {bad[0]['reason']}"
-        LOG.note(
-            f"{unit}: {len(bad):,} of {files:,} recordings in quarantine ({such}); all in {project.relative(target)}"
+        example = f"such as {bad[0].path}: {bad[0].reason}"
+        run.log.note(
+            f"{unit}: {len(bad):,} of {files:,} recordings in quarantine ({example}); all in {project.relative(target)}"
         )
-    return Built({"quarantine": seal(project, target)}, {"files": files, "bad": len(bad), "shards": len(receipts)})
+    counts = {"files": files, "bad": len(bad), "shards": len(receipts)}
+    return Built(Gathered(seal_file(project, target)), counts)
 
 
-def _forget_shards(project: Project, dataset: str) -> None:
-    """Delete the tables and receipts of shards that are no more, and standard files that no shard holds."""
+def _forget_shards(run: Run, dataset: str) -> None:
+    """Delete the tables of shards that are no more, and have every stage forget them."""
+    project = run.project
     shards = scan.shards_of(project, dataset)
-    folder = project.table(dataset, "0").parent
-    for table in folder.glob("*.jsonl"):
+    for table in project.table(dataset, "0").parent.glob("*.jsonl"):
         if table.stem not in shards:
-            note_orphans(project, dataset, table, {})
-            for stage in (NAME, "features"):
-                project.receipt(stage, dataset, table.stem).unlink(missing_ok=True)
+            note_orphans(project, dataset, table, [])
+            for stage in run.stages:
+                if stage.shard:
+                    stage.forget(project, Unit(stage.name, dataset, table.stem))
             table.unlink()
-    noted = list(folder.glob("*.orphans"))
+
+
+def _delete_orphans(project: Project, dataset: str) -> None:
+    """Delete standard files that shards let go and that no shard has any more."""
+    noted = list(orphans_path(project, dataset, "0").parent.glob("*.orphans"))
     if not noted:
         return
-    live = {
-        xxhash.xxh3_64_intdigest(standard_of(row).encode())
-        for shard in shards
-        for row in lenient_rows(project.table(dataset, shard))
-        if "file_size" in row
-    }
+    rows = (row for shard in scan.shards_of(project, dataset) for row in read_whole_rows(project.table(dataset, shard)))
+    # 64 bits of each name, not the names: a dataset may have ten million
+    live = {xxhash.xxh3_64_intdigest(name.encode()) for name in standard_names(rows)}
     for path in noted:
         for name in map(orjson.loads, path.read_bytes().splitlines()):
             if xxhash.xxh3_64_intdigest(name.encode()) not in live:
@@ -131,4 +156,5 @@ def _forget_shards(project: Project, dataset: str) -> None:
         path.unlink()
 
 
-SEAL = Stage(NAME, VERSION, _inputs, _intact, _build, _prepare)
+RULE = Rule(NAME, VERSION, Gathered, _inputs, _intact, _build, _prepare)
+STAGE = Stage(NAME, "16 kHz mono audio of {}", RULE, follows=("scan",), shard=standardize.RULE, shard_follows="scan")

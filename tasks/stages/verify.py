@@ -4,147 +4,158 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import msgspec
+
+from earmark.audio.table import read_good
 from earmark.catalog.project import Project
 from earmark.disk.files import make_folder
 from earmark.disk.hashing import hash_file
 from earmark.disk.inside import locate
+from earmark.disk.receipts import SealedFile
 from earmark.disk.shards import read_rows
 from earmark.errors import EarmarkError
 from earmark.features.packs import verify_pack
 from earmark.workers.prefetch import threaded_prefetch
 from tasks.engine import deletions
-from tasks.engine.stage import STAGES, Unit, broken, receipt_of
-from tasks.report import LOG
+from tasks.engine.run import Run
+from tasks.engine.stage import broken, receipt_of
+from tasks.engine.units import Unit
 from tasks.stages import extract, features, scan
-from tasks.stages.joined import joined
-from tasks.stages.standardize import audio_file, read_table, require_standard
+from tasks.stages.combined import combined_tasks
+from tasks.stages.joint import CombinedFiles
+from tasks.stages.standardize import StandardizedShard, audio_file, require_standard
 
 READERS = 4  # files hashed at a time
 LOOKAHEAD = 64
 
 
-def verify(project: Project, datasets: list[str]) -> int:
+class Check(NamedTuple):
+    """A file to read again, and what it should be; a source cannot be made again."""
+
+    path: Path
+    size: int
+    xxh3: str
+    source: bool = False
+
+
+def verify(run: Run, datasets: list[str]) -> int:
     """Check datasets and print what is damaged; return how many files are."""
+    project = run.project
     damaged = checked = 0
+
+    def report(path: Path, fault: str, remedy: str) -> None:
+        nonlocal damaged
+        damaged += 1
+        print(f"!! {project.relative(path)}: {fault}. {remedy}")
+
     for dataset in datasets:
-        files = list(_sealed(project, dataset))
-        with LOG.progress(f"verify:{dataset}", len(files)) as bar:
-            for path, wrong, source in threaded_prefetch(_check, files, READERS, LOOKAHEAD):
+        files = list(_sealed(run, dataset))
+        with run.log.progress(f"verify:{dataset}", len(files)) as bar:
+            for check, fault in threaded_prefetch(_check, files, READERS, LOOKAHEAD):
                 bar.advance(1)
                 checked += 1
-                if wrong:
-                    damaged += 1
-                    print(f"!! {project.relative(path)}: {wrong}. {_act(project, dataset, path, source)}")
+                if fault:
+                    report(check.path, fault, _act(project, dataset, check.path, check.source))
         for pack in _packs(project, dataset):
             checked += 1
-            faults = verify_pack(pack) if pack.exists() else ["gone"]
-            if faults:
-                damaged += 1
-                print(f"!! {project.relative(pack)}: {faults[0]}. {_act(project, dataset, pack, source=False)}")
-    for path, size, expected, again in _joined(project, datasets):
+            if faults := verify_pack(pack) if pack.exists() else ["gone"]:
+                report(pack, faults[0], _act(project, dataset, pack, source=False))
+    for check, task in _combined(project, datasets):
         checked += 1
-        _, wrong, _ = _check((path, size, expected, False))
-        if wrong:
-            damaged += 1
-            print(f"!! {project.relative(path)}: {wrong}. {_set_aside(project, path)}`doit {again}` makes it again.")
+        if fault := _check(check)[1]:
+            report(check.path, fault, f"{_set_aside(project, check.path)}`doit {task}` makes it again.")
     print(f"{checked:,} files and packs read, {damaged:,} damaged")
     return damaged
 
 
-def _joined(project: Project, datasets: list[str]) -> Iterator[tuple[Path, int, str, str]]:
-    """Yield path, size, hash and task of the files of joint manifests and jobs all of whose datasets are verified."""
-    for name, one in joined(project).items():
-        receipt = receipt_of(project, one.unit) if set(one.datasets) <= set(datasets) else None
-        for entry in receipt.outputs["files"].values() if receipt else ():
-            yield project.home / entry["path"], entry["size"], entry["xxh3"], name
+def _as_check(project: Project, sealed: SealedFile) -> Check:
+    return Check(project.home / sealed.path, sealed.size, sealed.xxh3)
 
 
-def _sealed(project: Project, dataset: str) -> Iterator[tuple[Path, int, str, bool]]:
-    """Yield path, size, hash of every sealed file, and whether it is a source, which cannot be made again."""
-    for stage in STAGES:
-        receipt = receipt_of(project, Unit(stage, dataset))
-        if receipt is None:
-            continue
-        for value in receipt.outputs.values():
-            for entry in _entries(value):
-                yield project.home / entry["path"], entry["size"], entry["xxh3"], False
-    try:
-        shards = scan.shards_of(project, dataset)
-    except EarmarkError:
-        return
-    sources = _present(lambda: extract.require_present(project, dataset))
-    standard = _present(lambda: require_standard(project, dataset))
-    lists = scan_receipt.outputs["lists"] if (scan_receipt := receipt_of(project, Unit("scan", dataset))) else {}
-    for shard in shards:
-        if sources and not broken(project, [lists[shard]]):
+def _combined(project: Project, datasets: list[str]) -> Iterator[tuple[Check, str]]:
+    """Yield the files of joint manifests and jobs all of whose datasets are verified, with the names of their tasks."""
+    for name, task in combined_tasks(project).items():
+        receipt = receipt_of(project, task.unit, CombinedFiles) if set(task.datasets) <= set(datasets) else None
+        for sealed in receipt.outputs.files.values() if receipt else ():
+            yield _as_check(project, sealed), name
+
+
+def _sealed(run: Run, dataset: str) -> Iterator[Check]:
+    """Yield every sealed file of a dataset."""
+    project = run.project
+    for stage in run.stages:
+        receipt = receipt_of(project, Unit(stage.name, dataset), stage.whole.outputs)
+        for sealed in sealed_files(receipt.outputs) if receipt else ():
+            yield _as_check(project, sealed)
+    sources = _present(run, lambda: extract.require_present(project, dataset))
+    standard = _present(run, lambda: require_standard(project, dataset))
+    for shard in scan.known_shards(project, dataset):
+        if sources and scan.list_intact(project, dataset, shard):
             yield from _sources(project, dataset, shard)
-        receipt = receipt_of(project, Unit("standardize", dataset, shard))
-        if receipt is None:
+        shard_receipt = receipt_of(project, Unit("standardize", dataset, shard), StandardizedShard)
+        if shard_receipt is None:
             continue
-        entry = receipt.outputs["table"]
-        yield project.home / entry["path"], entry["size"], entry["xxh3"], False
-        if standard and not broken(project, [entry]):  # what a damaged table says is not to be acted on
-            for made in read_table(project.table(dataset, shard)):
-                if "file_size" in made:
-                    yield audio_file(project, dataset, made["path"]), made["file_size"], made["file_xxh3"], False
+        table = shard_receipt.outputs.table
+        yield _as_check(project, table)
+        if standard and not broken(project, [table]):  # what a damaged table says is not to be acted on
+            yield from _standard_files(project, dataset, shard)
 
 
-def _present(require: Callable[[], None]) -> bool:
-    """Say what is absent, and whether all is there."""
+def _standard_files(project: Project, dataset: str, shard: str) -> Iterator[Check]:
+    for row in read_good(project.table(dataset, shard)):
+        if row.file_size is not None and row.file_xxh3 is not None:
+            yield Check(audio_file(project, dataset, row.path), row.file_size, row.file_xxh3)
+
+
+def sealed_files(outputs: msgspec.Struct) -> Iterator[SealedFile]:
+    """Yield the files that a record of outputs seals: its fields that are one, or several by name."""
+    for name in outputs.__struct_fields__:
+        value = getattr(outputs, name)
+        for sealed in value.values() if isinstance(value, dict) else (value,):
+            if isinstance(sealed, SealedFile):
+                yield sealed
+
+
+def _present(run: Run, require: Callable[[], None]) -> bool:
+    """Note what is absent; return whether all is there."""
     try:
         require()
     except EarmarkError as error:
-        LOG.note(f"not checked: {error}")
+        run.log.note(f"not checked: {error}")
         return False
     return True
 
 
-def _sources(project: Project, dataset: str, shard: str) -> Iterator[tuple[Path, int, str, bool]]:
-    """Yield the raw files of a shard, one that holds several recordings once."""
+def _sources(project: Project, dataset: str, shard: str) -> Iterator[Check]:
+    """Yield the raw files of a shard, one that contains several recordings once."""
     last = None
     for row in read_rows(project.shard_list(dataset, shard)):
         path = locate(project.root(dataset) / row.path).file
         if path != last:
-            yield path, row.size, row.source_hash, True
+            yield Check(path, row.size, row.source_hash, source=True)
         last = path
 
 
-def _entries(value: Any) -> list[dict[str, Any]]:
-    """Return the sealed files in an output of a receipt: one, or several by name."""
-    if not isinstance(value, dict):
-        return []
-    found = [value] if "xxh3" in value else list(value.values())
-    return [entry for entry in found if isinstance(entry, dict) and {"path", "size", "xxh3"} <= entry.keys()]
+def _packs(project: Project, dataset: str) -> list[Path]:
+    """Return the packs that a dataset's receipts name."""
+    packs: set[Path] = set()
+    for shard in scan.known_shards(project, dataset):
+        receipt = receipt_of(project, Unit(features.NAME, dataset, shard), features.EncodedShard)
+        packs |= set(features.packs_of(project, receipt)) if receipt else set()
+    return sorted(packs)
 
 
-def _packs(project: Project, dataset: str) -> Iterator[Path]:
-    """Yield the packs that a dataset's receipts name, under the identities that made them."""
-    seen = set()
-    try:
-        shards = scan.shards_of(project, dataset)
-    except EarmarkError:
-        return
-    for shard in shards:
-        receipt = receipt_of(project, Unit("features", dataset, shard))
-        for name, packs in (receipt.outputs["packs"] if receipt else {}).items():
-            assert receipt is not None
-            folder = features.folder_of(project, name, receipt.inputs["encoders"][name]) / "packs"
-            seen |= {folder / pack for pack in packs}
-    yield from sorted(seen)
-
-
-def _check(item: tuple[Path, int, str, bool]) -> tuple[Path, str, bool]:
+def _check(check: Check) -> tuple[Check, str]:
     """Read one file again and say what is wrong with it, if anything."""
-    path, size, expected, source = item
     try:
-        found = path.stat().st_size
-        if found != size:
-            return path, f"{found:,} bytes instead of {size:,}", source
-        return path, "" if hash_file(path) == expected else "same size, other content", source
+        size = check.path.stat().st_size
+        if size != check.size:
+            return check, f"{size:,} bytes instead of {check.size:,}"
+        return check, "" if hash_file(check.path) == check.xxh3 else "same size, other content"
     except OSError as error:
-        return path, f"cannot be read ({error.strerror})", source
+        return check, f"cannot be read ({error.strerror})"
 
 
 def _act(project: Project, dataset: str, path: Path, source: bool) -> str:

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from support.archive_samples import pack, zip_bytes
 from support.collection import Collection, write_chapter
+from support.runs import open_run
 from test_cleanup import FILES, MORE, Hoard
 from test_split_zips import split
 
@@ -34,7 +35,7 @@ def hoard(tmp_path, stored=None, extracted=(), **table):
 
 
 def look(made, *names, deep=False):
-    return audit.look(open_project(made.home / "datasets.toml"), list(names), deep=deep)
+    return audit.look(open_run(made.home / "datasets.toml"), list(names), deep=deep)
 
 
 def books(made, **options):
@@ -325,13 +326,13 @@ def test_deep_compares_sums_and_members(tmp_path):
 
 
 def test_a_dataset_that_is_current_is_not_walked(two_shards: Collection):
-    report = audit.look(open_project(two_shards.home / "datasets.toml"), [], deep=False)
+    report = audit.look(open_run(two_shards.home / "datasets.toml"), [], deep=False)
     (row,) = report.corpora
     files = [path for path in (two_shards.home / "data/books").rglob("*") if path.is_file()]
     assert not row.walked
     assert (row.n_files, row.size) == (len(files), sum(path.stat().st_size for path in files))
     write_chapter(two_shards.home / "data/books/LibriSpeech", "5-50", {0: 500})
-    (row,) = audit.look(open_project(two_shards.home / "datasets.toml"), [], deep=False).corpora
+    (row,) = audit.look(open_run(two_shards.home / "datasets.toml"), [], deep=False).corpora
     assert row.walked and row.n_files == len(files) + 2
 
 

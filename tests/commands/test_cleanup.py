@@ -17,16 +17,16 @@ import pytest
 from doit.exceptions import TaskFailed
 from support.archive_samples import pack, tar_bytes, tar_entry, zip_bytes
 from support.collection import CHECKOUT, Collection, done, write_chapter
+from support.runs import open_run
 from test_split_zips import split
 
 from earmark.archives import proof
-from earmark.catalog.project import open_project
 from earmark.disk.hashing import hash_bytes, stat_key
 from earmark.disk.receipts import publish_receipt, read_receipt
 from tasks.cleanup import cleanup
 from tasks.engine import deletions
-from tasks.engine.stage import Unit, judge, perform
-from tasks.report import LOG
+from tasks.engine.stage import judge, perform
+from tasks.engine.units import Unit
 from tasks.stages import extract, scan
 
 FILES = {f"tree/{n}.wav": random.Random(n).randbytes(5000) for n in range(6)} | {"tree/sub/labels.txt": b"words\n"}
@@ -49,17 +49,18 @@ class Hoard:
         collection = Collection(self.home)
         collection.datasets = {name: {"corpus": "librispeech"} | table for name, table in self.tables.items()}
         collection.write_catalog()
-        self.project = open_project(self.home / "datasets.toml")
+        self.run = open_run(self.home / "datasets.toml")
+        self.project = self.run.project
 
     def extract(self, dataset="books"):
-        failed = perform(self.project, extract.STAGE, Unit("extract", dataset))
+        failed = perform(self.run, extract.RULE, Unit("extract", dataset))
         assert failed is None, failed
 
     def cleanup(self, yes=True, dataset="books"):
-        return cleanup.cleanup(self.project, dataset, yes=yes)
+        return cleanup.cleanup(self.run, dataset, yes=yes)
 
     def state(self):
-        return judge(self.project, extract.STAGE, Unit("extract", "books")).state
+        return judge(self.run, extract.RULE, Unit("extract", "books")).state
 
     def receipt(self, part="books.tar"):
         return self.home / "cache/receipts/extract/books" / f"{part}.json"
@@ -257,7 +258,7 @@ def test_nothing_is_deleted_of_a_tree_that_was_adopted_without_its_archive(tmp_p
 
 def test_nothing_is_deleted_while_one_of_two_archives_is_unfinished(tmp_path):
     hoard = Hoard(tmp_path / "home", {"books.tar": pack(FILES), "more.tar": pack(MORE)[:3000]})
-    assert perform(hoard.project, extract.STAGE, Unit("extract", "books")) is not None
+    assert perform(hoard.run, extract.RULE, Unit("extract", "books")) is not None
     assert hoard.receipt().exists()
     (hoard.folder / "more.tar").unlink()
     refuses(hoard, "extract:books is not current: never built")
@@ -384,16 +385,15 @@ def test_a_flip_that_no_stat_shows_is_found_when_the_reading_is_old(hoard):
     refuses(hoard, "member 'tree/3.wav': same size, other content")
 
 
-def test_a_damaged_tree_is_said_with_the_date_the_sums_and_the_home_of_what_was_deleted(tmp_path, monkeypatch):
+def test_a_damaged_tree_is_said_with_the_date_the_sums_and_the_home_of_what_was_deleted(tmp_path):
     data = pack(FILES)
     table = {"archives": [{"file": "books.tar", "xxh3": hash_bytes(data)}], "home": "https://example.org/books"}
     hoard = Hoard(tmp_path / "home", books=table)
     hoard.extract()
     assert hoard.cleanup() is None
     (hoard.folder / "tree/2.wav").unlink()
-    monkeypatch.setattr(LOG, "force", True)
-    monkeypatch.setattr(LOG, "in_full", {"extract:books"})
-    said = str(perform(hoard.project, extract.STAGE, Unit("extract", "books")).message)
+    asked = dataclasses.replace(hoard.run, force=True, named=frozenset({"extract:books"}))
+    said = str(perform(asked, extract.RULE, Unit("extract", "books")).message)
     today = deletions.day(deletions.deleted(hoard.project, "books")[0])
     assert said.startswith("books.tar: member 'tree/2.wav': gone. ") and f"books.tar was deleted on {today}" in said
     assert f"{len(data):,} bytes, xxh3 {hash_bytes(data)}" in said and "again from https://example.org/books" in said
@@ -408,6 +408,8 @@ from pathlib import Path
 from earmark.catalog.project import open_project
 from earmark.disk.receipts import publish_receipt, read_receipt
 from tasks.cleanup import cleanup
+from tasks.engine.run import Run
+from tasks.stages.registry import STAGES
 real, at = cleanup._unlink, int(sys.argv[2])
 def unlink(path, expected, calls=iter(range(9))):
     number = next(calls)
@@ -417,7 +419,7 @@ def unlink(path, expected, calls=iter(range(9))):
     if number == at - 10:
         os.kill(os.getpid(), signal.SIGKILL)
 cleanup._unlink = unlink
-cleanup.cleanup(open_project(Path(sys.argv[1])), "books", yes=True)
+cleanup.cleanup(Run(open_project(Path(sys.argv[1])), STAGES), "books", yes=True)
 """
 BEFORE, AFTER = 0, 10  # the first unlink
 

@@ -17,9 +17,9 @@ from support.archive_samples import pack
 from support.collection import Collection, write_chapter
 from support.fixtures import unpack
 from support.models import write_model
+from support.runs import open_query
 
 from earmark import amounts
-from earmark.catalog.project import open_project
 from earmark.disk.files import Scratch, size_on_disk
 from earmark.errors import CatalogError, DiskFullError
 from earmark.estimate import probes
@@ -27,7 +27,6 @@ from earmark.estimate.listing import list_archive
 from earmark.features.packs import PackWriter
 from earmark.features.sizes import pack_bytes
 from tasks.plan import fit, plan_table, sources, wanted, writes
-from tasks.plan.steps import Asking
 
 FILES, SECONDS, RATE_HZ = 60, 60, 8_000  # one hour, which standardize has to resample and compress
 STAGES = {  # where each stage writes
@@ -49,7 +48,7 @@ def written(home: Path) -> dict[str, int]:
 
 def planned(home: Path, *names: str, catalog: str = "datasets.toml") -> dict:
     """Return what `doit plan --json` prints, planned in this process."""
-    return plan_table.as_json(fit.outlook(open_project(home / catalog), list(names), Asking()), shards=False)
+    return plan_table.as_json(fit.outlook(open_query(home / catalog), list(names)), shards=False)
 
 
 def variant(finished: Collection, name: str, **changes) -> str:
@@ -319,19 +318,19 @@ def test_a_budget_that_is_exceeded_already_refuses_what_adds_to_it_alone(finishe
 def project(finished: Collection):
     """A project whose next run encodes everything again, in float32, beside standard WAV."""
     encoder = {"codec": "float32", "window": "clip"}
-    return open_project(finished.home / variant(finished, "large.toml", standard={"format": "wav"}, encoder=encoder))
+    return open_query(finished.home / variant(finished, "large.toml", standard={"format": "wav"}, encoder=encoder))
 
 
 def with_free(monkeypatch, free: float) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(total=10**12, used=0, free=int(free)))
 
 
-def require(project) -> None:
-    fit.require_fit(project, ["features:books"], lambda _name: False)
+def require(query) -> None:
+    fit.require_fit(query, ["features:books"])
 
 
-def peak(project) -> amounts.Amount:
-    return fit.outlook(project, ["features:books"], Asking()).volumes[0].peak
+def peak(query) -> amounts.Amount:
+    return fit.outlook(query, ["features:books"]).volumes[0].peak
 
 
 def test_a_run_that_does_not_fit_says_what_is_needed_what_is_free_and_what_would_help(project, monkeypatch):
@@ -357,11 +356,11 @@ def test_a_run_that_may_fit_is_warned_not_refused(project, monkeypatch, capsys):
 def test_copies_that_may_share_blocks_are_no_reason_to_refuse(copied: Collection, monkeypatch):
     shutil.rmtree(copied.home / "cache/receipts/standardize")
     shutil.rmtree(copied.home / "cache/audio")
-    project = open_project(copied.home / "datasets.toml")
+    project = open_query(copied.home / "datasets.toml")
     needed = {}
     for shares in (False, True):
         monkeypatch.setattr(writes, "may_share_blocks", lambda *_, shares=shares: shares)
-        needed[shares] = fit.outlook(project, ["standardize:books"], Asking()).volumes[0].peak
+        needed[shares] = fit.outlook(project, ["standardize:books"]).volumes[0].peak
     size = sum(path.stat().st_size for path in copied.home.glob("data/books/**/*.flac"))
     assert needed[False].low - needed[True].low == pytest.approx(size)
     assert needed[False].high == needed[True].high
@@ -380,9 +379,9 @@ def test_an_extracted_archive_is_named_as_space_to_be_had(collection: Collection
     with tarfile.open(root.parent / "books.tar", "w") as archive:
         archive.add(tmp_path / "LibriSpeech", "LibriSpeech")
     collection.doit("extract:books")
-    project = open_project(collection.home / "datasets.toml")
+    project = open_query(collection.home / "datasets.toml")
     with_free(monkeypatch, 1000)
-    hints = fit.outlook(project, ["features:books"], Asking()).hints
+    hints = fit.outlook(project, ["features:books"]).hints
     freed = (root.parent / "books.tar").stat().st_size
     assert [hint.saves for hint in hints if "doit cleanup:books" in hint.text] == [freed]
 
@@ -390,7 +389,7 @@ def test_an_extracted_archive_is_named_as_space_to_be_had(collection: Collection
 def test_what_cannot_be_estimated_is_not_refused(copied: Collection, monkeypatch):
     shutil.move(copied.home / "data/books", copied.home / "unmounted")
     with_free(monkeypatch, 0)
-    require(open_project(copied.home / "datasets.toml"))
+    require(open_query(copied.home / "datasets.toml"))
 
 
 # arithmetic and probes

@@ -32,9 +32,9 @@ def test_progress_of_an_archive_is_in_bytes(clock):
 def test_without_a_terminal_a_plain_line_comes_every_ten_seconds_over_many_short_shards(clock, monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr(report.sys, "__stderr__", stream)
-    report.LOG.reset()
+    log = RunLog()
     for shard in range(8):
-        with report.LOG.progress(f"features:x:{shard:04d}", 2) as bar:
+        with log.progress(f"features:x:{shard:04d}", 2) as bar:
             for _ in range(2):
                 clock.now += 2
                 bar.advance(1, 10.0)

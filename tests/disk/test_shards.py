@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.disk.files import Scratch
-from earmark.disk.shards import Row, ShardWriter, list_shards, read_rows
+from earmark.disk.shards import ShardRow, ShardWriter, list_shards, read_rows
 from earmark.errors import CorpusError
 
 
-def row(name: str, content: str = "x", text: str = "hello", mtime: int = 1) -> Row:
-    return Row(f"id-{name}", f"{name}.flac", 10_000, mtime, 1, 1, content, {"text": text}, "train")
+def row(name: str, content: str = "x", text: str = "hello", mtime: int = 1) -> ShardRow:
+    return ShardRow(f"id-{name}", f"{name}.flac", 10_000, mtime, 1, 1, content, {"text": text}, "train")
 
 
 def write(folder, rows, files=3, hours=10.0):
@@ -38,10 +38,10 @@ def test_rows_survive_the_disk_unchanged(tmp_path):
 
 def test_shards_hold_no_more_files_or_hours_than_allowed(tmp_path):
     sealed = write(tmp_path, [row(str(number)) for number in range(7)])
-    assert [entry["files"] for entry in sealed.values()] == [3, 3, 1]
+    assert [entry.files for entry in sealed.values()] == [3, 3, 1]
     half_an_hour = 17_000 * 1800
-    long = [Row(str(n), f"{n}.flac", half_an_hour, 1, 1, 1, "x", {}) for n in range(4)]
-    assert [entry["files"] for entry in write(tmp_path / "b", long, files=100, hours=1.0).values()] == [2, 2]
+    long = [ShardRow(str(n), f"{n}.flac", half_an_hour, 1, 1, 1, "x", {}) for n in range(4)]
+    assert [entry.files for entry in write(tmp_path / "b", long, files=100, hours=1.0).values()] == [2, 2]
 
 
 @given(st.lists(st.sets(st.integers(0, 30)), min_size=1, max_size=4))
@@ -64,21 +64,23 @@ def test_touching_a_file_changes_no_digest_and_an_edit_only_its_own_shard(tmp_pa
     assert write(tmp_path, [row(str(number), mtime=2) for number in range(6)]) == first
     second = write(tmp_path, [row(str(number), content="y" if number == 4 else "x") for number in range(6)])
     assert second["0000"] == first["0000"]
-    assert second["0001"]["audio"] != first["0001"]["audio"]
+    assert second["0001"].audio != first["0001"].audio
 
 
 def test_the_bytes_of_a_table_count_once_however_many_recordings_it_holds(tmp_path):
-    rows = [Row(f"{table}{n}", f"{table}.parquet/{n}.row", 900, 1, 1, 1, "x", {}) for table in "ab" for n in range(5)]
-    rows += [Row("s", "s.wav", 50, 1, 1, 1, "x", {})]
+    rows = [
+        ShardRow(f"{table}{n}", f"{table}.parquet/{n}.row", 900, 1, 1, 1, "x", {}) for table in "ab" for n in range(5)
+    ]
+    rows += [ShardRow("s", "s.wav", 50, 1, 1, 1, "x", {})]
     sealed = write(tmp_path, rows, files=100)
-    assert [(entry["files"], entry["size_bytes"]) for entry in sealed.values()] == [(11, 2 * 900 + 50)]
+    assert [(entry.files, entry.size_bytes) for entry in sealed.values()] == [(11, 2 * 900 + 50)]
 
 
 def test_a_new_label_changes_the_labels_digest_and_not_the_audio_digest(tmp_path):
     first = write(tmp_path, [row("1")])["0000"]
     second = write(tmp_path, [row("1", text="goodbye")])["0000"]
-    assert first["audio"] == second["audio"]
-    assert first["labels"] != second["labels"]
+    assert first.audio == second.audio
+    assert first.labels != second.labels
 
 
 def test_an_id_that_occurs_twice_is_refused(tmp_path):

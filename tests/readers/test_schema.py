@@ -5,20 +5,36 @@ import jsonschema
 import pytest
 from support.fixtures import parse
 
-from earmark.disk.shards import Row
+from earmark.audio.policy import Policy
+from earmark.audio.table import GoodAudio
+from earmark.disk.shards import ShardRow
 from earmark.rows import SCHEMA
 from earmark.training.manifest_row import dump_row, make_row
 
 FIXTURES = sorted((Path(__file__).parents[1] / "corpora").glob("*.txt"))
-MADE = {"audio_hash": "0" * 32, "n_samples": 16_000, "source_rate_hz": 48_000}
+AUDIO = GoodAudio(
+    path="",
+    source_hash="",
+    audio_hash="0" * 32,
+    n_samples=16_000,
+    source_rate_hz=48_000,
+    source_channels=1,
+    decoder="",
+    peak=0.5,
+    rms=0.1,
+    clipped=0.0,
+    silence=0.0,
+    dc=0.0,
+    policy=Policy(),
+)
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
 
 
 def manifest_row(expected):
     """Return the manifest row of a fixture's expected recording; stems as the manifest names them."""
     labels = {name: value for name, value in expected.items() if name not in ("id", "path", "split")}
-    row = Row(expected["id"], expected["path"], 1, 0, 0, 0, "0", labels, expected.get("split"))
-    found = make_row("books", row, MADE, f"data/standard/books/{row.path}", "flac")
+    row = ShardRow(expected["id"], expected["path"], 1, 0, 0, 0, "0", labels, expected.get("split"))
+    found = make_row("books", row, AUDIO, f"data/standard/books/{row.path}", "flac")
     if "stems" in found:
         found["stems"] = {
             name: {"id": other, "audio_path": "x", "audio_hash": "0" * 32} for name, other in found["stems"].items()

@@ -170,7 +170,7 @@ def test_the_summary_counts_what_the_files_hold(tmp_path, drawn, unit):
             run(tmp_path, drawn, unit, **table)
         return
     summary, rows = run(tmp_path, drawn, unit, **table)
-    told = summary.told()
+    told = summary.as_json()
 
     def count(chosen):
         speakers = {

@@ -160,7 +160,7 @@ def test_a_segment_beyond_its_recording_is_left_out_and_counted(work):
     work.add("a", [row(split="train", segments=[{"start": 0.0, "end": 1.0}, {"start": 5.0, "end": 6.0}])])
     summary = work.run(unit="segment")
     assert summary.rows == 1
-    assert summary.told()["left_out"] == {"a": {"no length": 1}}
+    assert summary.as_json()["left_out"] == {"a": {"no length": 1}}
 
 
 @pytest.mark.parametrize(
@@ -232,9 +232,9 @@ def test_rows_stand_in_the_order_of_datasets_and_then_of_manifests(work):
     summary = work.run()
     assert [made["dataset"] for made in work.rows("train")] == ["b", "b", "a"]
     assert work.rows("test") == []
-    assert summary.told()["splits"]["dev"]["rows"] == 1
+    assert summary.as_json()["splits"]["dev"]["rows"] == 1
     first = {split: (work.folder / f"out-{split}").read_bytes() for split in SPLITS}
-    assert orjson.dumps(work.run().told()) == orjson.dumps(summary.told())
+    assert orjson.dumps(work.run().as_json()) == orjson.dumps(summary.as_json())
     assert {split: (work.folder / f"out-{split}").read_bytes() for split in SPLITS} == first
 
 
@@ -315,7 +315,7 @@ def test_leakage_that_is_accepted_stands_in_the_summary_with_its_reason(work):
     two_sides(work, LIBRIVOX | DISJOINT, LIBRIVOX)
     summary = work.run(accept_leakage={"speaker_id": "only the words are learnt"})
     assert summary.rows == 3
-    assert summary.told()["leakage"] == {
+    assert summary.as_json()["leakage"] == {
         "speaker_id": {"shared": {"train/test": 1}, "rows_kept": 2, "accepted": "only the words are learnt"}
     }
     assert any("only the words are learnt" in line for line in summary.table())
@@ -333,7 +333,7 @@ def test_dropped_leakage_leaves_out_rows_of_train_and_then_of_dev(work):
     summary = work.run(leakage="drop")
     assert [work.ids()[split] for split in ("dev", "test")] == [[rows[1]["id"]], [rows[3]["id"]]]
     assert rows[0]["id"] not in work.ids()["train"]
-    assert summary.told()["left_out"] == {"a": {"leaks audio_hash": 2}}
+    assert summary.as_json()["left_out"] == {"a": {"leaks audio_hash": 2}}
     assert summary.leakage["audio_hash"] == {"shared": {"dev/test": 1, "train/dev": 1}, "rows_dropped": 2}
 
 
@@ -379,13 +379,13 @@ def test_the_summary_counts_rows_hours_speakers_languages_and_labels(work):
     work.add("a", rows, **LIBRIVOX)
     work.add("b", [row("b", split="train", speaker_id="1", language="de")], **LIBRIVOX)
     summary = work.run()
-    assert summary.told()["splits"]["train"] == {
+    assert summary.as_json()["splits"]["train"] == {
         "rows": 4,
         "hours": 1.501,
         "speakers": 2,  # reader 1 of both corpora is one person
         "languages": {"de": 1, "en": 3},
     }
-    assert summary.told()["labels"] == {
+    assert summary.as_json()["labels"] == {
         "a": {"language": 3, "speaker_id": 3, "text": 3},
         "b": {"language": 1, "speaker_id": 1},
     }

@@ -14,10 +14,12 @@ from soundfile import write as write_sound
 from support.collection import RATE_HZ, Collection, speech, write_chapter
 from support.fixtures import unpack
 from support.models import write_model
+from support.runs import open_run
 from test_corpora import FIXTURES, items_of
 
 from earmark.catalog.project import open_project
-from tasks.engine.stage import Unit, judge
+from tasks.engine.stage import judge
+from tasks.engine.units import Unit
 from tasks.stages import job
 from tasks.stages.standardize import audio_file, audio_path
 
@@ -162,7 +164,7 @@ def copy(books, tmp_path):
 def verdict(made):
     """Return the state of the job by itself and why."""
     made.write_catalog()
-    found = judge(open_project(made.home / "datasets.toml"), job.STAGE, Unit("job", "all"))
+    found = judge(open_run(made.home / "datasets.toml"), job.RULE, Unit("job", "all"))
     return found.state, "; ".join(found.reasons)
 
 

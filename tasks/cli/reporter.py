@@ -1,0 +1,81 @@
+"""doit REPORTER: a line for each unit that works or fails, silence for what is current, then the summary."""
+
+from typing import Any, TextIO
+
+from tasks.engine.opened import OPENED
+
+
+class Reporter:
+    """doit's reporter: a line for each unit that works or fails, silence for what is current, then the summary."""
+
+    desc = "earmark: what works, what fails, a summary"
+
+    def __init__(self, outstream: TextIO, options: dict[str, Any]) -> None:
+        self._out = outstream
+        self._errors: list[str] = []
+        self._unmet: list[str] = []
+        self._log = OPENED.run.log
+
+    def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
+        """Begin a run."""
+        self._log.reset()
+
+    def get_status(self, task: Any) -> None:
+        """Say nothing while doit asks whether a task must run."""
+
+    def execute_task(self, task: Any) -> None:
+        """Say nothing before a unit works: it may find that its receipt is current."""
+
+    def add_success(self, task: Any) -> None:
+        """Name a unit that was built."""
+        if self._log.units_done and self._log.units_done[-1] == task.name:
+            self._write(f".  {task.name}")
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        """Say in one line why a unit failed; a bug keeps its traceback."""
+        if type(fail).__name__ == "UnmetDependency":
+            self._unmet.append(task.name)
+            return
+        line = "".join(getattr(fail, "traceback", None) or fail.message).strip()
+        if all(line != known for _, known in self._log.failures):  # what fails a thousand shards alike is said once
+            self._write(f"!! {task.name}: {line}")
+        self._log.failures.append((task.name, line))
+
+    def skip_uptodate(self, task: Any) -> None:
+        """Count a unit that is current."""
+        if task.actions:
+            self._log.reused(task.name)
+
+    def skip_ignore(self, task: Any) -> None:
+        """Name a unit that the user told doit to ignore."""
+        self._write(f"ignored: {task.name} (doit forget {task.name} brings it back)")
+
+    def cleanup_error(self, exception: Any) -> None:
+        """Say what failed while cleaning up."""
+        self._errors.append(str(exception))
+
+    def runtime_error(self, msg: str) -> None:
+        """Keep an error of doit's own for the end."""
+        self._errors.append(msg)
+
+    def teardown_task(self, task: Any) -> None:
+        """Say nothing of teardown."""
+
+    def complete_run(self) -> None:
+        """End with the summary."""
+        for message in self._errors:
+            self._write(f"!! {message}")
+        alike = len(self._log.failures) - len({line for _, line in self._log.failures})
+        if alike:
+            self._write(f"!! and {alike:,} more failed in the same way, such as {self._log.failures[-1][0]}")
+        if self._unmet:
+            more = f" and {len(self._unmet) - 1:,} more" if len(self._unmet) > 1 else ""
+            self._write(f"not run, because what they need failed: {self._unmet[0]}{more}")
+        if (
+            self._log.units_done or self._log.units_reused or self._log.failures or self._unmet
+        ):  # not after `doit check`
+            self._write(self._log.summary())
+
+    def _write(self, line: str) -> None:
+        self._out.write(f"{line}\n")
+        self._out.flush()

@@ -14,8 +14,8 @@ from earmark.errors import EarmarkError
 from tasks.audit import inventory
 from tasks.audit.inventory import ArchiveFound, CorpusFound, Download, Report, State, Unclaimed
 from tasks.engine import deletions
-from tasks.engine.run import Run
-from tasks.engine.stage import Verdict, judge, receipt_of
+from tasks.engine.judge import judge, receipt_of
+from tasks.engine.stage import Run, Verdict
 from tasks.engine.units import Unit
 from tasks.stages import extract, scan
 

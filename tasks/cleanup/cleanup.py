@@ -25,8 +25,8 @@ from earmark.errors import ArchiveError, EarmarkError
 from earmark.rates import HOUR_S
 from tasks.cleanup.candidates import Candidate, candidate_of, on_disk, record_path, require_no_member
 from tasks.engine import deletions
-from tasks.engine.run import Run
-from tasks.engine.stage import broken, database_failure, judge, receipt_of
+from tasks.engine.judge import broken, database_failure, judge, receipt_of
+from tasks.engine.stage import Run
 from tasks.engine.units import Unit
 from tasks.report import human
 from tasks.stages import extract

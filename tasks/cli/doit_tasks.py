@@ -14,9 +14,9 @@ from earmark.errors import EarmarkError
 from tasks.cleanup import cleanup
 from tasks.cli.reporter import Reporter
 from tasks.cli.state import make_checker
+from tasks.engine.judge import judge, listed_shards, perform
 from tasks.engine.opened import OPENED
-from tasks.engine.run import Run
-from tasks.engine.stage import Rule, Stage, judge, listed_shards, perform
+from tasks.engine.stage import Rule, Run, Stage
 from tasks.engine.units import Unit
 from tasks.stages import extract
 from tasks.stages.combined import JOB, combined_tasks

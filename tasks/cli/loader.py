@@ -9,8 +9,8 @@ from doit.loader import generate_tasks
 from doit.task import Task
 
 from earmark.errors import near
+from tasks.engine.judge import listed_shards
 from tasks.engine.opened import OPENED
-from tasks.engine.stage import listed_shards
 from tasks.engine.units import Unit
 from tasks.stages.standardize import named
 

@@ -8,8 +8,8 @@ from earmark.catalog.project import Project
 from earmark.disk.shards import read_rows
 from earmark.errors import CatalogError, EarmarkError, near
 from tasks.cli.list import Surveys
+from tasks.engine.judge import receipt_of
 from tasks.engine.rollup import Line, Query
-from tasks.engine.stage import receipt_of
 from tasks.engine.units import Unit
 from tasks.stages import features, joint, scan
 from tasks.stages.combined import CombinedTask, combined_tasks, judge_combined

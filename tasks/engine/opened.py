@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tasks.engine.run import Run
+from tasks.engine.stage import Run
 
 
 class Opened:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.engine.run import Run
-from tasks.engine.stage import Rule, Stage, Verdict, judge, listed_shards
+from tasks.engine.judge import judge, listed_shards
+from tasks.engine.stage import Rule, Run, Stage, Verdict
 from tasks.engine.units import Unit
 
 WORST_FIRST = "EARIU"  # of several states, the first of these names them all

@@ -13,8 +13,8 @@ from earmark.disk import watch
 from earmark.estimate.listing import list_archive
 from earmark.estimate.probes import EXCERPT_SHARE, EXCERPTS, Probes, assumed_rates, is_audio
 from earmark.rates import RATE_HZ
+from tasks.engine.judge import receipt_of
 from tasks.engine.rollup import Query
-from tasks.engine.stage import receipt_of
 from tasks.engine.units import Unit
 from tasks.plan.speed import pace
 from tasks.plan.steps import RECEIPT_BYTES, Item, Lot, Step, count, lies, sampler

@@ -9,9 +9,9 @@ from fnmatch import fnmatch
 
 from earmark.amounts import Amount
 from earmark.errors import CatalogError, near
+from tasks.engine.judge import listed_shards
 from tasks.engine.rollup import Query, judge_stage, worst
-from tasks.engine.run import Run
-from tasks.engine.stage import Verdict, listed_shards
+from tasks.engine.stage import Run, Verdict
 from tasks.engine.units import Unit
 from tasks.plan.sources import Material
 from tasks.plan.steps import Step

@@ -20,7 +20,7 @@ from earmark.estimate.probes import WAV_HEADER_BYTES, assumed_rates
 from earmark.features.packs import ITEM_BYTES
 from earmark.features.sizes import HELD_BYTES, pack_bytes
 from earmark.rates import HOUR_S, RATE_HZ
-from tasks.engine.stage import receipt_of
+from tasks.engine.judge import receipt_of
 from tasks.engine.units import Unit
 from tasks.plan.sources import ROWS_SAMPLED, Material
 from tasks.plan.speed import encoding_pace, pace, windows

@@ -20,8 +20,8 @@ from earmark.disk.hashing import digest, stat_key
 from earmark.disk.receipts import Inputs, Receipt, SealedFile, make_key, publish_receipt, read_receipt
 from earmark.errors import AbsentError, ArchiveError, CorpusError
 from tasks.engine import deletions
-from tasks.engine.run import Run
-from tasks.engine.stage import Built, Rule, Stage, broken, seal_file
+from tasks.engine.judge import broken, seal_file
+from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
 
 NAME, VERSION = "extract", 1

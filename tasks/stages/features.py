@@ -19,8 +19,8 @@ from earmark.errors import CatalogError, EarmarkError, near
 from earmark.features.manifest import FeatureRow, dump_row
 from earmark.features.pack_index import PackIndex
 from earmark.features.packs import pack_damage
-from tasks.engine.run import Run
-from tasks.engine.stage import Built, Rule, Stage, UpstreamError, broken, receipt_of, require_receipt, seal_file
+from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
+from tasks.engine.stage import Built, Rule, Run, Stage, UpstreamError
 from tasks.engine.units import Unit
 from tasks.stages import scan
 from tasks.stages.manifest import ManifestFiles, ManifestInputs

@@ -16,8 +16,8 @@ from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.training.job_summary import Summary
 from earmark.training.jobs import write_job
 from earmark.training.selection import Source
-from tasks.engine.run import Run
-from tasks.engine.stage import Built, Rule, UpstreamError, broken, receipt_of, seal_file
+from tasks.engine.judge import broken, receipt_of, seal_file
+from tasks.engine.stage import Built, Rule, Run, UpstreamError
 from tasks.engine.units import Unit
 from tasks.stages import features
 from tasks.stages.joint import CombinedFiles, hashes, manifest_of, note_skipped, present, require_some

@@ -9,8 +9,8 @@ from earmark.catalog.project import Project
 from earmark.disk.files import publishing
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.errors import CorpusError
-from tasks.engine.run import Run
-from tasks.engine.stage import Built, Rule, broken, require_receipt, seal_file
+from tasks.engine.judge import broken, require_receipt, seal_file
+from tasks.engine.stage import Built, Rule, Run
 from tasks.engine.units import Unit
 from tasks.stages import extract
 from tasks.stages.manifest import ManifestFiles

@@ -16,8 +16,8 @@ from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
 from earmark.errors import CorpusError
 from earmark.training.manifest_row import dump_row, make_row
-from tasks.engine.run import Run
-from tasks.engine.stage import Built, Rule, Stage, broken, receipt_of, require_receipt, seal_file
+from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
+from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
 from tasks.stages import scan
 from tasks.stages.standardize import audio_folder, audio_path

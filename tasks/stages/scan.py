@@ -22,8 +22,8 @@ from earmark.disk.shards import SealedShard, ShardRow, ShardWriter
 from earmark.errors import AbsentError, CorpusError
 from earmark.workers.prefetch import threaded_prefetch
 from tasks.engine import deletions
-from tasks.engine.run import Run
-from tasks.engine.stage import Built, Rule, Stage, broken, receipt_of, require_receipt, seal_file
+from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
+from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
 from tasks.stages import extract
 

@@ -19,8 +19,8 @@ from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
 from earmark.errors import AbsentError, CorpusError
 from earmark.rates import RATE_HZ
-from tasks.engine.run import Run
-from tasks.engine.stage import Built, Rule, broken, seal_file
+from tasks.engine.judge import broken, seal_file
+from tasks.engine.stage import Built, Rule, Run
 from tasks.engine.units import Unit
 from tasks.stages import extract, scan
 

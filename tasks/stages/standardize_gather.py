@@ -13,8 +13,8 @@ from earmark.catalog.project import Project
 from earmark.disk.files import publishing, remove
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.errors import CorpusError
-from tasks.engine.run import Run
-from tasks.engine.stage import Built, Rule, Stage, broken, receipt_of, require_receipt, seal_file
+from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
+from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
 from tasks.stages import scan, standardize
 from tasks.stages.standardize import NAME, VERSION, StandardizedShard, note_orphans, orphans_path, standard_names

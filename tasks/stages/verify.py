@@ -19,8 +19,8 @@ from earmark.errors import EarmarkError
 from earmark.features.packs import verify_pack
 from earmark.workers.prefetch import threaded_prefetch
 from tasks.engine import deletions
-from tasks.engine.run import Run
-from tasks.engine.stage import broken, receipt_of
+from tasks.engine.judge import broken, receipt_of
+from tasks.engine.stage import Run
 from tasks.engine.units import Unit
 from tasks.stages import extract, features, scan
 from tasks.stages.combined import combined_tasks

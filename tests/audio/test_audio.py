@@ -293,7 +293,8 @@ def test_levels_are_those_of_the_plain_formulas(samples, shift, cuts):
 
 def test_row_is_json_with_the_facts_of_the_source(tmp_path):
     samples = np.concatenate([np.zeros(320 * 3), np.full(320, 32767), np.full(160, -32768)]).astype(np.int16)
-    row = standardize(write(tmp_path / "a.wav", samples, subtype="PCM_16"), None, NONE, Scratch(tmp_path))[0].to_row()
+    audio, _ = standardize(write(tmp_path / "a.wav", samples, subtype="PCM_16"), None, NONE, Scratch(tmp_path))
+    row = vars(audio)
     assert row | {"rms": 0, "dc": 0} == {
         "audio_hash": hash_of(samples), "n_samples": 1440, "source_rate_hz": 16000, "source_channels": 1,
         "decoder": "soundfile/WAV PCM_16", "peak": 1.0, "rms": 0, "clipped": 1 / 3, "silence": 3 / 5, "dc": 0,

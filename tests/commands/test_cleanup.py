@@ -25,7 +25,7 @@ from earmark.disk.hashing import hash_bytes, stat_key
 from earmark.disk.receipts import publish_receipt, read_receipt
 from tasks.cleanup import cleanup
 from tasks.engine import deletions
-from tasks.engine.stage import judge, perform
+from tasks.engine.judge import judge, perform
 from tasks.engine.units import Unit
 from tasks.stages import extract, scan
 
@@ -408,7 +408,7 @@ from pathlib import Path
 from earmark.catalog.project import open_project
 from earmark.disk.receipts import publish_receipt, read_receipt
 from tasks.cleanup import cleanup
-from tasks.engine.run import Run
+from tasks.engine.stage import Run
 from tasks.stages.registry import STAGES
 real, at = cleanup._unlink, int(sys.argv[2])
 def unlink(path, expected, calls=iter(range(9))):

@@ -5,7 +5,7 @@ from typing import Any
 
 from earmark.catalog.project import open_project
 from tasks.engine.rollup import Query
-from tasks.engine.run import Run
+from tasks.engine.stage import Run
 from tasks.stages.registry import STAGES
 
 

@@ -18,7 +18,7 @@ from support.runs import open_run
 from test_corpora import FIXTURES, items_of
 
 from earmark.catalog.project import open_project
-from tasks.engine.stage import judge
+from tasks.engine.judge import judge
 from tasks.engine.units import Unit
 from tasks.stages import job
 from tasks.stages.standardize import audio_file, audio_path

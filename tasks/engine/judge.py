@@ -1,0 +1,137 @@
+"""Judging and building: is a unit current, and if not, why? What is not, is built, and its receipt published last."""
+
+import sqlite3
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from doit.exceptions import TaskFailed
+
+from earmark.catalog.project import Project
+from earmark.disk.files import disk_error
+from earmark.disk.receipts import Outputs, Receipt, SealedFile, differences, make_key, publish_receipt, read_receipt
+from earmark.errors import AbsentError, EarmarkError, WorkerError
+from tasks.engine.stage import Rule, Run, UpstreamError, Verdict
+from tasks.engine.units import Unit
+
+
+def listed_shards(run: Run, dataset: str) -> list[str]:
+    """Return the names of a dataset's shards as they were listed last; none before."""
+    for stage in run.stages:
+        if stage.shards is not None:
+            try:
+                return list(stage.shards(run.project, dataset))
+            except UpstreamError:
+                return []
+    return []
+
+
+def receipt_of(project: Project, unit: Unit, outputs: type[Outputs]) -> Receipt[Outputs] | None:
+    """Return a unit's receipt, or None."""
+    return read_receipt(project.receipt(unit.stage, unit.dataset, unit.part), outputs)
+
+
+def require_receipt(
+    project: Project, unit: Unit, outputs: type[Outputs], missing: str = "has not run"
+) -> Receipt[Outputs]:
+    """Return a unit's receipt.
+
+    Raises UpstreamError when there is none.
+    """
+    receipt = receipt_of(project, unit, outputs)
+    if receipt is None:
+        raise UpstreamError(f"{unit} {missing}")
+    return receipt
+
+
+def judge(run: Run, rule: Rule[Any], unit: Unit) -> Verdict:
+    """Say whether a unit is current. Reads receipts and stats files; runs and writes nothing."""
+    receipt = receipt_of(run.project, unit, rule.outputs)
+    try:
+        inputs = rule.inputs(run, unit)
+        if receipt is None:
+            damaged = run.project.receipt(unit.stage, unit.dataset, unit.part).exists()
+            return Verdict("R", ("its receipt is damaged" if damaged else "never built",))
+        if receipt.version != rule.version:
+            return Verdict("R", (f"earmark's {rule.name} changed (version {receipt.version} -> {rule.version})",))
+        if receipt.key != make_key(rule.name, rule.version, inputs):
+            return Verdict("R", tuple(differences(receipt.inputs, inputs)) or ("its receipt is damaged",))
+        problems = rule.intact(run, unit, receipt) if run.thorough or rule.watches else []
+    except UpstreamError as error:
+        return Verdict("R", (str(error),))
+    except AbsentError as error:
+        return Verdict("A", (str(error),))
+    except EarmarkError as error:
+        return Verdict("E", (str(error),))
+    except OSError as error:
+        return Verdict("E", (f"{error.filename}: cannot be read: {error.strerror}",))
+    return Verdict("R", tuple(problems)) if problems else Verdict("U")
+
+
+def perform(run: Run, rule: Rule[Any], unit: Unit) -> TaskFailed | None:
+    """Build a unit and publish its receipt last; a receipt that is already current is only counted.
+
+    An expected failure becomes one line; a worker process that died is given one more try.
+    """
+    try:
+        try:
+            _perform(run, rule, unit)
+        except WorkerError as error:
+            run.log.note(f"{unit}: {error} Trying once more.")
+            _perform(run, rule, unit)
+    except EarmarkError as error:
+        return TaskFailed(str(error))
+    except sqlite3.Error as error:
+        return TaskFailed(database_failure(run.project, error))
+    except OSError as error:
+        failure = disk_error(error, Path(error.filename) if error.filename else run.project.cache)
+        if isinstance(failure, EarmarkError):
+            return TaskFailed(str(failure))
+        raise
+    return None
+
+
+def database_failure(project: Project, error: sqlite3.Error) -> str:
+    """Return the line for a database of the cache that cannot be used."""
+    return f"{project.cache}: a database there cannot be used: {error}. Free space, or delete it."
+
+
+def _perform(run: Run, rule: Rule[Any], unit: Unit) -> None:
+    verdict = judge(run, rule, unit)
+    if verdict.state == "U" and not run.force:
+        run.log.reused(str(unit))
+        return
+    if verdict.state == "A" and not run.force:
+        raise AbsentError("; ".join(verdict.reasons))
+    started = time.monotonic()
+    rule.prepare(run, unit)
+    inputs = rule.inputs(run, unit)  # before the work: an edit during it is noticed next time
+    built = rule.build(run, unit)
+    key = make_key(rule.name, rule.version, inputs)
+    seconds = round(time.monotonic() - started, 3)
+    receipt = Receipt(rule.name, rule.version, key, inputs, built.outputs, built.counts, seconds)
+    publish_receipt(run.project.receipt(unit.stage, unit.dataset, unit.part), receipt, run.project.scratch)
+    run.log.done(str(unit), built.written_bytes)
+
+
+def seal_file(project: Project, path: Path) -> SealedFile:
+    """Return what a receipt says of a file that it made: path, size, hash."""
+    return SealedFile(project.relative(path), path.stat().st_size, project.memo.hash_file(path))
+
+
+def broken(project: Project, files: Iterable[SealedFile]) -> list[str]:
+    """Say which sealed files are gone or were changed; unchanged files cost a stat each."""
+    problems = []
+    for sealed in files:
+        path = project.home / sealed.path
+        try:
+            size = path.stat().st_size
+        except OSError:
+            problems.append(f"{sealed.path} is gone")
+            continue
+        if size != sealed.size:
+            problems.append(f"{sealed.path} has {size:,} bytes instead of {sealed.size:,}")
+        elif project.memo.hash_file(path) != sealed.xxh3:
+            problems.append(f"{sealed.path} was changed")
+    return problems

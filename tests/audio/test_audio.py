@@ -510,6 +510,7 @@ def test_no_bytes_make_the_header_check_fail_otherwise_than_by_its_own_error(tmp
 # Disk and memory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["flac from wav", "wav from flac", "flac copied", "wav copied"])
 def test_full_disk_is_said_in_one_line_and_leaves_no_file(tmp_path, case):
     form = case.split()[0]
@@ -559,6 +560,7 @@ def test_folder_that_cannot_be_made_is_said_in_one_line(tmp_path, scratch):
         standardize(source, tmp_path / "file" / "a.flac", Policy(), scratch)
 
 
+@pytest.mark.slow
 def test_forty_minutes_of_eight_channels_take_no_more_memory_than_some_blocks(tmp_path):
     minute = int16(voice(60, channels=8)).tobytes()
     header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + 40 * len(minute), b"WAVE", b"fmt ", 16, 1, 8, RATE_HZ,

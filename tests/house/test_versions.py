@@ -23,14 +23,16 @@ print(len(sys.argv), sys.version_info[:2])
 """
 
 
-def compiled(text: str, name: str) -> None:
-    """Compile as the oldest Python reads it, every warning an error."""
+def compiled(text: str, name: str) -> ast.Module:
+    """Compile as the oldest Python reads it, every warning an error; return the parsed text."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        compile(ast.parse(text, name, feature_version=OLDEST), name, "exec")
+        tree = ast.parse(text, name, feature_version=OLDEST)
+        compile(tree, name, "exec")
+    return tree
 
 
-def jumps_in_finally(text: str) -> list[int]:
+def jumps_in_finally(tree: ast.Module) -> list[int]:
     """Return the lines of return, break and continue that leave a finally block: a SyntaxWarning from 3.14 on.
 
     Source: PEP 765. A jump inside a function or, for break and continue, a loop within the block leaves nothing.
@@ -46,17 +48,16 @@ def jumps_in_finally(text: str) -> list[int]:
         for child in ast.iter_child_nodes(node):
             yield from leaving(child, kinds)
 
-    tries = (node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.Try, ast.TryStar)))
+    tries = (node for node in ast.walk(tree) if isinstance(node, (ast.Try, ast.TryStar)))
     last = (statement for one in tries for statement in one.finalbody)
     return [line for statement in last for line in leaving(statement, (ast.Return, ast.Break, ast.Continue))]
 
 
+@pytest.mark.slow
 def test_every_file_compiles_as_the_oldest_python_reads_it_and_warns_of_nothing():
     assert len(FILES) > 200
     for path in FILES:
-        text = path.read_text("utf-8")
-        compiled(text, str(path))
-        assert not jumps_in_finally(text), path
+        assert not jumps_in_finally(compiled(path.read_text("utf-8"), str(path))), path
 
 
 @pytest.mark.parametrize(
@@ -79,9 +80,10 @@ def test_what_another_python_would_refuse_or_warn_of_is_refused_here(text):
 )
 def test_a_jump_out_of_finally_is_found(block, leaves):
     text = f"def f():\n    while True:\n        try:\n            pass\n        finally:\n            {block}\n"
-    assert bool(jumps_in_finally(text)) == leaves
+    assert bool(jumps_in_finally(ast.parse(text))) == leaves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: f"{version[0]}.{version[1]}")
 def test_the_interpreters_that_are_here_compile_every_file(version):
     here = sys.version_info[:2] == version

@@ -2,8 +2,9 @@
 
 The info string of a fence is `<kind> [continued] [no-run: <why>]`:
 
-    console    `$ ` starts a command, run by bash; the lines after it are what it prints: each must come, in this order
-               (numbers, sizes and identities may differ; a line `...` stands for any lines, `...` at an end for the rest)
+    console    `$ ` starts a command, run by bash; the lines after it are what it prints, or some of it: each must come,
+               in whatever order, since doit does not always take tasks in the same one; numbers, times and identities
+               may differ; `...` stands for lines that are left out, or for the rest of one
     sh         a script, run by bash; any failing command fails it
     python     a script; `continued`: it goes on from the Python block before it
     toml       tables of a catalog, taken into the shipped one; with `extends`, a catalog of its own
@@ -24,7 +25,7 @@ KINDS = ("console", "sh", "python", "toml", "json", "jsonl", "text")
 FENCE = re.compile(r"^( *)(`{3,}|~{3,}) *(.*)$")
 INFO = re.compile(r"^(\S+)( continued)?(?: no-run: (.+))?$")
 HEADING = re.compile(r"^(#+) +(.+?) *$")
-VARIES = re.compile(r"\b[0-9a-f]{8}\b|\d[\d,.]*")  # an identity; a number
+VARIES = re.compile(r"\b[0-9a-f]{8}\b|(?:\d+ h )?\d+ min \d+ s|\d[\d,.]*(?: s\b)?")  # an identity; a time; a number
 PROMPT = "$ "
 
 
@@ -92,14 +93,12 @@ def commands(block: Block) -> list[Command]:
 
 
 def missing(expected: tuple[str, ...], printed: str) -> str | None:
-    """Return the first expected line that does not come, in its order, among what was printed."""
-    lines = iter([_shape(line) for line in printed.splitlines()])
+    """Return the first expected line that was not printed."""
+    shapes = {_shape(line) for line in printed.splitlines()}
     for line in expected:
         shape = _shape(line)
-        if shape in ("", "..."):
-            continue
-        whole = shape.removesuffix("...").rstrip()
-        if not any(got == shape or (whole != shape and got.startswith(whole)) for got in lines):
+        begun = shape.removesuffix("...").rstrip()
+        if shape not in shapes and (begun == shape or not any(got.startswith(begun) for got in shapes)):
             return line
     return None
 

@@ -7,6 +7,21 @@ import pytest
 from support.collection import Collection, write_chapter
 from support.models import write_model
 
+TESTS = Path(__file__).parent
+# `pytest -m fast` is a bit of everything that runs in this process: whole folders, so that a new test belongs to it
+# without being listed. What takes seconds wherever it is: fixtures that run doit as a user does, and numba's import.
+FAST = ("archives", "audio", "catalog", "disk", "encoders", "features", "house", "readers", "training", "workers")
+COSTLY = {"collection", "finished", "two_shards", "demo_archive", "mlx_audio"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is fast."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        costly = not COSTLY.isdisjoint(getattr(item, "fixturenames", ()))
+        if folder in FAST and not costly and item.get_closest_marker("slow") is None:
+            item.add_marker("fast")
+
 
 @pytest.fixture
 def collection(tmp_path: Path) -> Collection:

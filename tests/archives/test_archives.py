@@ -63,6 +63,7 @@ def test_archives_joined_in_one_file_are_refused(place, kind):
     place.refuses(pack({"first.wav": b"1"}, kind) + pack({"second.wav": b"2"}, kind), said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 @settings(deadline=None, max_examples=20)
 @given(files=TREES)
@@ -78,6 +79,7 @@ def test_every_format_gives_back_any_tree(kind, files):
         assert (again.n_matched, again.n_written, again.written_bytes) == (len(files), 0, 0)
 
 
+@pytest.mark.slow
 def test_member_larger_than_many_blocks_and_highly_compressible_arrives(place):
     files = {"noise": random.Random(1).randbytes(2_500_001), "zeros": bytes(5_000_000)}
     for kind in FORMATS:

@@ -152,6 +152,7 @@ def child(place, how, number):
     return subprocess.run([*map(str, arguments)], capture_output=True, text=True, cwd=Path(__file__).parents[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "number"), [("_write", 4), ("read_staged", 0), ("_move", 3)])
 def test_killed_extraction_is_finished_by_the_next_run(place, how, number):
     (place.home / "x.archive").write_bytes(PACKED["tar.gz"])

@@ -102,6 +102,7 @@ def test_zip_directory_that_lost_members_is_found(place):
     place.refuses(bytes(data), "its zip directory is altered: expected 8 members, got 7")
 
 
+@pytest.mark.slow
 def test_zip_with_more_members_than_its_old_count_holds_is_read_in_full(place):
     names = [f"{number % 200}/{number}" for number in range(65_600)]
     place.home.joinpath("x.archive").write_bytes(zip_bytes(dict.fromkeys(names, b""), zipfile.ZIP_STORED))

@@ -4,10 +4,6 @@ import errno
 import hashlib
 import os
 import struct
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
 import av
 import numpy as np
@@ -18,6 +14,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from support.processes import child
 
 from earmark.audio import canonical as canonical_module
 from earmark.audio import decoding, headers
@@ -514,14 +511,7 @@ def test_no_bytes_make_the_header_check_fail_otherwise_than_by_its_own_error(tmp
 # Disk and memory
 
 
-def child(code, *args):
-    """Run Python code in a process of its own; return what it printed."""
-    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["flac from wav", "wav from flac", "flac copied", "wav copied"])
 def test_full_disk_is_said_in_one_line_and_leaves_no_file(tmp_path, case):
     form = case.split()[0]
@@ -571,6 +561,7 @@ def test_folder_that_cannot_be_made_is_said_in_one_line(tmp_path, scratch):
         standardize(source, tmp_path / "file" / "a.flac", Policy(), scratch)
 
 
+@pytest.mark.slow
 def test_forty_minutes_of_eight_channels_take_no_more_memory_than_some_blocks(tmp_path):
     minute = int16(voice(60, channels=8)).tobytes()
     header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + 40 * len(minute), b"WAVE", b"fmt ", 16, 1, 8, RATE_HZ,
@@ -581,16 +572,15 @@ def test_forty_minutes_of_eight_channels_take_no_more_memory_than_some_blocks(tm
             file.write(minute)
     out, _ = child(
         """
-        import resource, sys
+        import sys
         from pathlib import Path
+        from support.memory import peak_bytes, reset_peak
         from earmark.audio.canonical import Policy, standardize
         from earmark.disk.files import Scratch
 
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = reset_peak()
         found, _ = standardize(Path(sys.argv[1]), Path(sys.argv[2]), Policy(format="wav"), Scratch(Path(sys.argv[3])))
-        unit = 1 if sys.platform == "darwin" else 1024
-        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(found.n_samples, (after - before) * unit, after * unit)
+        print(found.n_samples, peak_bytes() - before, peak_bytes())
         """,
         tmp_path / "a.wav", tmp_path / "b.wav", tmp_path / "scratch",
     )  # fmt: skip

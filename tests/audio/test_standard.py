@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,6 +9,7 @@ SUFFIXES = st.sampled_from(["", ".wav", ".flac", ".mp3", ".wav.flac", ".flac.fla
 PATHS = st.builds(lambda stem, suffix: f"x/{stem}{suffix}", STEMS, SUFFIXES)
 
 
+@pytest.mark.slow
 @given(st.sets(PATHS, min_size=2, max_size=12), st.sampled_from(["flac", "wav"]))
 @settings(deadline=None, max_examples=300)
 def test_two_sources_never_share_a_standard_file(paths, form):

@@ -278,16 +278,6 @@ def test_datasets_run_in_order_of_priority(collection: Collection):
     assert order.index("standardize:sooner") < order.index("standardize:later:0000")
 
 
-def test_every_command_of_the_readme_is_known():
-    readme = (CHECKOUT / "README.md").read_text("utf-8")
-    known = subprocess.run(
-        [sys.executable, "-m", "doit", "help"], cwd=CHECKOUT, capture_output=True, text=True, check=True
-    ).stdout
-    for command in ("list", "why", "verify", "forget", "ignore"):
-        assert f"doit {command}" in readme
-        assert command in known
-
-
 def test_a_manifest_that_is_gone_is_shown_on_the_features_that_need_it(two_shards: Collection):
     (two_shards.home / "manifests" / "books_train.jsonl").unlink()
     states = two_shards.states("--all")

@@ -85,6 +85,7 @@ def clip_encoders(folder):
 # Numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_mels", [80, 128])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_padded_window_agrees_with_float64_numpy(tmp_path, engine, n_mels):
@@ -112,6 +113,7 @@ def test_engines_agree_with_float64_numpy_on_clips_of_any_length(folder, clip_en
         assert relative(rows[0], expected) < FLOAT32_TOLERANCE
 
 
+@pytest.mark.slow
 def test_padded_rows_are_those_of_mlx_whisper(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -167,6 +169,7 @@ def test_windows_of_a_batch_do_not_touch_each_other(clip_encoders, engine):
     assert relative(alone[:1], alone[1:2]) > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", ["padded", "clip"])
 def test_audio_over_30_s_gives_50_rows_a_second_in_every_engine(tmp_path, window):
     write_model(tmp_path, n_state=16, n_layer=1)
@@ -262,6 +265,7 @@ def test_bfloat16_weights_are_read_exactly(tmp_path):
         np.testing.assert_array_equal(tensor, (tensors[name].view(np.uint32) & 0xFFFF0000).view(np.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", ["safetensors", "npz"])
 @pytest.mark.parametrize(("bits", "group_size"), [(2, 64), (4, 32), (4, 64), (8, 64)])
 def test_quantised_weights_are_what_mlx_dequantises(tmp_path, bits, group_size, container):

@@ -79,6 +79,7 @@ def test_windows_of_thirty_seconds_meet_without_a_seam():
     assert np.abs(CENTS * np.log2(rows[seams, 0] / at_rows(f0_hz)[seams])).max() < 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("click", [None, -100, 100], ids=str)
 def test_rows_do_not_depend_on_how_a_recording_is_cut_for_reading(click):
     """Nor on a click just outside of what is read around a window: Praat compares with the loudest sound it is given."""

@@ -61,6 +61,7 @@ def small_shards(monkeypatch):
 SHARED = [HealthCheck.function_scoped_fixture]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=12, suppress_health_check=SHARED)
 @given(data=st.data(), n_frames=st.lists(st.integers(1, 45), min_size=1, max_size=6))
 def test_plain_zarr_reads_back_exactly_what_was_appended_in_any_pieces(tmp_path_factory, small_shards, data, n_frames):
@@ -243,6 +244,7 @@ except files.DiskFullError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["appending", "sealing", "renaming"])
 def test_a_killed_writer_leaves_no_pack(tmp_path, moment):
     done = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path), moment], capture_output=True, text=True)
@@ -250,6 +252,7 @@ def test_a_killed_writer_leaves_no_pack(tmp_path, moment):
     assert not (tmp_path / "packs").exists() or not os.listdir(tmp_path / "packs")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path):
     done = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path), "full"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,4 +1,5 @@
 import ast
+import functools
 import os
 import subprocess
 import sys
@@ -11,14 +12,17 @@ CHECKOUT = Path(__file__).parents[2]
 MODULES = sorted([*CHECKOUT.glob("earmark/**/*.py"), *CHECKOUT.glob("tasks/**/*.py"), CHECKOUT / "dodo.py"])
 
 
-def imports(path: Path):
-    """Yield (module, line) of every import in a file, those inside functions too."""
+@functools.cache
+def imports(path: Path) -> list[tuple[str, int]]:
+    """Return (module, line) of every import in a file, those inside functions too."""
+    found = []
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
+            found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield node.module, node.lineno
-            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+            found.append((node.module, node.lineno))
+            found += [(f"{node.module}.{alias.name}", node.lineno) for alias in node.names]
+    return found
 
 
 def layer(path: Path) -> str:
@@ -83,6 +87,7 @@ def test_looking_and_a_run_with_nothing_to_do_import_nothing_heavy(command, two_
     assert not loaded & HEAVY
 
 
+@pytest.mark.slow
 def test_looking_writes_nothing(tmp_path):
     (tmp_path / "datasets.toml").write_text((CHECKOUT / "datasets.toml").read_text("utf-8"), "utf-8")
     for command in (["list"], ["list", "--status", "--all"], ["why", "features:demo"], []):

@@ -53,6 +53,7 @@ def test_both_forms_give_the_same_tiers_in_either_encoding(tiers, form, encoding
     assert read_tiers(path) == tiers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [short_form, long_form])
 def test_file_cut_anywhere_is_refused(form, tmp_path):
     path = tmp_path / "a.TextGrid"

@@ -115,6 +115,7 @@ def reasons(kinds):
 with_folder = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.slow
 @with_folder
 @given(works, units)
 def test_a_job_fails_exactly_where_two_rows_leak(tmp_path, drawn, unit):
@@ -129,6 +130,7 @@ def test_a_job_fails_exactly_where_two_rows_leak(tmp_path, drawn, unit):
     assert {kind for kind in KINDS if f"values of {kind} that" in str(error.value)} == kinds
 
 
+@pytest.mark.slow
 @with_folder
 @given(works, units, st.sets(st.sampled_from(KINDS)))
 def test_dropping_leaves_no_leak_and_takes_nothing_else(tmp_path, drawn, unit, accepted):
@@ -157,6 +159,7 @@ def test_dropping_leaves_no_leak_and_takes_nothing_else(tmp_path, drawn, unit, a
     assert sum(dropped) == len(before) - len(kept)
 
 
+@pytest.mark.slow
 @with_folder
 @given(works, units)
 def test_the_summary_counts_what_the_files_hold(tmp_path, drawn, unit):
@@ -194,6 +197,7 @@ def test_the_summary_counts_what_the_files_hold(tmp_path, drawn, unit):
     assert told["left_out"] == {name: {"language de": count} for name, count in german.items()}
 
 
+@pytest.mark.slow
 @with_folder
 @given(works, works, st.integers(0, 9))
 def test_a_dataset_that_joins_moves_no_row_of_the_others(tmp_path, drawn, more, seed):

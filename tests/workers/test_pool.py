@@ -259,6 +259,7 @@ def test_a_worker_does_not_run_the_parents_script_again(tmp_path, name):
     assert marker.read_text() == "x"
 
 
+@pytest.mark.slow
 def test_doit_can_be_the_parent_and_is_not_loaded_again(tmp_path):
     body = (
         "from doit.cmd_base import ModuleTaskLoader\nfrom doit.cmd_run import Run\n"

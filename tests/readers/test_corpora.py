@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from support.fixtures import parse, unpack, write_tone
 
 from earmark import corpora
-from earmark.corpora import Finding, ReaderOptions, Recording, _json_stream, timit
+from earmark.corpora import Finding, ReaderOptions, Recording, timit
+from earmark.corpora._formats import json_stream
 from earmark.corpora._tree import is_audio
 from earmark.disk.inside import locate
 from earmark.errors import CatalogError, CorpusError
+from earmark.rows import RESERVED, SPLITS
 
 FIXTURES = sorted((Path(__file__).parents[1] / "corpora").glob("*.txt"))
 LARGEST_BYTES = 4096
-RESERVED = {"id", "path", "split", "audio_path", "audio_hash", "duration", "sample_rate", "dataset"}
 
 each_corpus = pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
 
@@ -75,8 +76,8 @@ def test_rows_are_unique_on_disk_and_without_empty_labels(path, tmp_path):
     assert len({item.path for item in recordings}) == len(recordings)
     for item in recordings:
         assert locate(tmp_path / fixture.catalog.get("root", ".") / item.path).file.is_file()
-        assert item.split in (*corpora.SPLITS, None)
-        assert not RESERVED & set(item.labels)
+        assert item.split in (*SPLITS, None)
+        assert not {*RESERVED, "path"} & set(item.labels)
         assert all(value is not None and value != "" and value != [] for value in item.labels.values())
         json.dumps(dict(item.labels), allow_nan=False)
     assert {item.kind for item in items if isinstance(item, Finding)} <= corpora.KINDS
@@ -144,10 +145,14 @@ def test_unknown_option_is_refused_before_the_disk_is_touched(corpus):
         ("common_voice", {"splits": ["trian"]}, r'got \'trian\' \(did you mean "train"\?\)'),
         ("common_voice", {"splits": "train"}, "expected a list"),
         ("common_voice", {"splits": []}, "expected a list"),
-        ("libritts", {"bad_samples": 3}, "expected bad_samples"),
-        ("voxconverse", {"labels": 3}, "expected labels"),
-        ("voxconverse", {"labels": ""}, "expected labels"),
-        ("fleurs", {"edition": "fleurs_r"}, r"got 'fleurs_r' \(did you mean \"fleurs-r\"\?\)"),
+        ("libritts", {"bad_samples": 3}, "bad_samples: expected a folder"),
+        ("voxconverse", {"labels": 3}, "labels: expected a folder below the root, .*, got 3"),
+        ("voxconverse", {"labels": ""}, "labels: expected a folder"),
+        (
+            "fleurs",
+            {"edition": "fleurs_r"},
+            r"edition: expected fleurs or fleurs-r, got 'fleurs_r' \(did you mean \"fleurs-r\"\?\)",
+        ),
         ("voxceleb", {"split": "identificaton"}, r'expected verification or identification, .* mean "identification"'),
         ("voxceleb", {"lists": 3}, "lists: expected"),
         ("ami", {"microphone": "Array1-1"}, r'microphone: expected one of Mix-Headset, .* mean "Array1-01"'),
@@ -160,8 +165,12 @@ def test_unknown_option_is_refused_before_the_disk_is_touched(corpus):
         ("audiofolder", {"label": "emotoin"}, r"got 'emotoin' \(did you mean \"emotion\"\?\)"),
         ("audiofolder", {"label": 3}, "expected the name of a label"),
         ("audiofolder", {"splits": "no"}, "splits: expected true or false, got 'no'"),
-        ("librispeech", {"alignments": ""}, "expected alignments = \"<folder>\", got ''"),
-        ("timit", {"dev_speakers": "yes"}, "expected dev_speakers = true or false, got 'yes'"),
+        (
+            "librispeech",
+            {"alignments": ""},
+            "alignments: expected a folder below the root, alignments = \"<folder>\", got ''",
+        ),
+        ("timit", {"dev_speakers": "yes"}, "dev_speakers: expected true or false, got 'yes'"),
     ],
 )
 def test_wrong_option_says_what_is_expected(corpus, options, message, tmp_path):
@@ -524,12 +533,12 @@ def test_mls_order_does_not_depend_on_the_order_of_its_transcript_lines(order, t
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_json_object_read_through_a_window_is_the_object(indent, tmp_path, monkeypatch):
-    monkeypatch.setattr(_json_stream, "WINDOW", 128)
-    monkeypatch.setattr(_json_stream, "LONGEST", 64)
+    monkeypatch.setattr(json_stream, "WINDOW", 128)
+    monkeypatch.setattr(json_stream, "LONGEST", 64)
     whole = {f"note {number}": {"text": "é\n" * (number % 5), "pitch": number} for number in range(200)}
     text = json.dumps(whole, indent=indent, ensure_ascii=False)
     write(tmp_path, {"a.json": text})
-    found = list(_json_stream.json_members(tmp_path / "a.json"))
+    found = list(json_stream.json_members(tmp_path / "a.json"))
     assert {name: value for _, name, value in found} == whole
     lines = text.split("\n")
     assert all(f'"{name}"' in lines[number - 1] for number, name, _ in found)
@@ -652,7 +661,10 @@ def test_tables_of_another_form_are_named_with_what_is_wrong(form, columns, mess
         (corpora.Recording("a", "a.wav", None, {"text": None}), "label text: expected a value"),
         (corpora.Recording("a", "a.wav", None, {"text": ""}), "label text: expected a value"),
         (corpora.Recording("a", "a.wav", None, {"pitch": float("nan")}), "label pitch: expected a value"),
-        (corpora.Recording("a", "a.wav", None, {"duration": 3.0}), "not for a reader to say"),
+        (
+            corpora.Recording("a", "a.wav", None, {"duration": 3.0}),
+            "expected a field of the corpus, got one that earmark fills",
+        ),
         (corpora.Finding("odd", "a.wav", ""), "unknown kind of finding"),
     ],
     ids=str,

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from earmark.corpora._textgrid import Interval, Tier, read_tiers
+from earmark.corpora._formats.textgrid import Interval, Tier, read_tiers
 from earmark.errors import CorpusError
 
 HEADER = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'

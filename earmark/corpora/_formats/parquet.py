@@ -1,17 +1,30 @@
-"""Rows of Parquet files and Arrow IPC streams, their labels only: the bytes of the audio are not read."""
+"""Rows of Parquet files and Arrow IPC streams, without the bytes of their audio."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from earmark.disk.inside import ARROW, COLUMN, FIELD, open_table
 from earmark.errors import CorpusError
 
-BATCH_ROWS = 1_000  # rows held in memory
+if TYPE_CHECKING:
+    import pyarrow
+    import pyarrow.parquet
+
+BATCH_ROWS = 1_000  # rows in memory
+
+Row = dict[str, object]  # column -> value; besides JSON's types, dates, decimals and bytes
 
 
-def table_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield each row's values of some columns; `audio` gives {"path": str or None, "has_bytes": bool}.
+class AudioCell(TypedDict):
+    """The column `audio` of a row: the path that it names, and whether the sound itself is in the table."""
+
+    path: str | None
+    has_bytes: bool
+
+
+def table_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """Yield each row's values of some columns; the column `audio` gives an AudioCell.
 
     Raises CorpusError for a file that is no table, or lacks a column.
     """
@@ -25,13 +38,19 @@ def table_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         ) from error
 
 
+def audio_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[AudioCell, Row]]:
+    """Yield (audio, values of the other columns) of each row of a table with a column `audio`. Raises CorpusError."""
+    for row in table_rows(path, [COLUMN, *columns]):
+        yield cast("AudioCell", row.pop(COLUMN)), row
+
+
 def columns_of(path: Path) -> list[str]:
     """Return the names of a table's columns. Raises CorpusError for a file that is no table."""
     return list(schema_of(path).names)
 
 
-def schema_of(path: Path) -> Any:
-    """Return the pyarrow schema of a table. Raises CorpusError for a file that is no table."""
+def schema_of(path: Path) -> "pyarrow.Schema":
+    """Return the schema of a table. Raises CorpusError for a file that is no table."""
     try:
         with open_table(path) as table:
             return table.schema if path.suffix == ARROW else table.schema_arrow
@@ -41,17 +60,17 @@ def schema_of(path: Path) -> Any:
         ) from error
 
 
-def holds_bytes(kind: Any) -> bool:
-    """Say whether values of a pyarrow type are bytes, or hold some: a second recording, a picture."""
+def contains_bytes(kind: "pyarrow.DataType") -> bool:
+    """Return whether values of a type are bytes, or contain some, as a second recording or a picture does."""
     import pyarrow
 
     types = pyarrow.types
     if any(test(kind) for test in (types.is_binary, types.is_large_binary, types.is_fixed_size_binary)):
         return True
-    return any(holds_bytes(kind.field(index).type) for index in range(kind.num_fields))
+    return any(contains_bytes(kind.field(index).type) for index in range(kind.num_fields))
 
 
-def _require(schema: Any, columns: Sequence[str]) -> None:
+def _require(schema: "pyarrow.Schema", columns: Sequence[str]) -> None:
     missing = [name for name in columns if name not in schema.names]
     if missing:
         raise ValueError(f"no column {', '.join(missing)} among {', '.join(schema.names)}")
@@ -61,39 +80,45 @@ def _require(schema: Any, columns: Sequence[str]) -> None:
             raise ValueError(f"a column {COLUMN} that is {kind}, not struct<{FIELD}, path>")
 
 
-def _parquet_rows(table: Any, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _parquet_rows(table: "pyarrow.parquet.ParquetFile", columns: Sequence[str]) -> Iterator[Row]:
     _require(table.schema_arrow, columns)
-    wanted = [f"{name}.path" if name == COLUMN else name for name in columns]
+    wanted = [f"{name}.path" if name == COLUMN else name for name in columns]  # so that the bytes are never read
     for group in range(table.metadata.num_row_groups):
-        held = _held(table, group) if COLUMN in columns else None
+        has_bytes = _has_bytes(table, group) if COLUMN in columns else None
         first = 0
         for batch in table.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
             for number, row in enumerate(batch.to_pylist(), first):
-                if held is not None:
-                    row[COLUMN] = {"path": (row[COLUMN] or {}).get("path"), "has_bytes": held[number]}
+                if has_bytes is not None:
+                    row[COLUMN] = {"path": (row[COLUMN] or {}).get("path"), "has_bytes": has_bytes[number]}
                 yield {name: row[name] for name in columns}
             first += batch.num_rows
 
 
-def _held(table: Any, group: int) -> Sequence[bool]:
-    """Say of each row of a group whether it holds bytes: by the statistics where they tell, else by reading."""
+def _has_bytes(table: "pyarrow.parquet.ParquetFile", group: int) -> Sequence[bool]:
+    """Return for each row of a group whether it has the bytes of its audio.
+
+    The null count of the group's statistics answers for all rows at once where all or none have bytes; only a mixed
+    group, or a file without statistics, has its column read.
+    """
     metadata = table.metadata.row_group(group)
     for index in range(metadata.num_columns):
         chunk = metadata.column(index)
-        told = chunk.statistics
-        if chunk.path_in_schema == f"{COLUMN}.{FIELD}" and told and told.null_count in (0, metadata.num_rows):
-            return [told.null_count == 0] * int(metadata.num_rows)
+        statistics = chunk.statistics
+        if chunk.path_in_schema == f"{COLUMN}.{FIELD}" and statistics:
+            nulls, rows = statistics.null_count, int(metadata.num_rows)
+            if nulls in (0, rows):
+                return [nulls == 0] * rows
     column = table.read_row_group(group, columns=[f"{COLUMN}.{FIELD}"]).column(COLUMN)
     return [flag for chunk in column.chunks for flag in chunk.field(FIELD).is_valid().to_pylist()]
 
 
-def _stream_rows(stream: Any, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _stream_rows(stream: "pyarrow.RecordBatchStreamReader", columns: Sequence[str]) -> Iterator[Row]:
     _require(stream.schema, columns)
     for batch in stream:
         values = {name: batch.column(name).to_pylist() for name in columns if name != COLUMN}
         if COLUMN in columns:
             audio = batch.column(COLUMN)
-            held, paths = audio.field(FIELD).is_valid().to_pylist(), audio.field("path").to_pylist()
-            values[COLUMN] = [{"path": path, "has_bytes": flag} for path, flag in zip(paths, held, strict=True)]
+            cells = zip(audio.field("path").to_pylist(), audio.field(FIELD).is_valid().to_pylist(), strict=True)
+            values[COLUMN] = [{"path": path, "has_bytes": has_bytes} for path, has_bytes in cells]
         for number in range(batch.num_rows):
             yield {name: values[name][number] for name in columns}

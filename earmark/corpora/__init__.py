@@ -27,10 +27,10 @@ AUDIO_WITHOUT_LABEL = "audio without label"
 REPEATED_ID = "repeated id"
 CONTRADICTION = "contradictory labels"
 WITHDRAWN = "withdrawn by the publisher"
-BROKEN_LABEL = "broken label"  # known to be broken in the corpus as published; the rest of it goes on
+BROKEN_LABEL = "broken label"  # known to be broken in the corpus as published; any other broken line stops the scan
 DUPLICATE = "duplicate copy"
 INCOMPLETE = "incomplete download"
-REFUSED = "refused"  # what earmark never does, such as to run a command that a label file holds
+REFUSED = "refused"  # something that earmark never does, such as running a command in a label file
 KINDS = frozenset({LABEL_WITHOUT_AUDIO, AUDIO_WITHOUT_LABEL, REPEATED_ID, CONTRADICTION, WITHDRAWN}) | {
     BROKEN_LABEL,
     DUPLICATE,

@@ -10,7 +10,7 @@ from pathlib import Path
 from earmark.corpora import INCOMPLETE, Finding
 
 FIRST_BYTES = b"version https://git-lfs.github.com/spec/"
-LARGEST_BYTES = 1024
+LARGEST_BYTES = 1024  # so a larger file need not be opened
 
 
 def is_pointer(path: Path) -> bool:

@@ -16,7 +16,7 @@ AUDIO_EXTENSIONS = frozenset(
 
 
 def is_junk(name: str) -> bool:
-    """Say whether a name is no part of any corpus.
+    """Return whether a name is no part of any corpus.
 
     Hidden names cover AppleDouble (`._x.wav`), `.DS_Store`, `.completed` and `.<part>_completed` markers.
     """
@@ -24,7 +24,10 @@ def is_junk(name: str) -> bool:
 
 
 def is_audio(name: str) -> bool:
-    """Say whether a file name has the extension of a sound file, in any case; the content may be another format."""
+    """Return whether a file name has the extension of a sound file, in any letter case.
+
+    The content may be another format: AISHELL-4 has FLAC in folders called wav, TIMIT has SPHERE in .WAV files.
+    """
     return name[name.rfind(".") :].lower() in AUDIO_EXTENSIONS if "." in name else False
 
 
@@ -47,6 +50,7 @@ def listing(folder: Path) -> tuple[list[str], list[str]]:
     files: list[str] = []
     try:
         with os.scandir(folder) as entries:
+            # is_dir() of an entry costs no stat, except for links: a folder of NSynth has 289,205 files.
             for entry in entries:
                 if not is_junk(entry.name):
                     (folders if entry.is_dir() else files).append(entry.name)
@@ -56,7 +60,7 @@ def listing(folder: Path) -> tuple[list[str], list[str]]:
             " Extract the dataset, or correct `folder` and `root` in the catalog."
         ) from error
     for name in (*folders, *files):
-        if not name.isascii():
+        if not name.isascii():  # a quick test first, since nearly all names pass it
             _require_utf8(folder, name)
     return sorted(folders), sorted(files)
 
@@ -71,7 +75,7 @@ def _require_utf8(folder: Path, name: str) -> None:
 
 
 def walk(root: Path, below: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Yield (folder, file names) of every folder that holds files, top down; folders POSIX and relative to `root`.
+    """Yield (folder, file names) of every folder with files in it, top down; folders POSIX and relative to `root`.
 
     Keeps one folder's names in memory for each level.
     """

@@ -56,6 +56,7 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
             session, path, where = item
             segments, findings = _segments(root, where, session)
             yield from findings
+            # A date comes first in train only: 20200706_L_R001S01C01, but L_R003S01C02.
             room = session.split("_")[-2] if "_" in session else ""
             labels: DraftLabels = {"session_id": session, "language": language, "subset": subset}
             labels |= {"room_size": room if room in ROOMS else None, "segments": segments}
@@ -70,7 +71,7 @@ def _segments(root: Path, where: str, session: str) -> tuple[list[Labels], list[
         for _, _, turn in turns(root / where):
             segments.append(_segment(session, turn))
     else:
-        for tier in read_tiers(root / where, backward=True):
+        for tier in read_tiers(root / where, backward=True):  # of the two broken files only single turns are lost
             findings += _overrun(where, session, tier)
             for item in tier.intervals:
                 text = item.text.strip()

@@ -48,7 +48,7 @@ OPTIONS = ("microphone", "annotations", "partition")
 ARRAYS = tuple(f"Array{array}-{number:02d}" for array in (1, 2) for number in range(1, 9))
 MICROPHONES = ("Mix-Headset", "Headset", "Mix-Lapel", "MDM8", *ARRAYS)
 ANNOTATIONS = ("manual", "only_words", "word_and_vocalsounds")
-BASES = ("amicorpus", "wav_db", ".")
+BASES = ("amicorpus", "wav_db", ".")  # as the download script, lhotse, and a bare copy have it
 SETUPS = (".", "AMI-diarization-setup")  # folders that may contain the folders of turns
 MEETING = re.compile(r"(?:ES|IS|TS|EN|IN|IB)\d{4}[a-e]?")  # site, S for a scenario, number
 MEETINGS = "corpusResources/meetings.xml"
@@ -175,6 +175,7 @@ def _manual(root: Path, speakers: list[Speaker], files: list[str]) -> Annotation
     names = {speaker.agent: speaker.name for speaker in speakers}
     seen: set[tuple[Turn, str]] = set()  # a few segments were published twice
     for path in files:
+        # Segments exist of agents that meetings.xml does not list; whose headset they used is not known.
         meeting, agent = path.removeprefix("segments/").split(".")[:2]
         if agent not in names:
             annotation.findings.append(Finding(BROKEN_LABEL, path, f"{meeting}: no speaker {agent} in {MEETINGS}"))

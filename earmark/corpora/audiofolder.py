@@ -67,6 +67,7 @@ def _recordings(root: Path, language: str | None, label: str, keywords: bool) ->
     files = list(every_file(root))
     sounds = [path for path in files if is_audio(path)]
     tables = [path for path in files if path.rpartition("/")[2] in TABLES]
+    # A Kaldi directory would pass as class folders, and its labels would be lost without a word.
     if any(path.rpartition("/")[2] == "wav.scp" for path in files):
         raise layout_error(root, f'{LAYOUTS}; wav.scp is the mark of corpus = "kaldi"')
     split_of = _split_rule(sounds, keywords)
@@ -185,7 +186,7 @@ def _read_row(path: Path, number: int, row: Mapping[str, object]) -> tuple[str, 
 
 
 def _refusal(value: str) -> str:
-    """Return why a file name is not followed; an empty string for one that is."""
+    """Return why a file name is not followed; an empty string for one that is. Hugging Face refuses the same names."""
     if "://" in value:
         return "a URL"
     if value.startswith(("/", "\\")) or DRIVE.match(value):

@@ -64,6 +64,7 @@ def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
 
 
 def _recordings(root: Path) -> Iterator[Recording | Finding]:
+    # A later place overwrites an earlier one, so in reverse order the first place counts.
     tables = {name: place + name for name in TABLES for place in reversed(PLACES) if (root / place / name).is_file()}
     audio: dict[str, str | None] = {}  # id -> path, None once its recording was yielded
     parquet: list[str] = []

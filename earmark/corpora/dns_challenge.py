@@ -54,10 +54,10 @@ LICENCES = {  # set of clean speech -> licence of its source: LibriVox, CREMA-D,
     **dict.fromkeys(SINGING, "CC-BY-4.0"),
 }
 DEEPEST = 5  # folders above those of the categories, as in x/Track1_Headset/mnt/dnsv5/clean
-TABLE = "RIR_table_simple.csv"
+TABLE = "RIR_table_simple.csv"  # of impulse responses: reverberation time and clarity index, wide band
 READ = re.compile(r"book_(\d+)_chp_(\d+)_(reader_\d+)_.+")
 VCTK = re.compile(r"(p\d{3})_.+")
-YOUTUBE = re.compile(r"[\w-]{11}", re.ASCII)
+YOUTUBE = re.compile(r"[\w-]{11}", re.ASCII)  # noise without another form of name is from AudioSet
 FREESOUND = re.compile(r"(.+)_Freesound_validated_(\d+)_\d+")
 PART = re.compile(r"(clean|noise)_fileid_(\d+)")
 MIXTURE = re.compile(r".+_snr(-?\d+)_tl(-?\d+)_fileid_(\d+)")

@@ -36,9 +36,10 @@ def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
 def _recordings(root: Path) -> Iterator[Recording | Finding]:
     folders, _ = listing(root)
     if "audio" not in folders or not (root / TABLE).is_file():
-        raise layout_error(root, f"a folder audio beside {TABLE}")
+        raise layout_error(root, f"a folder audio next to {TABLE}")
     rows, repeated = collect(_rows(root / TABLE))
     yield from repeated
+    # No split: the five folds are for cross-validation, and there is no published test set.
     for item in join(audio_files(root, "audio"), rows):
         yield item if isinstance(item, Finding) else Recording(item[0], item[1], None, item[2])
 

@@ -108,6 +108,7 @@ def _language(
 ) -> Iterator[Recording | Finding]:
     """Yield one language's recordings; the paths that it uses of the shared folders are added to `taken`."""
     for split in SPLITS:
+        # A copy may have unpacked all languages' archives into one folder a split, shared by them all.
         own = [path for path in (f"{folder}/audio/{split}", f"{folder}/{split}") if (root / path).is_dir()]
         audio = _audio(root, own) if own else shared.get(split, {})
         seen: set[str] = set()
@@ -137,7 +138,7 @@ def _rows(root: Path, copy: Copy) -> Iterator[Recording | Finding]:
         code = row.text("lang_id") or row.table.config
         if code == ALL:
             raise CorpusError(
-                f"{root / row.table.path}: no language: expected dataset_info.json beside the table with the names of"
+                f"{root / row.table.path}: no language: expected dataset_info.json in its folder with the names of"
                 " lang_id, got none. Read the languages' own tables, or build the cache again."
             )
         file = row.file.replace("\\", "/").rpartition("/")[2]

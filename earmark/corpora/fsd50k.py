@@ -30,6 +30,7 @@ VERSION = 1
 
 TRUTH, METADATA = "FSD50K.ground_truth", "FSD50K.metadata"
 SPLIT_OF = {"train": "train", "val": "dev"}  # value in dev.csv -> split
+# Clips have one of CC0, CC-BY, CC-BY-NC and Sampling+; FSD50K.metadata gives their URLs.
 CREATIVE_COMMONS = re.compile(r"https?://creativecommons\.org/(?:licenses/([a-z-]+)|publicdomain/(zero))/(\d\.\d)/?")
 
 
@@ -47,6 +48,7 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
     for part in parts:
         rows, repeated = collect(_rows(root, part, vocabulary))
         yield from repeated
+        # Some mirrors have only the resampled folders.
         audio = [name for name in (f"FSD50K.{part}_audio", f"FSD50K.{part}_audio_16k") if name in folders]
         if not audio:
             detail = f"no folder FSD50K.{part}_audio, {len(rows):,} clips are labelled"
@@ -75,6 +77,7 @@ def _rows(root: Path, part: str, vocabulary: dict[str, str]) -> Iterator[Entry[t
             raise bad_line(root / table, number, "a clip, and train or val as its split", str(row))
         if len(names) != len(ids) or not all(names) or not all(ids):
             raise bad_line(root / table, number, "as many mids as labels", str(row))
+        # Names differ from AudioSet's, and of five classes the meaning too: only mids are comparable.
         for name, mid in zip(names, ids, strict=True):
             if vocabulary and vocabulary.get(name) != mid:
                 raise bad_line(root / table, number, "classes of vocabulary.csv with their mids", f"{name}, {mid}")

@@ -50,6 +50,7 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
     voices, strays = listing(root / "audio") if "audio" in folders else ([], [])
     for name in filter(is_audio, strays):
         yield Finding(AUDIO_WITHOUT_LABEL, f"audio/{name}", f"{name}: not in a reader's folder")
+    # One reader, 6097, has recordings of both qualities, so a voice is a reader with a quality.
     for voice in sorted({*voices, *manifests}):
         rows = (row for name, split in manifests.get(voice, ()) for row in _rows(root, name, split))
         listed, repeated = collect(rows)

@@ -198,6 +198,7 @@ def _audio(root: Path, folder: str, name: str, where: str, value: str) -> tuple[
     if value.endswith("|") or value.startswith("|") or value == "-":
         return "", Finding(REFUSED, where, f"{name}: a command, which is not executed: write its output as a file")
     if posixpath.isabs(value):
+        # Whoever wrote the path may have come to the dataset through a link, or not.
         candidates = [os.path.relpath(value, base) for base in (root.absolute(), root.resolve())]
     else:
         steps = folder.split("/") if folder else []

@@ -69,7 +69,7 @@ def _chapters(root: Path, folder: str, files: list[str], language: str | None) -
     metas = {stem(name): f"{folder}/{name}" for name in files if name.endswith(".json")}
     for name in files:
         if is_audio(name):
-            speaker = below[0] if len(below) > 1 else None
+            speaker = below[0] if len(below) > 1 else None  # a folder of a speaker, and in it one of a book
             where = metas.pop(stem(name), None)
             meta = _meta(root / where) if where else Meta()
             if where and meta.speaker and speaker and meta.speaker != speaker:

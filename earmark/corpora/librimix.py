@@ -37,7 +37,8 @@ SUBSETS = {"train-360": "train", "train-100": "train", "dev": "dev", "test": "te
 SETS = {"train-360": "train-clean-360", "train-100": "train-clean-100", "dev": "dev-clean", "test": "test-clean"}
 MIXES = ("mix_clean", "mix_both", "mix_single")
 SOURCES = ("s1", "s2", "s3")
-FOLDERS = (*MIXES, *SOURCES, "noise")
+FOLDERS = (*MIXES, *SOURCES, "noise")  # in this order, so that a mixture comes before its stems
+# The utterances of LibriSpeech in a mixture, <speaker>-<chapter>-<number>: s1 is the first of them.
 NAME = re.compile(r"\d+-\d+-\d+(_\d+-\d+-\d+){1,2}")
 
 Genders = dict[str, list[tuple[str, str]]]  # mixture -> (speaker, gender) of each source
@@ -74,6 +75,7 @@ def _split(root: Path, base: str, split: str, language: str | None, genders: Gen
         files = listing(root / base / split / folder)[1]
         names[folder] = {name.removesuffix(".wav") for name in files if name.endswith(".wav")}
     every = sorted(set().union(*names.values()))
+    # A split may be half generated: its tables then list mixtures that no folder has.
     for mix in MIXES:
         yield from _lost(root, f"{base}/metadata/mixture_{split}_{mix}.csv", set(every))
     snrs = {mix: _snrs(root / base / "metadata" / f"metrics_{split}_{mix}.csv") for mix in MIXES if mix in names}

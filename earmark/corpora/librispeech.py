@@ -129,7 +129,7 @@ def _aligned(path: Path) -> Labels:
 
 def _speakers(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (speaker, gender). A name may contain the separator (|CBW|Simon), so that only the first four count."""
-    if path.is_file():
+    if path.is_file():  # each archive repeats the file, but copies of single folders lack it
         for number, line in lines(path):
             if not line.startswith(";"):
                 fields = [part.strip() for part in line.split("|", 4)]

@@ -101,7 +101,7 @@ def _speakers(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (speaker, gender), nothing without the file: LibriTTS-R has it in an archive of its own, doc.tar.gz."""
     if path.is_file():
         for number, line in lines(path):
-            fields = line.split(None, 3)
+            fields = line.split(None, 3)  # some rows have three fields, and tabs do not always separate them
             if len(fields) < 2:
                 raise bad_line(path, number, "reader, gender, subset, name", line)
             if fields[0].upper() != "READER":

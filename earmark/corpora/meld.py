@@ -28,6 +28,7 @@ from earmark.rows import SPLITS, DraftLabels, Labels
 
 VERSION = 1
 
+# The inner archives were packed with three different names of folders.
 FOLDERS = {"train_splits": "train", "dev_splits_complete": "dev", "output_repeated_splits_test": "test"}
 NAME = re.compile(r"(final_videos_test)?(dia\d+_utt\d+)")
 TIME = re.compile(r"\d{1,2}:\d\d:\d\d,\d{2,3}")  # hours and milliseconds are short in some rows
@@ -94,7 +95,7 @@ def _look(root: Path) -> tuple[dict[str, str], dict[str, list[str]], list[str]]:
 def _split(
     split: str, paths: list[str], rows: dict[str, tuple[str, Labels]], language: str | None
 ) -> Iterator[Recording | Finding]:
-    plain = {stem(path) for path in paths}
+    plain = {stem(path) for path in paths}  # whether final_videos_test corrects these is not published
     taken: dict[str, str] = {}  # id -> path
     for path in paths:
         match = NAME.fullmatch(stem(path))

@@ -70,6 +70,7 @@ def _split(root: Path, split: str) -> Iterator[tuple[str, str, str] | Finding]:
     """Yield (id, path, text) of one split, a speaker at a time."""
     transcripts = root / split / "transcripts.txt"
     runs = _runs(transcripts)
+    # Speaker by speaker, since the texts of all of English (10.8 million) do not fit into memory.
     speakers, strays = listing(root / split / "audio")
     for name in strays:
         if is_audio(name):
@@ -137,7 +138,7 @@ def _genders(root: Path) -> tuple[dict[str, str], list[Finding]]:
 def _handles(root: Path) -> Iterator[tuple[str, str]]:
     """Yield (id, "9hr" or "1hr") of the publisher's small training sets."""
     base = root / "train" / "limited_supervision"
-    for subset in ("9hr", "1hr"):
+    for subset in ("9hr", "1hr"):  # ten hours are 9hr and all six folds of 1hr
         for path in sorted((base / subset).rglob("handles.txt")):
             for _, line in lines(path):
                 yield line.strip(), subset

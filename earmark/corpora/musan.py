@@ -81,7 +81,7 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
 def _annotations(root: Path, folder: str, category: str) -> Iterator[Entry[DraftLabels]]:
     path = root / folder / ANNOTATIONS
     for number, line in lines(path):
-        fields = line.split()
+        fields = line.split()  # some lines end with blanks
         if not fields:
             continue
         labels: DraftLabels = {}

@@ -26,6 +26,7 @@ VERSION = 1
 FOLDERS = ("test", "train")
 MP4 = ".stem.mp4"
 MIXTURE = "mixture"
+# Audio streams in the order of the Native Instruments Stems format; the cover picture is a stream too, of another kind.
 STREAMS = (MIXTURE, "drums", "bass", "other", "vocals")
 STEMS = STREAMS[1:]
 SINGING = {"vocals": True, "drums": False, "bass": False}  # of `other` and a mixture it is not known
@@ -74,7 +75,7 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
     for part in parts:
         songs, media = listing(root / part)
         for name in media:
-            path, song = f"{part}/{name}", name.removesuffix(MP4)
+            path, song = f"{part}/{name}", name.removesuffix(MP4)  # names of songs contain dots too
             if name.endswith(MP4):
                 yield from _song(part, song, {which: f"{path}/{number}.stream" for number, which in enumerate(STREAMS)})
             elif is_audio(name):

@@ -47,7 +47,7 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
         name = stem(path)
         match = NAME.fullmatch(name)
         folder = FOLDER.fullmatch(path.split("/")[-2]) if "/" in path else None
-        if match is None or (match[3], match[4]) == ("01", "02"):
+        if match is None or (match[3], match[4]) == ("01", "02"):  # there is no strong neutral
             yield Finding(AUDIO_WITHOUT_LABEL, path, f"{name}: expected seven two-digit fields, neutral only normal")
         elif folder is not None and folder[1] != match[7]:
             yield Finding(CONTRADICTION, path, f"{name}: actor {match[7]} in the folder {folder[0]}")

@@ -52,6 +52,7 @@ VOTES = {
 }
 ENOUGH_VOTES = 2  # of three annotators, as is customary
 RATE_HZ = 16_000  # of Start and Stop
+# Not by the names of episodes: those of two shows repeat one wrong name throughout.
 KEY = ("Show", "EpId", "ClipId")
 
 Extended = tuple[str | None, Labels]  # split, further labels
@@ -69,7 +70,7 @@ def _recordings(root: Path, language: str | None, column: str | None) -> Iterato
     if EXTENDED in files and TABLES[0] not in tables:
         tables.append(EXTENDED)  # it repeats the counts of the original table
     if "clips" not in folders or not tables:
-        raise layout_error(root, f"a folder clips beside {' or '.join((*TABLES, EXTENDED))}")
+        raise layout_error(root, f"a folder clips next to {' or '.join((*TABLES, EXTENDED))}")
     if column and EXTENDED not in files:
         raise CorpusError(
             f"{root}: no {EXTENDED}: expected it for the option split, got {', '.join(files)}. Put it there, or take"
@@ -103,6 +104,7 @@ def _rows(root: Path, table: str) -> Iterator[Entry[Labels]]:
             "votes": votes,
             "paralinguistic_events": [name for name in EVENTS.values() if votes[name] >= ENOUGH_VOTES],
         }
+        # As texts, since the zeros of FluencyBank's EpIds are part of its files' names.
         yield "_".join(row[column] for column in KEY), f"{table}:{number}", labels
 
 

@@ -142,6 +142,7 @@ def _spans(path: Path) -> Iterator[tuple[int, int, str]]:
     for number, line in lines(path):
         first, _, rest = line.partition(" ")
         last, _, text = rest.partition(" ")
+        # Words may overlap or leave gaps, and the last label may end before the sound: neither is an error.
         if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last) and text.strip()):
             raise bad_line(path, number, "first sample, last sample and text with a blank between", line)
         yield int(first), int(last), text

@@ -39,7 +39,7 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
     tables = listing(root / FOLDER)[1] if FOLDER in folders else []
     table = next((name for name in tables if name.lower() == TABLE.lower()), None)
     if "audio" not in folders or table is None:
-        raise layout_error(root, f"a folder audio beside {FOLDER}/{TABLE}")
+        raise layout_error(root, f"a folder audio next to {FOLDER}/{TABLE}")
     rows, repeated = collect(_rows(root, f"{FOLDER}/{table}"))
     yield from repeated
     yield from _in_two_folds(rows)

@@ -32,9 +32,10 @@ VERSION = 1
 
 TREE = "FULL"
 COPIES = ("data_by_singer", "data_by_technique", "data_by_vowel")
+# test_singers_technique.txt as published; a copy may lack the file.
 TEST_SINGERS = ("female2", "female8", "male3", "male5", "male10")
 SINGER = re.compile(r"(f|m)(?:emale|ale)(\d+)")
-NAMED_SINGER = re.compile(r"([fm]\d+)_")  # at the start of a file's name
+NAMED_SINGER = re.compile(r"([fm]\d+)_")  # at the start of a file's name; m1 must not match m10
 COPY = re.compile(r"\(\d+\)$")  # at the end of the name of a second copy
 MISSPELT = {"vibrado": "vibrato"}  # a folder of female2
 SPOKEN = "spoken"
@@ -42,7 +43,7 @@ TECHNIQUES = frozenset(
     {"belt", "breathy", "fast_forte", "fast_piano", "forte", "inhaled", "lip_trill", "messa", "pp", "slow_forte"}
     | {"slow_piano", SPOKEN, "straight", "trill", "trillo", "vibrato", "vocal_fry"}
 )
-SONGS = ("caro", "dona", "row")
+SONGS = ("caro", "dona", "row")  # Caro mio ben, Dona nobis pacem, Row row row your boat
 VOWELS = ("a", "e", "i", "o", "u")
 
 

@@ -59,7 +59,7 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
     folders, _ = listing(root)
     audio = [name for name in folders if AUDIO_FOLDER.fullmatch(name)]
     if not audio or "datafiles" not in folders:
-        raise layout_error(root, "a folder audio_16k or audio_44k beside a folder datafiles")
+        raise layout_error(root, "a folder audio_16k or audio_44k next to a folder datafiles")
     listed: Lists = {}
     for name in LISTS:
         yield from _add_list(root, name, listed)
@@ -112,7 +112,7 @@ def _add_list(root: Path, name: str, listed: Lists) -> Iterator[Finding]:
         wav, mid = (row.get("wav"), row.get("labels")) if isinstance(row, dict) else (None, None)
         if not isinstance(wav, str) or not isinstance(mid, str):
             raise bad_line(path, 1, f'entry {number} of "data" to be an object with the texts wav and labels', str(row))
-        recording = stem(wav)
+        recording = stem(wav)  # its folders are those of the author's machine
         if recording in listed:
             where = _path(listed[recording][0])
             yield Finding(CONTRADICTION, _path(name), f"{recording}: also in {where}, which counts")

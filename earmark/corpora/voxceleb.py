@@ -115,12 +115,13 @@ def _speakers(lists: Path) -> Iterator[Entry[Speaker]]:
     metas = [name for name in METAS if (lists / name).is_file()]
     if not metas:
         raise CorpusError(
-            f"{lists}: no {' or '.join(METAS)}: expected one there, which says each speaker's gender and set, got none."
+            f"{lists}: no {' or '.join(METAS)}: expected one there, with each speaker's gender and set, got none."
             ' Download it from VoxCeleb\'s page, or name its folder in the catalog: options = { lists = "..." }.'
         )
     for name in metas:
         columns: list[str] = []
         for number, line in lines(lists / name):
+            # vox1_meta.csv has tabs in spite of its name, vox2_meta.csv commas with blanks around every field.
             fields = [part.strip() for part in line.split("\t" if "\t" in line else ",")]
             if not columns:
                 columns = [_column(part) for part in fields]
@@ -134,7 +135,7 @@ def _speakers(lists: Path) -> Iterator[Entry[Speaker]]:
 
 
 def _column(published: str) -> str:
-    """Return id, name, gender, nationality or set: `VoxCeleb1 ID` is the id, `VGGFace1 ID` holds the name."""
+    """Return id, name, gender, nationality or set: `VoxCeleb1 ID` is the id, `VGGFace1 ID` is the name."""
     name = published.lower()
     return "id" if name.startswith("voxceleb") else "name" if name.startswith("vggface") else name
 

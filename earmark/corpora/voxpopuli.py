@@ -48,6 +48,7 @@ LANGUAGES = frozenset({"cs", "de", "en", "es", "et", "fi", "fr", "hr", "hu", "it
 ACCENTED, MIXED = "en_accented", "multilang"
 CONFIGS = LANGUAGES | {ACCENTED}
 BASES = ("transcribed_data", "data", "")  # folders that may contain the languages' folders
+# Folders of whole sessions (6.4 TB in all) and of the hub's cache, not of clips.
 OTHER_AUDIO = frozenset({"raw_audios", "unlabelled_data", "datasets", "hub", "downloads"})
 PAIRS = re.compile(r"(?:^|/)[a-z]{2}/[a-z]{2}/")  # speech to speech: <source>/<target>/<year>/...
 ANNOTATION = {"original_text": "raw_text", "normed_text": "normalized_text"}  # its column -> the tables' column
@@ -198,7 +199,7 @@ def _rows(root: Path, copy: Copy) -> Iterator[Recording | Finding]:
         config = row.text("language") if row.table.config == MIXED else row.table.config
         if config not in CONFIGS:
             raise CorpusError(
-                f"{root / row.table.path}: no language: expected dataset_info.json beside the table with the names of"
+                f"{root / row.table.path}: no language: expected dataset_info.json in its folder with the names of"
                 f" language, got {config!r}. Read the languages' own tables, or build the cache again."
             )
         if len(row.audio) == 1:
@@ -211,6 +212,7 @@ def _recording(name: str, path: str, split: str, config: str, row: Columns) -> R
     texts = {column: value for column in COLUMNS if isinstance(value := row.get(column), str)}
     known = {column: value for column, value in texts.items() if value != "None"}
     language = "en" if config == ACCENTED else config
+    # 20131007-0900-PLENARY-19-en_20131007-21:26:04_3: the session comes before the language.
     session, mark, _ = name.partition(f"-{language}_")
     labels: DraftLabels = {
         "text": texts.get("normalized_text"),

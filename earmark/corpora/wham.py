@@ -22,6 +22,7 @@ from earmark.rows import DraftLabels, Labels
 
 VERSION = 1
 
+# The names of wsj0-2mix, whose mixtures the noise was cut for.
 FOLDERS = {"tr": "train", "cv": "dev", "tt": "test"}
 SPEED_COPIES = {"sp08": "0.8", "sp12": "1.2"}  # ending of the name -> speed
 REVERBERATION = {"l": "low", "m": "medium", "h": "high"}

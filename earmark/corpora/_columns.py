@@ -30,7 +30,7 @@ LARGEST = {"fold": 1000, "pitch": 127, "salience": 1000, "velocity": 127}  # who
 SPANS = {"phonemes": "phoneme", "segments": "speaker_id", "words": "word"}  # label -> key of a span besides start, end
 WORDS = frozenset({"age", "emotion", "gender", "language"})  # words with one spelling here, whatever the publisher's
 LABELS = TEXTS | LISTS | FLAGS | WORDS | LARGEST.keys() | SPANS.keys() | {"snr_db", "votes"}
-OLDEST = 130  # years; a larger number in a column age is no age, and stays as text
+OLDEST = 130  # years; a larger number in a column `age` stays as text
 
 TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # RFC 5646, section 2.1, without private and irregular tags
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
@@ -73,11 +73,11 @@ def language_labels(published: str) -> dict[str, str]:
     return {"language" if TAG.fullmatch(published) else "language_name": published}
 
 
-def with_language(labels: Labels, language: str | None) -> Labels:
-    """Return labels with the catalog's language added where they name none themselves."""
-    if not language or {"language", "language_name"} & labels.keys():
-        return labels
-    return labels | {"language": language}
+def with_language(labels: Mapping[str, Label], language: str | None) -> Labels:
+    """Return labels with the catalog's language added, if they name none themselves."""
+    if not language or "language" in labels or "language_name" in labels:
+        return dict(labels)
+    return {**labels, "language": language}
 
 
 def _word(name: str, value: str) -> Labels:

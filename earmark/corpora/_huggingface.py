@@ -84,7 +84,7 @@ class Copy:
     def rows(self, columns: Sequence[str]) -> Iterator[TableRow]:
         """Yield the rows of every table; columns that a table lacks are absent.
 
-        Raises CorpusError for a file that is no table, or has no column `audio`.
+        Raises CorpusError for a file that is not a table, or has no column `audio`.
         """
         for table in self.tables:
             known = columns_of(self.root / table.path)
@@ -231,7 +231,7 @@ def class_names(features: Mapping[str, JSON]) -> dict[str, list[str]]:
         elif isinstance(feature, dict):
             candidates = [feature.get("feature"), feature]
         else:
-            raise AttributeError(f"{column} is no feature")
+            raise AttributeError(f"{column} is not a feature")
         names = next((item["names"] for item in candidates if isinstance(item, dict) and "names" in item), None)
         if isinstance(names, list):
             by_column[column] = [str(name) for name in names]
@@ -239,7 +239,7 @@ def class_names(features: Mapping[str, JSON]) -> dict[str, list[str]]:
 
 
 def class_named(value: object, names: Sequence[str] | None) -> object:
-    """Return the name of a class label's number, None for -1, which is no class; any other value as it is."""
+    """Return the name of a class label's number, None for -1, which means no class; any other value as it is."""
     if not names:
         return value
     if isinstance(value, list):

@@ -40,24 +40,24 @@ def collect(entries: Iterable[Entry[T]]) -> tuple[dict[str, tuple[str, T]], list
     return by_id, findings
 
 
-def join(paths: Iterable[str], labels: Mapping[str, tuple[str, T]]) -> Iterator[tuple[str, str, T] | Finding]:
+def join(paths: Iterable[str], by_id: Mapping[str, tuple[str, T]]) -> Iterator[tuple[str, str, T] | Finding]:
     """Yield (id, path, value) for each audio file whose stem is an id; findings for what is left on either side."""
     taken: set[str] = set()
     for path in paths:
         name = stem(path)
         if name in taken:
             yield Finding(REPEATED_ID, path, f"{name}: a second audio file of this id")
-        elif name in labels:
+        elif name in by_id:
             taken.add(name)
-            yield name, path, labels[name][1]
+            yield name, path, by_id[name][1]
         else:
             yield Finding(AUDIO_WITHOUT_LABEL, path, f"{name}: no label line with this id")
-    yield from without_audio(labels, taken)
+    yield from without_audio(by_id, taken)
 
 
-def without_audio(labels: Mapping[str, tuple[str, T]], taken: Container[str]) -> Iterator[Finding]:
+def without_audio(by_id: Mapping[str, tuple[str, T]], taken: Container[str]) -> Iterator[Finding]:
     """Yield a finding for each entry whose id no audio file has taken."""
-    for name, (where, _) in labels.items():
+    for name, (where, _) in by_id.items():
         if name not in taken:
             yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id")
 

@@ -16,7 +16,7 @@ AUDIO_EXTENSIONS = frozenset(
 
 
 def is_junk(name: str) -> bool:
-    """Return whether a name is no part of any corpus.
+    """Return whether a name is left behind by another program, and part of no corpus.
 
     Hidden names cover AppleDouble (`._x.wav`), `.DS_Store`, `.completed` and `.<part>_completed` markers.
     """

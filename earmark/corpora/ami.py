@@ -2,7 +2,7 @@
 
     {amicorpus,wav_db,}/<meeting>/audio/<meeting>.<microphone>.wav      Mix-Headset, Headset-2, Array1-01, ...
     {amicorpus,wav_db,}/beamformed/<meeting>/<meeting>_MDM8.wav
-    corpusResources/meetings.xml, words/<meeting>.<agent>.words.xml, segments/<meeting>.<agent>.segments.xml   (_nxt)
+    corpusResources/meetings.xml, words/<meeting>.<agent>.words.xml, segments/<meeting>.<agent>.segments.xml
     {only_words,word_and_vocalsounds}/rttms/<split>/<meeting>.rttm      BUT's turns, instead of the XML
 
 Option `microphone`: one of MICROPHONES (default "Mix-Headset"); files of other microphones are not looked at. "Headset"
@@ -14,7 +14,7 @@ which may be in the folder AMI-diarization-setup. rttms/<split>.rttm repeats the
 read. Option `partition`: "full-corpus-asr" (default), "full-corpus" or "scenario-only"; a meeting outside the chosen
 partition has no split.
 A word without times is part of its segment's text, but not of `words`. A segment may end after its audio does.
-Source: AMI's manual annotations 1.6.2; the corpus page "AMI Corpus: datasets" for the partitions;
+Source: AMI's manual annotations 1.6.2; the corpus's page on datasets for the partitions;
 BUTSpeechFIT/AMI-diarization-setup. Keeps one meeting's words and all meetings' speakers in memory.
 """
 

@@ -16,7 +16,6 @@ Source: huggingface/datasets, folder_based_builder.py and data_files.py. Keeps a
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from earmark.corpora import (
@@ -86,7 +85,7 @@ def _recordings(root: Path, language: str | None, label: str, keywords: bool) ->
         raise layout_error(root, f"{LAYOUTS}{mark}")
     for item in items:
         if isinstance(item, Recording):
-            item = replace(item, labels=with_language(dict(item.labels), language))
+            item = Recording(item.id, item.path, item.split, with_language(item.labels, language))
         yield item
 
 

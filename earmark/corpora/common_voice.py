@@ -1,4 +1,4 @@
-"""Common Voice: scripted speech, one table a split, clips in one folder; or spontaneous speech, all in one table.
+"""Common Voice: scripted speech, a table for each split, clips in one folder; or spontaneous speech, in one table.
 
     {train,dev,test,validated,other,invalidated}.tsv     header, tabs, no quoting
     clips/<path>                                         MP3; the first releases leave `.mp3` off the path

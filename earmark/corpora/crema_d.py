@@ -4,7 +4,7 @@
     AudioMP3/<the same name>.mp3                         the same takes, and so are VideoFlash/<the same name>.flv
     SentenceFilenames.csv                                Stimulus_Number, Filename: every clip of the corpus
     VideoDemographics.csv                                ActorID, Age, Sex, Race, Ethnicity
-    processedResults/tabulatedVotes.csv                  (id), A, D, F, H, N, S, fileName, ...: three rows a clip; the
+    processedResults/tabulatedVotes.csv                  (id), A, D, F, H, N, S, fileName, ...: 3 rows for a clip; the
                                                          id's first digit is 1 for voice, 2 face, 3 voice and face
 
 The tables may be missing, as in copies of AudioWAV alone. `votes` are those of listeners who heard the voice alone. The

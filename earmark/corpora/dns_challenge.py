@@ -3,7 +3,7 @@
     **/{clean,clean_fullband}/<set>/...           read_speech/book_<n>_chp_<n>_reader_<n>_<n>[_seg_<n>].wav,
                                                   emotional_speech (CREMA-D's names), vctk_*/p<nnn>_..., and others
     **/{noise,noise_fullband}/<name>.wav          <YouTube id>, or <class>_Freesound_validated_<Freesound id>_<n>
-    **/impulse_responses/{SLR26,SLR28}/...        described by **/RIR_table_simple.csv, a row a channel:
+    **/impulse_responses/{SLR26,SLR28}/...        described by **/RIR_table_simple.csv, by channel:
                                                   wavfile, channel, T60_WB, C50_WB, isRealRIR
     **/{dev_testset*,test_set}/...                noisy; and clean or noise in folders of that name
     {clean,noise}_fileid_<n>.wav, *_snr<dB>_tl<dB>_fileid_<n>.wav     parts and mixture, in sibling folders

@@ -108,7 +108,7 @@ def _language(
 ) -> Iterator[Recording | Finding]:
     """Yield one language's recordings; the paths that it uses of the shared folders are added to `taken`."""
     for split in SPLITS:
-        # A copy may have unpacked all languages' archives into one folder a split, shared by them all.
+        # A copy may have unpacked all languages' archives into one folder for each split.
         own = [path for path in (f"{folder}/audio/{split}", f"{folder}/{split}") if (root / path).is_dir()]
         audio = _audio(root, own) if own else shared.get(split, {})
         seen: set[str] = set()

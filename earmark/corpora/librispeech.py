@@ -1,4 +1,4 @@
-"""LibriSpeech and Mini LibriSpeech: read audiobooks, one transcript file a chapter.
+"""LibriSpeech and Mini LibriSpeech: read audiobooks, one transcript file for each chapter.
 
     SPEAKERS.TXT                                       <id> | <F or M> | <subset> | <minutes> | <name>
     CHAPTERS.TXT                                       <id> | <reader> | <minutes> | <subset> | <project> | <book> | ...

@@ -7,7 +7,7 @@
 
 `text` is the normalized text, `text_original` the original. `*.book.tsv` is not read: it has rejected sentences too.
 Option `bad_samples`: a folder, relative to the root, with the publisher's `<split>_bad_sample_list.txt` files, which
-have one path below the root a line. Restoring failed there (LibriTTS-R), and the recordings become findings.
+have a path below the root on each line. Restoring failed there (LibriTTS-R), and the recordings become findings.
 Source: OpenSLR 60 and 141, README; arXiv 1904.02882.
 Keeps the speakers, all ids, one split's bad samples and one chapter in memory.
 """

@@ -1,6 +1,6 @@
-"""Multilingual LibriSpeech, FLAC or Opus: one transcript file a split, up to 10.8 million recordings.
+"""Multilingual LibriSpeech, FLAC or Opus: one transcript file for each split, up to 10.8 million recordings.
 
-    metainfo.txt                                  <speaker> | <gender> | <partition> | ...   one line a chapter
+    metainfo.txt                                  <speaker> | <gender> | <partition> | ...   a line for each chapter
     <split>/transcripts.txt                       <id> TAB <text>      id = <speaker>_<book>_<number>
     <split>/audio/<speaker>/<book>/<id>.flac or .opus
     train/limited_supervision/{9hr,1hr/<fold>}/handles.txt           ids
@@ -67,7 +67,7 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
 
 
 def _split(root: Path, split: str) -> Iterator[tuple[str, str, str] | Finding]:
-    """Yield (id, path, text) of one split, a speaker at a time."""
+    """Yield (id, path, text) of one split, speaker by speaker."""
     transcripts = root / split / "transcripts.txt"
     runs = _runs(transcripts)
     # Speaker by speaker, since the texts of all of English (10.8 million) do not fit into memory.

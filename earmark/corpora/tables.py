@@ -1,4 +1,4 @@
-"""Home-made datasets as Hugging Face's datasets writes them: tables with the sound inside, a row a recording.
+"""Home-made datasets as Hugging Face's datasets writes them: tables with the sound inside, a row for each recording.
 
     data/[<config>-]<split>-00000-of-00001[-<hash>].parquet    push_to_hub
     [<config>/]<split>/0000.parquet                            the hub's own conversion; any name, in any folder

@@ -1,7 +1,7 @@
 """VocalSet: 20 professional singers; folders give singer, exercise and technique.
 
     FULL/<female1..9 or male1..11>/<arpeggios, scales, long_tones, excerpts>/<technique>/<name>.wav
-    train_singers_technique.txt, test_singers_technique.txt       one singer a line, no header
+    train_singers_technique.txt, test_singers_technique.txt       a singer on each line, no header
     data_by_singer/, data_by_technique/, data_by_vowel/           (release 1.2) the same recordings again
 
 If a file's name contradicts its folders, the folders count: some names lack the singer, or name another singer or

@@ -51,7 +51,7 @@ def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
 def _recordings(root: Path, language: str | None) -> Iterator[Recording | Finding]:
     folders, files = listing(root)
     if "audio" not in folders or TABLE not in files:
-        raise layout_error(root, f"a folder audio beside {TABLE}")
+        raise layout_error(root, f"a folder audio next to {TABLE}")
     texts, repeated = collect(_rows(root))
     yield from repeated
     for item in join(audio_files(root, "audio"), texts):

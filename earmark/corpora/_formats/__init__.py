@@ -1,1 +1,1 @@
-"""Label file formats that several corpora share, a module a format: files in, values out, nothing of any corpus."""
+"""Label file formats that several corpora share, one module for each; none of them knows any corpus."""

@@ -1,4 +1,4 @@
-"""JSON label files: one object a file, or one a line."""
+"""JSON label files: one object in the file, or one on each line."""
 
 from pathlib import Path
 

@@ -71,7 +71,7 @@ def _members(path: Path, file: TextIO) -> Iterator[tuple[int, str, JSON]]:
 
 
 def _skip(text: str, at: int) -> int:
-    """Return the position of the next character that is no blank."""
+    """Return the position of the next character that is not a blank."""
     match = BLANK.match(text, at)
     assert match
     return match.end()

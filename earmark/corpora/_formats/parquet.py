@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 1_000  # rows in memory
 
-Row = dict[str, object]  # column -> value; besides JSON's types, dates, decimals and bytes
+Cells = dict[str, object]  # of a row, by column; besides JSON's types also dates, decimals and bytes
 
 
 class AudioCell(TypedDict):
@@ -23,10 +23,10 @@ class AudioCell(TypedDict):
     has_bytes: bool
 
 
-def table_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def table_rows(path: Path, columns: Sequence[str]) -> Iterator[Cells]:
     """Yield each row's values of some columns; the column `audio` gives an AudioCell.
 
-    Raises CorpusError for a file that is no table, or lacks a column.
+    Raises CorpusError for a file that is not a table, or lacks a column.
     """
     try:
         with open_table(path) as table:
@@ -38,19 +38,19 @@ def table_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         ) from error
 
 
-def audio_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[AudioCell, Row]]:
+def audio_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[AudioCell, Cells]]:
     """Yield (audio, values of the other columns) of each row of a table with a column `audio`. Raises CorpusError."""
     for row in table_rows(path, [COLUMN, *columns]):
         yield cast("AudioCell", row.pop(COLUMN)), row
 
 
 def columns_of(path: Path) -> list[str]:
-    """Return the names of a table's columns. Raises CorpusError for a file that is no table."""
+    """Return the names of a table's columns. Raises CorpusError for a file that is not a table."""
     return list(schema_of(path).names)
 
 
 def schema_of(path: Path) -> "pyarrow.Schema":
-    """Return the schema of a table. Raises CorpusError for a file that is no table."""
+    """Return the schema of a table. Raises CorpusError for a file that is not a table."""
     try:
         with open_table(path) as table:
             return table.schema if path.suffix == ARROW else table.schema_arrow
@@ -80,7 +80,7 @@ def _require(schema: "pyarrow.Schema", columns: Sequence[str]) -> None:
             raise ValueError(f"a column {COLUMN} that is {kind}, not struct<{FIELD}, path>")
 
 
-def _parquet_rows(table: "pyarrow.parquet.ParquetFile", columns: Sequence[str]) -> Iterator[Row]:
+def _parquet_rows(table: "pyarrow.parquet.ParquetFile", columns: Sequence[str]) -> Iterator[Cells]:
     _require(table.schema_arrow, columns)
     wanted = [f"{name}.path" if name == COLUMN else name for name in columns]  # so that the bytes are never read
     for group in range(table.metadata.num_row_groups):
@@ -112,7 +112,7 @@ def _has_bytes(table: "pyarrow.parquet.ParquetFile", group: int) -> Sequence[boo
     return [flag for chunk in column.chunks for flag in chunk.field(FIELD).is_valid().to_pylist()]
 
 
-def _stream_rows(stream: "pyarrow.RecordBatchStreamReader", columns: Sequence[str]) -> Iterator[Row]:
+def _stream_rows(stream: "pyarrow.RecordBatchStreamReader", columns: Sequence[str]) -> Iterator[Cells]:
     _require(stream.schema, columns)
     for batch in stream:
         values = {name: batch.column(name).to_pylist() for name in columns if name != COLUMN}

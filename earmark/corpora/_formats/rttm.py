@@ -1,4 +1,4 @@
-"""RTTM: who speaks when, a line a turn, fields with blanks between.
+"""RTTM: who speaks when, a turn on each line, fields with blanks between.
 
     SPEAKER <recording> <channel> <onset> <duration> <NA> <NA> <speaker> <NA> [<NA>]     seconds
 

@@ -1,4 +1,4 @@
-"""LibriSpeech's chapter files: one line an utterance, `<speaker>-<chapter>-<number> <text>`.
+"""LibriSpeech's chapter files: an utterance on each line, `<speaker>-<chapter>-<number> <text>`.
 
 Source: OpenSLR 12, README.TXT; Libri-Light's fine-tuning set and the alignments of CorentinJ use the same form.
 """

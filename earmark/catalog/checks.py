@@ -8,10 +8,10 @@ from earmark import corpora
 from earmark.catalog.tables import Catalog, DatasetTable, EncoderTable, JobTable
 from earmark.encoders import f0_range
 from earmark.errors import CatalogError, near
-from earmark.rows import field_names
+from earmark.rows import SPLITS, field_names
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # what a task, a folder and a file may all be called
-SPLIT_SUFFIXES = tuple(f"_{split}" for split in corpora.SPLITS)
+SPLIT_SUFFIXES = tuple(f"_{split}" for split in SPLITS)
 
 
 def check(file: str, catalog: Catalog) -> None:
@@ -103,7 +103,7 @@ def _stems(file: str, catalog: Catalog) -> dict[str, str]:
             raise CatalogError(f'{where}: manifest: "{stem}" is already the stem of [datasets.{stems[stem]}].')
         stems[stem] = name
     for stem, name in stems.items():
-        for split in corpora.SPLITS:
+        for split in SPLITS:
             if (owner := stems.get(f"{stem}_{split}")) is not None:
                 raise CatalogError(
                     f'{file}: [datasets.{owner}]: manifest: "{stem}_{split}" is what the {split} split of'

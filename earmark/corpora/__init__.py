@@ -1,57 +1,62 @@
-"""Corpora: what a dataset on disk holds, as recordings with their labels, one reader module a layout.
+"""Corpora: readers that list the recordings of a dataset on disk with their labels, one module for each layout.
 
-A reader is a module of this folder with `VERSION` and `read(root, options)`; the folder's listing is the registry, so
-adding a layout adds one file. Names that start with `_` are shared code. Readers are imported when they are first used.
+A reader is a module of this folder with
+
+    VERSION                 a whole number that rises when the same files would give other recordings or labels
+    OPTIONS                 the names of its options in the catalog; absent where it has none
+    read(root, options)     see `Reader`
+
+The folder's listing is the registry, so a new layout is a new file and no other edit. Names that start with `_` are
+shared code: `_formats` parses label files, the others find files, match them with labels, and bring values into one
+form. A reader is imported when it is first used.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Protocol
 
 from earmark.errors import CatalogError, CorpusError, near
-
-SPLITS = ("train", "dev", "test")
+from earmark.rows import RESERVED, SPLITS, Label
 
 LABEL_WITHOUT_AUDIO = "label without audio"
 AUDIO_WITHOUT_LABEL = "audio without label"
 REPEATED_ID = "repeated id"
 CONTRADICTION = "contradictory labels"
 WITHDRAWN = "withdrawn by the publisher"
-BROKEN_LABEL = "broken label"  # known to be broken in the corpus as published; the rest of it goes on
+BROKEN_LABEL = "broken label"  # known to be broken in the corpus as published; any other broken line stops the scan
 DUPLICATE = "duplicate copy"
 INCOMPLETE = "incomplete download"
-REFUSED = "refused"  # what earmark never does, such as to run a command that a label file holds
+REFUSED = "refused"  # something that earmark never does, such as running a command in a label file
 KINDS = frozenset({LABEL_WITHOUT_AUDIO, AUDIO_WITHOUT_LABEL, REPEATED_ID, CONTRADICTION, WITHDRAWN}) | {
     BROKEN_LABEL,
     DUPLICATE,
     INCOMPLETE,
     REFUSED,
 }
-RESERVED = frozenset({"id", "audio_path", "audio_hash", "duration", "sample_rate", "dataset", "split"})
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One audio file, or one part of a larger file, and what the corpus says of it.
+    """One audio file, or one part of a larger file, with its labels.
 
     `id` is unique in the dataset; `path` is POSIX and relative to the reader's root, and may lead into a file
-    (see `earmark.inside`); `split` is one of SPLITS or None.
+    (see `earmark.disk.inside`); `split` is one of SPLITS or None.
     `labels` are manifest fields by name; a field without a value is absent, never None and never empty.
     """
 
     id: str
     path: str
     split: str | None = None
-    labels: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Label] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What does not fit, yielded among the recordings: an audio file is either a recording or a finding.
+    """Something that does not fit, yielded among the recordings: each audio file is either a recording or a finding.
 
     `kind` is one of KINDS; `path` is POSIX and relative to the reader's root, with `:line` for a line of a label file.
     """
@@ -63,17 +68,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ReaderOptions:
-    """What the catalog tells a reader: the dataset's `language` (BCP 47) and its own `options` table."""
+    """The part of a dataset's catalog table that a reader sees: `language` (BCP 47), and `options`, not yet checked."""
 
     language: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+    corpus: str = ""  # whose options these are, for errors; `read` fills it in
 
 
 class Reader(Protocol):
     """A function that lists a corpus: deterministic in order and content, without decoding, logging or writing.
 
-    It checks the options when it is called and touches the disk when it is iterated.
-    Raises CatalogError for an option that it does not know, CorpusError for a layout or label line that it cannot read.
+    It checks the values of its options when it is called (see `_options`) and touches the disk when it is iterated.
+    Raises CatalogError for a wrong value, CorpusError for a layout or label line that it cannot read.
     """
 
     def __call__(self, root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
@@ -90,20 +96,22 @@ def read(corpus: str, root: Path, options: ReaderOptions) -> Iterator[Recording 
 
     Raises CatalogError at the call for an unknown corpus or option, CorpusError while iterating.
     """
-    reader: Reader = _module(corpus).read
-    return reader(root, options)
+    module = _module(corpus)
+    _check_names(corpus, options, getattr(module, "OPTIONS", ()))
+    reader: Reader = module.read
+    return reader(root, replace(options, corpus=corpus))
 
 
 def version(corpus: str) -> int:
-    """Return the version of a reader: it rises when the same files would give other recordings or labels.
+    """Return the version of a reader.
 
     Raises CatalogError for an unknown corpus.
     """
     return int(_module(corpus).VERSION)
 
 
-def check_options(corpus: str, options: ReaderOptions, known: tuple[str, ...] = ()) -> None:
-    """Refuse options that a reader does not have. Raises CatalogError."""
+def _check_names(corpus: str, options: ReaderOptions, known: tuple[str, ...]) -> None:
+    """Raise CatalogError for an option that the reader does not have."""
     for name in options.options:
         if name not in known:
             expected = ", ".join(known) or "none"
@@ -124,9 +132,9 @@ def _module(corpus: str) -> ModuleType:
 
 
 def check_item(corpus: str, item: Recording | Finding) -> None:
-    """Hold what a reader yields to what `Recording` and `Finding` promise.
+    """Raise CorpusError where an item breaks a promise of `Recording` or `Finding`.
 
-    Raises CorpusError: a reader's mistake must not become a wrong row, or a file outside its folder.
+    A mistake of a reader must not become a wrong manifest row, or lead to a file outside the dataset's folder.
     """
     if isinstance(item, Finding):
         if item.kind not in KINDS:
@@ -147,6 +155,6 @@ def check_item(corpus: str, item: Recording | Finding) -> None:
         raise CorpusError(f"{where}: split: expected one of {', '.join(SPLITS)} or None, got {item.split!r}.")
     for name, value in item.labels.items():
         if name in RESERVED:
-            raise CorpusError(f"{where}: label {name}: that is not for a reader to say.")
+            raise CorpusError(f"{where}: label {name}: expected a field of the corpus, got one that earmark fills.")
         if value is None or value == "" or value != value:  # a NaN is not equal to itself
             raise CorpusError(f"{where}: label {name}: expected a value or no such label, got {value!r}.")

@@ -1,19 +1,22 @@
-"""Columns of home-made metadata: one that is named as a manifest's label becomes it, with its type; others are `extra`.
+"""Columns of home-made metadata: a column named as a manifest's label becomes that label; other columns become `extra`.
 
-A cell of a CSV file is text: numbers, true or false, and lists and objects written as JSON are read from it.
+Each label has one type, whatever the table's: a cell of a CSV file is text, so numbers, true and false are parsed from
+it, and lists and objects where they are written as JSON.
 """
 
 import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import SupportsFloat
 
 import orjson
 
 from earmark.corpora._emotions import emotion_of_word
-from earmark.corpora._labels import bad_line, gender
+from earmark.corpora._formats.lines import bad_line
+from earmark.corpora._labels import gender
 from earmark.corpora._splits import split_of_name
+from earmark.rows import JSON, Label, Labels
 
 TEXTS = frozenset(
     {"accent", "artist", "book_id", "category", "chapter_id", "composer", "country", "dialect", "emotion_intensity"}
@@ -24,40 +27,41 @@ TEXTS = frozenset(
 LISTS = frozenset({"defects", "genre", "paralinguistic_events", "qualities", "sound_event_ids", "sound_events"})
 FLAGS = frozenset({"background", "singing", "vocals"})
 LARGEST = {"fold": 1000, "pitch": 127, "salience": 1000, "velocity": 127}  # whole numbers from 0
-SPANS = {"phonemes": "phoneme", "segments": "speaker_id", "words": "word"}  # what each span says beside start and end
-WORDS = frozenset({"age", "emotion", "gender", "language"})  # a word that is read
+SPANS = {"phonemes": "phoneme", "segments": "speaker_id", "words": "word"}  # label -> key of a span besides start, end
+WORDS = frozenset({"age", "emotion", "gender", "language"})  # words with one spelling here, whatever the publisher's
 LABELS = TEXTS | LISTS | FLAGS | WORDS | LARGEST.keys() | SPANS.keys() | {"snr_db", "votes"}
-OLDEST = 130  # years; a larger number in a column age is none
+OLDEST = 130  # years; a larger number in a column `age` stays as text
 
-TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # BCP 47
+TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # RFC 5646, section 2.1, without private and irregular tags
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
-def labels_of(row: Mapping[str, Any]) -> dict[str, Any]:
+def labels_of(row: Mapping[str, object]) -> Labels:
     """Return the labels of a row of metadata; cells without a value give none.
 
-    Raises ValueError, saying which column, what was expected and got.
+    Raises ValueError whose arguments are what was expected in which column, and what was there.
     """
-    labels: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
+    labels: Labels = {}
+    extra: Labels = {}
     for name, value in row.items():
         if value is None or value != value or value in ([], {}) or (isinstance(value, str) and not value.strip()):
-            continue
+            continue  # a NaN is not equal to itself
         if name not in LABELS:
             extra[name] = _plain(value)
         elif name in WORDS:
-            labels = _word(name, _text(name, value)) | labels  # a column emotion_published says more
+            # A column emotion_published is the publisher's own word: it must not give way to one derived from emotion.
+            labels = _word(name, _text(name, value)) | labels
         else:
             labels[name] = _typed(name, value)
     return labels | ({"extra": extra} if extra else {})
 
 
-def labels_and_split(path: Path, number: int, row: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Return the labels of a row, and the split that its column `split` tells. Raises CorpusError."""
-    said = str(row.get("split") or "")
-    split = split_of_name(said)
-    if said and not split:
-        raise bad_line(path, number, "train, dev or test as split", said)
+def labels_and_split(path: Path, number: int, row: Mapping[str, object]) -> tuple[Labels, str | None]:
+    """Return the labels of a row, and the split of its column `split`, if any. Raises CorpusError."""
+    published = str(row.get("split") or "")
+    split = split_of_name(published)
+    if published and not split:
+        raise bad_line(path, number, "train, dev or test as split", published)
     try:
         return labels_of({name: value for name, value in row.items() if name != "split"}), split
     except ValueError as error:
@@ -69,7 +73,14 @@ def language_labels(published: str) -> dict[str, str]:
     return {"language" if TAG.fullmatch(published) else "language_name": published}
 
 
-def _word(name: str, value: str) -> dict[str, Any]:
+def with_language(labels: Mapping[str, Label], language: str | None) -> Labels:
+    """Return labels with the catalog's language added, if they name none themselves."""
+    if not language or "language" in labels or "language_name" in labels:
+        return dict(labels)
+    return {**labels, "language": language}
+
+
+def _word(name: str, value: str) -> Labels:
     if name == "emotion":
         return dict(emotion_of_word(value))
     if name == "language":
@@ -80,7 +91,7 @@ def _word(name: str, value: str) -> dict[str, Any]:
     return {"age": years if years <= OLDEST else value}
 
 
-def _typed(name: str, value: Any) -> Any:
+def _typed(name: str, value: object) -> Label:
     if name in TEXTS:
         return _text(name, value)
     if name in FLAGS:
@@ -90,29 +101,35 @@ def _typed(name: str, value: Any) -> Any:
         return word in TRUE
     if name in LARGEST or name == "snr_db":
         return _number(name, value)
-    found = _from_json(value)
+    return _nested(name, _from_json(value), value)
+
+
+def _nested(name: str, parsed: object, value: object) -> Label:
+    """Return a list or an object of the form that the label has; `value` is the cell as it was, for the error."""
     if name in LISTS:
-        found = [found] if isinstance(found, str) else found
-        if not isinstance(found, list) or not all(isinstance(item, str) and item for item in found):
+        words = [parsed] if isinstance(parsed, str) else parsed
+        if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
             raise _wrong(name, "a word, or a list of words", value)
-    elif name in SPANS:
-        if not isinstance(found, list) or not all(_is_span(item, SPANS[name]) for item in found):
+        return words
+    if name in SPANS:
+        if not isinstance(parsed, list) or not all(_is_span(span, SPANS[name]) for span in parsed):
             raise _wrong(name, f"a list of objects with start and end in seconds and {SPANS[name]}", value)
-    elif not isinstance(found, dict) or not all(type(count) is int and count >= 0 for count in found.values()):
+        return parsed
+    if not isinstance(parsed, dict) or not all(type(count) is int and count >= 0 for count in parsed.values()):
         raise _wrong(name, "an object of whole numbers", value)
-    return found
+    return parsed
 
 
-def _text(name: str, value: Any) -> str:
+def _text(name: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise _wrong(name, "a text", value)
     return str(value)
 
 
-def _number(name: str, value: Any) -> float:
+def _number(name: str, value: object) -> float:
     try:
-        number = float(value)
-    except (ValueError, TypeError):
+        number = float(value) if isinstance(value, str | SupportsFloat) else math.nan
+    except ValueError:
         number = math.nan
     if name in LARGEST:
         if isinstance(value, bool) or not number.is_integer() or not 0 <= number <= LARGEST[name]:
@@ -123,30 +140,33 @@ def _number(name: str, value: Any) -> float:
     return number
 
 
-def _from_json(value: Any) -> Any:
-    """Return what a text that is written as a JSON list or object says; any other value as it is."""
+def _from_json(value: object) -> object:
+    """Return a text that is a JSON list or object parsed; any other value as it is."""
     if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
         return value
     try:
-        return orjson.loads(value)
+        parsed: JSON = orjson.loads(value)
+        return parsed
     except orjson.JSONDecodeError:
         return value
 
 
-def _is_span(item: Any, what: str) -> bool:
-    if not isinstance(item, dict) or item.keys() - {"text"} != {"start", "end", what}:
+def _is_span(span: object, key: str) -> bool:
+    """Return whether an item of a list is {"start", "end", <key>}; a segment may have `text` as well."""
+    if not isinstance(span, dict) or span.keys() - {"text"} != {"start", "end", key}:
         return False
-    numbers, words = (item["start"], item["end"]), [item[name] for name in (what, "text") if name in item]
+    start, end = span["start"], span["end"]
     return (
-        all(type(edge) in (int, float) for edge in numbers)
-        and 0 <= numbers[0] <= numbers[1]
-        and all(isinstance(word, str) and word for word in words)
-        and ("text" not in item or what == SPANS["segments"])
+        type(start) in (int, float)  # not bool, which is an int too
+        and type(end) in (int, float)
+        and 0 <= start <= end
+        and all(isinstance(span[name], str) and span[name] for name in (key, "text") if name in span)
+        and ("text" not in span or key == SPANS["segments"])
     )
 
 
-def _plain(value: Any) -> Any:
-    """Return a value that a manifest's `extra` may hold: objects as JSON, dates, infinities and the like as text."""
+def _plain(value: object) -> Label:
+    """Return a value as `extra` may contain it: objects as JSON text; dates, infinities and the like as text."""
     if isinstance(value, dict):
         return orjson.dumps(value, default=str).decode()
     if isinstance(value, list):
@@ -154,5 +174,5 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)) else str(value)
 
 
-def _wrong(name: str, expected: str, value: Any) -> ValueError:
+def _wrong(name: str, expected: str, value: object) -> ValueError:
     return ValueError(f"{expected} in column {name}", str(value))

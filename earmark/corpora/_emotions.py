@@ -1,6 +1,9 @@
-"""Emotions by one set of words, from the words that publishers use."""
+"""Emotions in one set of words, from the words and codes that publishers use.
 
-EMOTIONS = {
+Ekman's six and "neutral", as adjectives, with "calm", which RAVDESS has besides; the manifest's schema lists them.
+"""
+
+EMOTIONS = {  # as published -> as here
     "neutral": "neutral",
     "calm": "calm",
     "happy": "happy",
@@ -33,7 +36,7 @@ def emotion(published: str) -> dict[str, str]:
 
 
 def emotion_of_word(published: str) -> dict[str, str]:
-    """Return the labels of a word in any case, as home-made collections have it; an unknown one is published alone."""
+    """Return the labels of a word in any letter case; of an unknown word only `emotion_published`."""
     word = EMOTIONS.get(published.strip().lower())
     labels = {"emotion": word} if word else {}
     return labels if word == published else labels | {"emotion_published": published}

@@ -5,11 +5,13 @@
     datasets/downloads/extracted/<sha256>/...                                        audio of rows without bytes
     hub/datasets--<namespace>--<name>/snapshots/<commit>/<config>/[<name>-]<split>-NNNNN-of-NNNNN.parquet
 
-A table's config is the last folder above it that has a config's name, so a copy of any of these folders is read too;
-below no folder that names the dataset, as caches of old are, a table is the dataset's by its own name, or has no name.
-Of two builds of one split, one counts: a whole one before one with missing shards, Arrow before Parquet, then the last
-path. What lies in `extracted` is looked at only for rows without bytes. Source: huggingface/datasets, arrow_writer,
-naming and features/audio. Holds the tables' names in memory, and where a row has no bytes the extracted files' names.
+A table's config is the last folder above it that is named as a config, so that a copy of any of these folders alone can
+be read. Where no folder above names a dataset, as in old caches, a table's own name decides whether it belongs to this
+dataset; a table without such a name does.
+Of two builds of one split only one is read: a complete one before one that lacks shards, Arrow before Parquet, then the
+last path. `extracted` is listed only if a row has no bytes.
+Source: huggingface/datasets, arrow_writer.py, naming.py and features/audio.py.
+Keeps the tables' names in memory, and the names of the extracted files if a row has no bytes.
 """
 
 import os
@@ -18,25 +20,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from earmark.corpora import DUPLICATE, INCOMPLETE, LABEL_WITHOUT_AUDIO, Finding
-from earmark.corpora._tables import columns_of, table_rows
-from earmark.corpora._tree import audio_files, listing
+from earmark.corpora._formats.parquet import audio_rows, columns_of
+from earmark.corpora._tree import audio_files, child, listing
 from earmark.errors import CorpusError
+from earmark.rows import JSON
 
 FILE = re.compile(r"(?:(.+)-)?(train|validation|dev|test)(?:-(\d{5})-of-(\d{5}))?\.(arrow|parquet)")
-SPLITS = {"train": "train", "validation": "dev", "dev": "dev", "test": "test"}
+SPLIT_OF = {"train": "train", "validation": "dev", "dev": "dev", "test": "test"}  # name in a file -> split
 EXTRACTED = "extracted"
 PARTIAL = ".incomplete"
+# Folders of other copies of the same corpora, which can have a million files and never a table.
 NOT_ENTERED = frozenset({EXTRACTED, "audio", "raw_audios", "transcribed_data", "unlabelled_data"})
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """One table file; `names` are its class labels' names by column, `split` is one of train, dev, test."""
+class TableFile:
+    """One table of a copy; `names` are the names of its class labels by column, `split` is one of train, dev, test."""
 
     path: str
     config: str
@@ -45,16 +48,25 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A table's row: class labels by name, and the files its audio may be, one unless something is wrong."""
+class TableRow:
+    """A row of a table: its values with class labels by name, and the path of its audio, exactly one if all is well.
 
-    table: Table
+    `path` is that of the row itself (see `earmark.disk.inside`), `file` the published name of the audio, "" without.
+    """
+
+    table: TableFile
     path: str
     audio: tuple[str, ...]
-    values: dict[str, Any]
+    file: str
+    values: Mapping[str, object]
+
+    def text(self, column: str) -> str | None:
+        """Return the value of a column that is a text, None where it is another value or none."""
+        value = self.values.get(column)
+        return value if isinstance(value, str) else None
 
     def missing(self, name: str) -> Finding:
-        """Return the finding for a row whose audio is in no file, or in several of one name."""
+        """Return the finding for a row whose audio is in no file, or in several files of its name."""
         count = len(self.audio) or "no"
         detail = f"{name}: the row has no bytes, and {count} files of its name are below downloads/{EXTRACTED}"
         return Finding(LABEL_WITHOUT_AUDIO, self.path, detail)
@@ -62,26 +74,32 @@ class Row:
 
 @dataclass(frozen=True)
 class Copy:
-    """The tables of one dataset below a root, what does not fit among them, and the folders of extracted downloads."""
+    """The tables of one dataset below a root, findings about them, and the folders of extracted downloads."""
 
     root: Path
-    tables: list[Table] = field(default_factory=list)
+    tables: list[TableFile] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     extracted: list[str] = field(default_factory=list)
 
-    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
-        """Yield the rows of every table; columns that a table lacks are absent. Raises CorpusError for no table."""
+    def rows(self, columns: Sequence[str]) -> Iterator[TableRow]:
+        """Yield the rows of every table; columns that a table lacks are absent.
+
+        Raises CorpusError for a file that is not a table, or has no column `audio`.
+        """
         for table in self.tables:
             known = columns_of(self.root / table.path)
-            wanted = ["audio", *(name for name in columns if name in known)]
-            for number, values in enumerate(table_rows(self.root / table.path, wanted)):
-                audio, path = values.pop("audio"), f"{table.path}/{number}.row"
+            wanted = [name for name in columns if name in known]
+            for number, (audio, values) in enumerate(audio_rows(self.root / table.path, wanted)):
+                path = f"{table.path}/{number}.row"
                 named = {name: class_named(value, table.names.get(name)) for name, value in values.items()}
-                inside = (path,) if audio["has_bytes"] else self._places(audio["path"] or "")
-                yield Row(table, path, inside, {**named, "file": audio["path"] or named.get("path") or ""})
+                places = (path,) if audio["has_bytes"] else self._places(audio["path"] or "")
+                yield TableRow(table, path, places, str(audio["path"] or named.get("path") or ""), named)
 
     def _places(self, published: str) -> tuple[str, ...]:
-        """Return where a file of the machine that built the cache lies here: at its place, else by its name."""
+        """Return the paths here of a file whose path is that on the machine that built the cache.
+
+        A moved cache still has it at the same place below `extracted`; a merged one perhaps elsewhere, by its name.
+        """
         below = published.replace("\\", "/").rpartition(f"/{EXTRACTED}/")[2]
         for folder in self.extracted:
             if below and not below.startswith("/") and ".." not in below and (self.root / folder / below).is_file():
@@ -90,22 +108,36 @@ class Copy:
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
+        by_name: dict[str, list[str]] = {}
         for folder in self.extracted:
             for path in audio_files(self.root, folder):
-                found.setdefault(path.rpartition("/")[2], []).append(path)
-        return found
+                by_name.setdefault(path.rpartition("/")[2], []).append(path)
+        return by_name
+
+
+Part = tuple[str, str]  # number of a shard, "" for a table that is alone; path
+Build = tuple[str, str, str]  # arrow or parquet, folder, count of its shards as in the names
 
 
 def look(root: Path, dataset: str, configs: frozenset[str], mixed: str) -> Copy:
     """Return the tables of `dataset` below a root by config and split; those of other datasets are passed over.
 
-    The tables of the config `mixed`, which repeats parts of the others, come last.
-
+    The tables of the config `mixed`, which repeats parts of the others, come last, so that the others' rows count.
     Raises CorpusError when a folder or a dataset_info.json cannot be read.
     """
     copy = Copy(root)
-    builds: dict[tuple[str, str], dict[tuple[str, str, str], list[tuple[str, str]]]] = {}
+    builds = _builds(copy, dataset, configs, mixed)
+    for (config, split), of_split in sorted(builds.items(), key=lambda item: (item[0][0] == mixed, item[0])):
+        _choose(copy, config, split, of_split)
+    return copy
+
+
+def _builds(
+    copy: Copy, dataset: str, configs: frozenset[str], mixed: str
+) -> dict[tuple[str, str], dict[Build, list[Part]]]:
+    """Return the parts of each build of each (config, split); links to files that are not here become findings."""
+    root = copy.root
+    builds: dict[tuple[str, str], dict[Build, list[Part]]] = {}
     for path in _walk(root, "", dataset, copy):
         folder, _, name = path.rpartition("/")
         match = FILE.fullmatch(name)
@@ -113,59 +145,64 @@ def look(root: Path, dataset: str, configs: frozenset[str], mixed: str) -> Copy:
         if match is None or config is None or not _is_table(folder, match[1], dataset):
             continue
         if not (root / path).is_file():
+            # The hub's snapshots link to blobs; a copy without the blobs has the links alone.
             copy.findings.append(Finding(INCOMPLETE, path, "a link to a file that is not there"))
             continue
-        _, split, part, of, form = match.groups()
-        build = builds.setdefault((config, SPLITS[split]), {}).setdefault((form, folder, of or ""), [])
-        build.append((part or "", path))
-    for (config, split), found in sorted(builds.items(), key=lambda item: (item[0][0] == mixed, item[0])):
-        chosen = max(found, key=lambda build: (not _gaps(build[2], found[build]), build[0] == "arrow", build))
-        names = info_names(root / chosen[1])
-        copy.tables.extend(Table(path, config, split, names) for _, path in sorted(found[chosen]))
-        if missing := _gaps(chosen[2], found[chosen]):
-            copy.findings.append(Finding(INCOMPLETE, chosen[1], f"{config} {split}: no shard {', '.join(missing)}"))
-        for other in sorted(found.keys() - {chosen}):
-            detail = f"{config} {split}: read from {chosen[1] or 'the root'}"
-            copy.findings.extend(Finding(DUPLICATE, path, detail) for _, path in sorted(found[other]))
-    return copy
+        _, split, part, count, form = match.groups()
+        parts = builds.setdefault((config, SPLIT_OF[split]), {}).setdefault((form, folder, count or ""), [])
+        parts.append((part or "", path))
+    return builds
+
+
+def _choose(copy: Copy, config: str, split: str, builds: Mapping[Build, list[Part]]) -> None:
+    """Add the tables of one build of a split to the copy, and a finding for what is missing, and for other builds."""
+    chosen = max(builds, key=lambda build: (not _gaps(build[2], builds[build]), build[0] == "arrow", build))
+    _, folder, count = chosen
+    names = info_names(copy.root / folder)
+    copy.tables.extend(TableFile(path, config, split, names) for _, path in sorted(builds[chosen]))
+    if missing := _gaps(count, builds[chosen]):
+        copy.findings.append(Finding(INCOMPLETE, folder, f"{config} {split}: no shard {', '.join(missing)}"))
+    for other in sorted(builds.keys() - {chosen}):
+        detail = f"{config} {split}: read from {folder or 'the root'}"
+        copy.findings.extend(Finding(DUPLICATE, path, detail) for _, path in sorted(builds[other]))
 
 
 def _walk(root: Path, folder: str, dataset: str, copy: Copy) -> Iterator[str]:
-    """Yield the files that may be tables, sorted; note what is not finished, and where extracted downloads lie."""
+    """Yield the files that may be tables, sorted; note unfinished downloads and the folders of extracted ones."""
     folders, files = listing(root / folder)
-    below = f"{folder}/" if folder else ""
-    for name in sorted(os.listdir(root / folder)):
+    for name in sorted(os.listdir(root / folder)):  # listing() leaves such names out
         if name.endswith(PARTIAL):
-            copy.findings.append(Finding(INCOMPLETE, f"{below}{name}", "left unfinished by a download"))
-    yield from (f"{below}{name}" for name in files)
+            copy.findings.append(Finding(INCOMPLETE, child(folder, name), "left unfinished by a download"))
+    yield from (child(folder, name) for name in files)
     for name in folders:
         if name == EXTRACTED:
-            copy.extracted.append(f"{below}{name}")
+            copy.extracted.append(child(folder, name))
         elif name not in NOT_ENTERED and _belongs(name, dataset):
-            yield from _walk(root, f"{below}{name}", dataset, copy)
+            yield from _walk(root, child(folder, name), dataset, copy)
 
 
 def _belongs(name: str, dataset: str) -> bool:
-    """Say whether a folder may be the dataset's: `<namespace>___<name>` and `datasets--<namespace>--<name>` tell."""
+    """Return whether a folder may belong to the dataset: it names no dataset, or this one."""
     separator = _separator(name)
     return not separator or name.rpartition(separator)[2].replace("_", "-") == dataset
 
 
 def _is_table(folder: str, prefix: str | None, dataset: str) -> bool:
-    """Say whether a table is the dataset's: by a folder above it, which was entered as such, or by its own name."""
+    """Return whether a table belongs to the dataset, by a folder above it or by the prefix of its own name."""
+    # A folder that names another dataset is never entered, so one that names any names this one.
     named = any(_separator(part) for part in folder.split("/"))
     return named or prefix is None or prefix.replace("_", "-") == dataset
 
 
 def _separator(folder: str) -> str:
-    """Return what stands between namespace and name in a folder's name, "" where it names no dataset."""
+    """Return the separator of <namespace>___<name> or datasets--<namespace>--<name>, "" for any other folder."""
     return "___" if "___" in folder else "--" if folder.startswith("datasets--") else ""
 
 
-def _gaps(of: str, parts: list[tuple[str, str]]) -> list[str]:
-    """Return the numbers of the shards that are not there."""
-    there = {part for part, _ in parts}
-    return [number for index in range(int(of or 0)) if (number := f"{index:05d}") not in there]
+def _gaps(count: str, parts: list[Part]) -> list[str]:
+    """Return the numbers of the shards that are missing."""
+    numbers = {number for number, _ in parts}
+    return [number for index in range(int(count or 0)) if (number := f"{index:05d}") not in numbers]
 
 
 def info_names(folder: Path) -> dict[str, list[str]]:
@@ -181,19 +218,28 @@ def info_names(folder: Path) -> dict[str, list[str]]:
         ) from error
 
 
-def class_names(features: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return {column: names} of the features that are a class label, or a list of them in any of its three forms."""
-    found = {}
+def class_names(features: Mapping[str, JSON]) -> dict[str, list[str]]:
+    """Return {column: names} of the features that are a class label, or a list of class labels.
+
+    A list was written as [feature], then as {"feature": feature, "_type": "Sequence"}, and since datasets 4 with the
+    type "List". Raises AttributeError for a feature of another form.
+    """
+    by_column = {}
     for column, feature in features.items():
-        of_list = feature[:1] if isinstance(feature, list) else [feature.get("feature"), feature]
-        names = next((item["names"] for item in of_list if isinstance(item, dict) and "names" in item), None)
+        if isinstance(feature, list):
+            candidates = feature[:1]
+        elif isinstance(feature, dict):
+            candidates = [feature.get("feature"), feature]
+        else:
+            raise AttributeError(f"{column} is not a feature")
+        names = next((item["names"] for item in candidates if isinstance(item, dict) and "names" in item), None)
         if isinstance(names, list):
-            found[column] = names
-    return found
+            by_column[column] = [str(name) for name in names]
+    return by_column
 
 
-def class_named(value: Any, names: Sequence[str] | None) -> Any:
-    """Return the name of a class label's number, None for -1, which is no class; any other value as it is."""
+def class_named(value: object, names: Sequence[str] | None) -> object:
+    """Return the name of a class label's number, None for -1, which means no class; any other value as it is."""
     if not names:
         return value
     if isinstance(value, list):

@@ -1,4 +1,6 @@
-"""Git LFS pointers: small text files that stand in a checkout where the sound would be, until `git lfs pull` runs.
+"""Git LFS pointers: small text files that a checkout has in place of the sound until `git lfs pull` is run.
+
+A plain zip download of CREMA-D, and an archive of DNS Challenge 1, contain pointers that are named .wav.
 
 Source: the specification of git-lfs, docs/spec.md: the first line is the version, a pointer is below 1024 bytes.
 """
@@ -8,17 +10,17 @@ from pathlib import Path
 from earmark.corpora import INCOMPLETE, Finding
 
 FIRST_BYTES = b"version https://git-lfs.github.com/spec/"
-LARGEST_BYTES = 1024
+LARGEST_BYTES = 1024  # so a larger file need not be opened
 
 
 def is_pointer(path: Path) -> bool:
-    """Say whether a file is a pointer: one stat, and a read where it is small."""
+    """Return whether a file is a pointer. Costs one stat, and a read where the file is small."""
     try:
         if path.stat().st_size > LARGEST_BYTES:
             return False
         with path.open("rb") as file:
             return file.read(len(FIRST_BYTES)) == FIRST_BYTES
-    except OSError:  # scan says what is wrong with it
+    except OSError:  # scan stats every file and reports this one
         return False
 
 

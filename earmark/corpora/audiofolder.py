@@ -1,21 +1,22 @@
-"""A home-made folder of recordings, as Hugging Face's audiofolder reads it, told by what is there, in this order:
+"""A home-made folder of recordings, as Hugging Face's audiofolder reads it. The first of these forms that fits counts:
 
     metadata.csv, .jsonl or .parquet    in any folder: `file_name` (or one column *_file_name) is a path below that
                                         folder; columns named as labels become labels, others `extra`
     [<split>/]<class>/<name>.wav        two or more class folders at one depth: option `label` (default "sound_class")
     [<split>/]<name>.wav                recordings without a label
 
-Where a table is, folder names give no label, and sound that no table lists is a finding. Splits: keywords in the names
-of folders (see `_splits`), or where no folder has one, in those of files; or a column `split`. With the option
-`splits = false` names tell none, so that a class or a speaker may be called dev. An id is the path without extension.
-Unlike there, a name without a keyword has no split, .m4a and .aac count as sound, and zips and the `configs` of
-README.md are not read. Source: huggingface/datasets, folder_based_builder and data_files. Holds all paths in memory.
+If there is a table, names of folders give no label, and a sound file that no table lists is a finding. The split comes
+from a column `split`, or from a keyword (see `_splits`) in the name of a folder, or, if no folder has one, of the file.
+With the option `splits = false` names give no split, so that a class or a speaker may be called dev. An id is the path
+without its extension.
+Unlike Hugging Face's, this reader gives no split where there is no keyword, counts .m4a and .aac as sound, and reads
+neither zips nor the `configs` of README.md.
+Source: huggingface/datasets, folder_based_builder.py and data_files.py. Keeps all paths in memory.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
@@ -25,18 +26,21 @@ from earmark.corpora import (
     Finding,
     ReaderOptions,
     Recording,
-    check_options,
 )
-from earmark.corpora._columns import LABELS, labels_and_split, labels_of
-from earmark.corpora._csv import csv_rows
-from earmark.corpora._json import json_object
-from earmark.corpora._labels import bad_line, lines, once
+from earmark.corpora._columns import LABELS, labels_and_split, labels_of, with_language
+from earmark.corpora._formats.csv_files import csv_rows
+from earmark.corpora._formats.json_files import json_object
+from earmark.corpora._formats.lines import bad_line, lines
+from earmark.corpora._formats.parquet import columns_of, table_rows
+from earmark.corpora._labels import once
+from earmark.corpora._options import flag, wrong_option
 from earmark.corpora._splits import split_of_name
-from earmark.corpora._tables import columns_of, table_rows
-from earmark.corpora._tree import is_audio, layout_error, listing, walk
-from earmark.errors import CatalogError, CorpusError, near
+from earmark.corpora._tree import every_file, is_audio, layout_error
+from earmark.errors import CorpusError, near
+from earmark.rows import Labels
 
 VERSION = 1
+OPTIONS = ("label", "splits")
 
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 LAYOUTS = (
@@ -44,66 +48,53 @@ LAYOUTS = (
     " splits are none, unless options = { splits = false }), or with sound files alone"
 )
 KEY = "file_name"
-DRIVE = re.compile(r"[A-Za-z]:[/\\]")
+DRIVE = re.compile(r"[A-Za-z]:[/\\]")  # begins an absolute path on Windows
 
 SplitOf = Callable[[str], str | None]
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings in the order of the tables' lines, or of their paths."""
-    check_options("audiofolder", options, ("label", "splits"))
-    label, keywords = options.options.get("label", "sound_class"), options.options.get("splits", True)
-    if label not in LABELS:
-        hint = near(str(label), LABELS)
-        raise _wrong_option(f"label: expected the name of a label such as emotion, got {label!r}{hint}")
-    if not isinstance(keywords, bool):
-        raise _wrong_option(f"splits: expected true or false, got {keywords!r}")
-    return once(_recordings(root, options.language, label, keywords))
-
-
-def _wrong_option(what: str) -> CatalogError:
-    return CatalogError(f'corpus "audiofolder": wrong option {what}. Correct the dataset\'s options in the catalog.')
+    label = options.options.get("label", "sound_class")
+    if not isinstance(label, str) or label not in LABELS:
+        got = f"{label!r}{near(str(label), LABELS)}"
+        raise wrong_option(options, "label", "the name of a label such as emotion", got)
+    return once(_recordings(root, options.language, label, flag(options, "splits", default=True)))
 
 
 def _recordings(root: Path, language: str | None, label: str, keywords: bool) -> Iterator[Recording | Finding]:
-    files = [f"{folder}/{name}" if folder else name for folder, names in walk(root) for name in names]
+    files = list(every_file(root))
     sounds = [path for path in files if is_audio(path)]
     tables = [path for path in files if path.rpartition("/")[2] in TABLES]
-    top = [name for names in listing(root) for name in names]
+    # A Kaldi directory would pass as class folders, and its labels would be lost without a word.
     if any(path.rpartition("/")[2] == "wav.scp" for path in files):
-        raise layout_error(root, f'{LAYOUTS}; wav.scp is the mark of corpus = "kaldi"', top)
+        raise layout_error(root, f'{LAYOUTS}; wav.scp is the mark of corpus = "kaldi"')
     split_of = _split_rule(sounds, keywords)
-    if tables:
-        found = _listed(root, tables, set(files), split_of)
-        yield from _with_language(found, language)
-        return
-    classes = {path: _class_of(path, keywords) for path in sounds}
+    classes = {} if tables else {path: _class_of(path, keywords) for path in sounds}
     depths = {len(steps) for steps in classes.values()}
-    if depths == {0}:
-        found = (_recording(path, split_of(path), {}) for path in sounds)
+    items: Iterator[Recording | Finding]
+    if tables:
+        items = _listed(root, tables, set(files), split_of)
+    elif depths == {0}:
+        items = (_recording(path, split_of(path), {}) for path in sounds)
     elif len(depths - {0}) == 1 and len({steps[-1] for steps in classes.values() if steps}) > 1:
-        found = _classed(root, classes, label, split_of)
+        items = _classed(root, classes, label, split_of)
     else:
         inside = any(path.endswith((".parquet", ".arrow")) for path in files)  # none of them is a metadata.parquet
         mark = '; tables with the sound inside are read by corpus = "tables"' if inside else ""
-        raise layout_error(root, f"{LAYOUTS}{mark}", top)
-    yield from _with_language(found, language)
-
-
-def _with_language(items: Iterator[Recording | Finding], language: str | None) -> Iterator[Recording | Finding]:
-    """Give recordings of no language that of the catalog."""
+        raise layout_error(root, f"{LAYOUTS}{mark}")
     for item in items:
-        if language and isinstance(item, Recording) and not {"language", "language_name"} & item.labels.keys():
-            item = Recording(item.id, item.path, item.split, {**item.labels, "language": language})
+        if isinstance(item, Recording):
+            item = Recording(item.id, item.path, item.split, with_language(item.labels, language))
         yield item
 
 
-def _recording(path: str, split: str | None, labels: dict[str, Any]) -> Recording:
+def _recording(path: str, split: str | None, labels: Labels) -> Recording:
     return Recording(PurePosixPath(path).with_suffix("").as_posix(), path, split, labels)
 
 
 def _split_rule(sounds: list[str], keywords: bool) -> SplitOf:
-    """Return what tells a path's split: its folders, where one of all the folders does, else its name."""
+    """Return the function that gives a path's split: by its folders if any folder has a keyword, else by its name."""
 
     def of_folders(path: str) -> str | None:
         return next((split for name in path.split("/")[:-1] if (split := split_of_name(name))), None)
@@ -117,7 +108,7 @@ def _split_rule(sounds: list[str], keywords: bool) -> SplitOf:
 
 
 def _class_of(path: str, keywords: bool) -> list[str]:
-    """Return the folders of a path that are no splits: the last one is its class."""
+    """Return the folders of a path that are not named as a split; the last one is its class."""
     return [name for name in path.split("/")[:-1] if not (keywords and split_of_name(name))]
 
 
@@ -138,14 +129,14 @@ def _classed(root: Path, classes: dict[str, list[str]], label: str, split_of: Sp
 
 
 def _listed(root: Path, tables: list[str], files: set[str], split_of: SplitOf) -> Iterator[Recording | Finding]:
-    """Yield what the tables list, then the sound that none of them lists."""
+    """Yield the recordings that the tables list, then a finding for each sound file that none of them lists."""
     endings = {path.rpartition(".")[2] for path in tables}
     if len(endings) > 1:
         raise CorpusError(
             f"{root}: metadata in several forms: expected one of {', '.join(TABLES)}, got {', '.join(tables)}."
             " Keep one form."
         )
-    taken: dict[str, str] = {}
+    taken: dict[str, str] = {}  # path -> where it is listed
     columns: dict[str, set[str]] = {}
     for table in tables:
         for number, row in _rows(root / table):
@@ -164,17 +155,17 @@ def _listed(root: Path, tables: list[str], files: set[str], split_of: SplitOf) -
                 yield Finding(REPEATED_ID, where, f"{path}: listed before at {taken[path]}, which counts")
                 continue
             taken[path] = where
-            found = _recording(path, split or split_of(path), labels)
+            recording = _recording(path, split or split_of(path), labels)
             if path in files:
-                yield found
+                yield recording
             else:
-                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{found.id}: no audio file {path}")
+                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{recording.id}: no audio file {path}")
     for path in sorted(files - taken.keys()):
         if is_audio(path):
             yield Finding(AUDIO_WITHOUT_LABEL, path, f"{path}: in no metadata table")
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
     """Yield (line or row number, {column: value}) of a table."""
     if path.suffix == ".csv":
         yield from csv_rows(path, (), distinct=True)
@@ -184,7 +175,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield from enumerate(table_rows(path, columns_of(path)), 1)
 
 
-def _read_row(path: Path, number: int, row: dict[str, Any]) -> tuple[str, dict[str, Any], str | None]:
+def _read_row(path: Path, number: int, row: Mapping[str, object]) -> tuple[str, Labels, str | None]:
     """Return a row's file name, labels and split. Raises CorpusError."""
     keys = [KEY] if KEY in row else [name for name in row if name.endswith(f"_{KEY}")]
     value = row.get(keys[0]) if len(keys) == 1 else None
@@ -194,7 +185,7 @@ def _read_row(path: Path, number: int, row: dict[str, Any]) -> tuple[str, dict[s
 
 
 def _refusal(value: str) -> str:
-    """Say why a file name is not followed; an empty string for one that is."""
+    """Return why a file name is not followed; an empty string for one that is. Hugging Face refuses the same names."""
     if "://" in value:
         return "a URL"
     if value.startswith(("/", "\\")) or DRIVE.match(value):

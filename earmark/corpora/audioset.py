@@ -1,4 +1,4 @@
-"""AudioSet: ten seconds of YouTube videos with their sound events; every copy has another part of it.
+"""AudioSet: ten-second excerpts of YouTube videos with their sound events; no copy has all of them.
 
     {eval,balanced_train,unbalanced_train}_segments.csv      # comments, then <id>, <start>, <end>, "<mid>,<mid>"
     class_labels_indices.csv                                 index,mid,display_name       a header, commas
@@ -7,19 +7,20 @@
     audio/{eval,bal_train,unbal_train}/<id>.flac             agkphysics/AudioSet, the tars of its old revisions
     data/{eval,bal_train,unbal_train}/<number>.parquet       agkphysics/AudioSet: video_id, audio, labels, human_labels
 
-The tables lie in the root or in `metadata`, `csv` or `data`. An id has eleven characters, its case counts, and it may
-begin with `-` or `_` or hold them. The table that names an id tells its split (eval: test) and `subset`, not the
-folder; of Parquet files the folder does. Rows without audio are counted, one finding a table: videos vanish, so no
-copy is whole. Labels are incomplete. `source_start` and `source_end`, seconds in the video, are absent for Parquet;
+The tables are in the root or in `metadata`, `csv` or `data`. An id has eleven characters, letter case counts, and `-`
+and `_` may be anywhere in it, first of all included (392 ids of eval begin with `-`, 308 with `_`). Split (eval is
+test) and `subset` come from the table that lists an id, whatever folder the file is in; for Parquet they come from the
+folder. Videos vanish, so rows without audio are counted in one finding for each table. Labels are incomplete: a sound
+that is not labelled may be heard. `source_start` and `source_end`, seconds in the video, are absent for Parquet;
 `sound_events`, the names, are absent for audio files without the table of classes.
-Source: the AudioSet project; qiuqiangkong/audioset_tagging_cnn; k2-fsa/icefall. Holds in memory the id and path of each
-audio file, 0.25 kB (0.5 GB for a copy of all 2 million), or the id of each row in Parquet, 0.1 kB; never a table.
+Source: the AudioSet project's download page; qiuqiangkong/audioset_tagging_cnn, README; k2-fsa/icefall, recipe AT;
+agkphysics/AudioSet, card. Keeps in memory the id and path of each audio file, 0.25 kB (0.5 GB for a copy of all
+2 million), or the id of each row in Parquet, 0.1 kB; never a table.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
@@ -29,13 +30,14 @@ from earmark.corpora import (
     Finding,
     ReaderOptions,
     Recording,
-    check_options,
 )
-from earmark.corpora._csv import csv_rows
-from earmark.corpora._labels import bad_line, present
-from earmark.corpora._tables import table_rows
-from earmark.corpora._tree import is_audio, layout_error, listing, stem, walk
+from earmark.corpora._formats.csv_files import csv_rows
+from earmark.corpora._formats.lines import bad_line
+from earmark.corpora._formats.parquet import audio_rows
+from earmark.corpora._labels import present
+from earmark.corpora._tree import every_file, is_audio, layout_error, stem
 from earmark.errors import CorpusError
+from earmark.rows import Labels
 
 VERSION = 1
 
@@ -46,36 +48,38 @@ TABLES = {  # table -> split, subset
 }
 FOLDERS = {"eval": ("test", "eval"), "bal_train": ("train", "balanced"), "unbal_train": ("train", "unbalanced")}
 CLASSES = "class_labels_indices.csv"
-PLACES = ("", "metadata/", "csv/", "data/")  # of tables
+PLACES = ("", "metadata/", "csv/", "data/")  # of tables, the first that has one counts
 COLUMNS = ("id", "start", "end", "labels")
 PARQUET = ".parquet"
-PARQUET_COLUMNS = ("video_id", "audio", "labels", "human_labels")
-# Without the Y of PANNs an id of eleven characters ends the name or has a "_" behind it; an id itself may begin with Y.
+PARQUET_COLUMNS = ("video_id", "labels", "human_labels")
+# PANNs put a Y before each id. Without it an id of eleven characters ends the name or is followed by "_". An id itself
+# may begin with Y or contain "_", so counting characters is the only safe way: icefall cuts ids at the first "_".
 NAME = re.compile(r"(?:Y([\w-]{11})|([\w-]{11}))(?:_.*)?", re.ASCII)
 ID = re.compile(r"[\w-]{11}", re.ASCII)
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings of Parquet files in their order, then those of audio files in the order of the tables."""
-    check_options("audioset", options)
     return _recordings(root)
 
 
 def _recordings(root: Path) -> Iterator[Recording | Finding]:
-    folders, files = listing(root)
+    # A later place overwrites an earlier one, so in reverse order the first place counts.
     tables = {name: place + name for name in TABLES for place in reversed(PLACES) if (root / place / name).is_file()}
-    audio: dict[str, str | None] = {}  # id -> path, None once it has been told
+    audio: dict[str, str | None] = {}  # id -> path, None once its recording was yielded
     parquet: list[str] = []
     findings: list[Finding] = []
-    for path in _files(root):
+    for path in every_file(root):
         if path.endswith(PARQUET):
             parquet.append(path)
+        elif not is_audio(path):
+            continue
         elif (match := NAME.fullmatch(stem(path))) is None:
             findings.append(Finding(AUDIO_WITHOUT_LABEL, path, f"{stem(path)}: no YouTube id in the name"))
         elif audio.setdefault(name := match[1] or match[2], path) != path:
             findings.append(Finding(REPEATED_ID, path, f"{name}: {audio[name]} counts"))
     if not tables and not parquet:
-        raise layout_error(root, f"a folder with {' or '.join(TABLES)}, or Parquet files", [*folders, *files])
+        raise layout_error(root, f"a folder with {' or '.join(TABLES)}, or Parquet files")
     yield from findings
     seen: set[str] = set()
     for path in parquet:
@@ -88,14 +92,6 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
             yield Finding(AUDIO_WITHOUT_LABEL, left, f"{name}: in no table of segments")
 
 
-def _files(root: Path) -> Iterator[str]:
-    """Yield the audio and Parquet files below the root, sorted, as POSIX paths."""
-    for folder, files in walk(root):
-        for name in files:
-            if is_audio(name) or name.endswith(PARQUET):
-                yield f"{folder}/{name}" if folder else name
-
-
 def _segments(
     root: Path,
     table: str,
@@ -104,9 +100,9 @@ def _segments(
     audio: dict[str, str | None],
     seen: set[str],
 ) -> Iterator[Recording | Finding]:
-    """Yield the recordings of one table whose audio is there, and a finding that counts its rows without audio.
+    """Yield the recordings of one table whose audio is here, and a finding that counts its rows without audio.
 
-    `seen` are the ids that Parquet files hold.
+    `seen` are the ids in Parquet files.
     """
     split, subset = part
     rows, missing, first = 0, 0, ""
@@ -130,8 +126,11 @@ def _segments(
         yield Finding(LABEL_WITHOUT_AUDIO, table, detail)
 
 
-def _labels(path: Path, number: int, row: dict[str, str], classes: dict[str, str]) -> dict[str, Any]:
-    """Return the labels of a row. Raises CorpusError for another form, or a class that the table of classes lacks."""
+def _labels(path: Path, number: int, row: dict[str, str], classes: dict[str, str]) -> Labels:
+    """Return the labels of a row.
+
+    Raises CorpusError for a row of another form, and for a class that the table of classes lacks.
+    """
     ids = row["labels"].split(",")
     try:
         start_s, end_s = float(row["start"]), float(row["end"])
@@ -155,23 +154,27 @@ def _parquet(root: Path, path: str, seen: set[str]) -> Iterator[Recording | Find
             " belongs to cannot be told. Move it."
         )
     split, subset = FOLDERS[folder]
-    for number, row in enumerate(table_rows(root / path, PARQUET_COLUMNS)):
-        name, ids, names = row["video_id"], row["labels"] or [], row["human_labels"] or []
+    for number, (audio, row) in enumerate(audio_rows(root / path, PARQUET_COLUMNS)):
+        name, ids, names = str(row["video_id"] or ""), _texts(row["labels"]), _texts(row["human_labels"])
         where = f"{path}/{number}.row"
         if not name or len(ids) != len(names):
             yield Finding(BROKEN_LABEL, where, f"{name}: {len(ids)} labels and {len(names)} human_labels")
         elif name in seen:
             yield Finding(REPEATED_ID, where, f"{name}: a row with this id came before")
-        elif not row["audio"]["has_bytes"]:
+        elif not audio["has_bytes"]:
             yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: a row without audio")
         else:
             seen.add(name)
-            labels = {"sound_events": names, "sound_event_ids": ids, "subset": subset, "group_id": name}
+            labels: Labels = {"sound_events": names, "sound_event_ids": ids, "subset": subset, "group_id": name}
             yield Recording(name, where, split, present(labels))
 
 
+def _texts(cell: object) -> list[str]:
+    return [str(text) for text in cell] if isinstance(cell, list) else []
+
+
 def _classes(root: Path) -> dict[str, str]:
-    """Return {mid: display name}, empty where the table of classes is not there."""
+    """Return {mid: display name}, empty without the table of classes."""
     path = next((root / place / CLASSES for place in PLACES if (root / place / CLASSES).is_file()), None)
     if path is None:
         return {}

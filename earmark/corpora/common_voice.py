@@ -1,20 +1,21 @@
-"""Common Voice: scripted speech, one table a split, clips in one folder; or spontaneous speech, all in one table.
+"""Common Voice: scripted speech, a table for each split, clips in one folder; or spontaneous speech, in one table.
 
     {train,dev,test,validated,other,invalidated}.tsv     header, tabs, no quoting
     clips/<path>                                         MP3; the first releases leave `.mp3` off the path
-    ss-corpus-<locale>.tsv                               spontaneous: the same form, other columns, the split is one
+    ss-corpus-<locale>.tsv                               spontaneous: the same form, other columns, `split` among them
     audios/<audio_file>                                  spontaneous: MP3
-    ss-reported-audios-<locale>.tsv                      spontaneous: of audio that is in no row of the other table
+    ss-reported-audios-<locale>.tsv                      spontaneous: audio that was reported, and is in no other table
 
-Columns by name, since releases differ; `client_id`, `path` and `sentence` are in all of scripted speech, `client_id`,
-`audio_file` and `transcription` in spontaneous speech. Ages ("fourties"), genders and accents stay as published.
-Speakers are the same within one release only.
-Option `splits`: the tables to read (default train, dev, test). `validated` contains the clips of those three and gives
-each clip once; rows of `validated`, `other` and `invalidated` have no split but the label `bucket`.
-Clips in no chosen table are not looked at. Spontaneous speech is read whole: a split of another name ("unassigned") is
-none, but the `bucket`. Source: common-voice/cv-dataset, scripted speech, releases 1 to 25, and spontaneous speech.
-Holds the ids of the chosen tables in memory (0.2 GB for all of English), never the clips folder's listing; of
-spontaneous speech the names of all audio.
+Columns are found by name, since releases differ; all of scripted speech has `client_id`, `path` and `sentence`, all of
+spontaneous speech `client_id`, `audio_file` and `transcription`. Ages ("fourties"), genders and accents stay as
+published. A client_id is known to be the same speaker within one release only.
+Option `splits`: the tables of scripted speech to read (default train, dev, test). `validated` contains the clips of
+those three, and here gives only its other ones; rows of `validated`, `other` and `invalidated` have no split, but the
+label `bucket`. Clips in no chosen table are not looked at. Spontaneous speech is read completely; a split of another
+name ("unassigned") becomes the `bucket`.
+Source: common-voice/cv-dataset, README and CHANGELOG of scripted speech, releases 1 to 25, and of spontaneous speech.
+Keeps the ids of the chosen tables in memory (0.2 GB for all of English), but never the names in the clips folder, of
+which there may be millions; of spontaneous speech the names of all audio.
 """
 
 from collections.abc import Iterator
@@ -24,22 +25,24 @@ from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
     LABEL_WITHOUT_AUDIO,
     REPEATED_ID,
-    SPLITS,
     WITHDRAWN,
     Finding,
     ReaderOptions,
     Recording,
-    check_options,
 )
-from earmark.corpora._labels import bad_line, lines, present
+from earmark.corpora._formats.lines import bad_line, lines
+from earmark.corpora._labels import present
+from earmark.corpora._options import one_of, wrong_option
 from earmark.corpora._tree import audio_files, layout_error, listing, stem
-from earmark.errors import CatalogError, CorpusError, near
+from earmark.errors import CorpusError
+from earmark.rows import SPLITS
 
 VERSION = 1
+OPTIONS = ("splits",)
 
 TABLES = (*SPLITS, "validated", "other", "invalidated")  # read in this order
 SPONTANEOUS, REPORTED = "ss-corpus-", "ss-reported-audios-"
-LABELS = {
+LABELS = {  # column -> label; `accents` replaced `accent` in the course of the releases
     "sentence": "text",
     "transcription": "text",
     "client_id": "speaker_id",
@@ -56,20 +59,11 @@ LABELS = {
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings table by table, in the tables' own order; `language` from the row where it has one."""
-    check_options("common_voice", options, ("splits",))
     splits = options.options.get("splits", SPLITS)
     if not isinstance(splits, list | tuple) or not splits:
-        raise _wrong(f"expected a list of {', '.join(TABLES)}, got {splits!r}")
-    for name in splits:
-        if name not in TABLES:
-            raise _wrong(f"expected {', '.join(TABLES)}, got {name!r}{near(str(name), TABLES)}")
-    return _recordings(root, options.language, [name for name in TABLES if name in splits])
-
-
-def _wrong(what: str) -> CatalogError:
-    return CatalogError(
-        f'corpus "common_voice": wrong option splits: {what}. Correct the dataset\'s options in the catalog.'
-    )
+        raise wrong_option(options, "splits", f"a list of {', '.join(TABLES)}", repr(splits))
+    chosen = {one_of(options, "splits", TABLES, name) for name in splits}
+    return _recordings(root, options.language, [name for name in TABLES if name in chosen])
 
 
 def _recordings(root: Path, language: str | None, tables: list[str]) -> Iterator[Recording | Finding]:
@@ -79,12 +73,12 @@ def _recordings(root: Path, language: str | None, tables: list[str]) -> Iterator
         yield from _spontaneous(root, spontaneous, [name for name in files if name.startswith(REPORTED)], language)
         return
     if "clips" not in folders:
-        raise layout_error(root, "a folder clips beside the tables", [*folders, *files])
+        raise layout_error(root, "a folder clips next to the tables")
     missing = [f"{name}.tsv" for name in tables if f"{name}.tsv" not in files]
     if missing:
-        there = ", ".join(name for name in files if name.endswith(".tsv")) or "no table"
+        got = ", ".join(name for name in files if name.endswith(".tsv")) or "no table"
         raise CorpusError(
-            f"{root}: no {missing[0]}: expected {', '.join(f'{name}.tsv' for name in tables)}, got {there}. A delta"
+            f"{root}: no {missing[0]}: expected {', '.join(f'{name}.tsv' for name in tables)}, got {got}. A delta"
             ' release has no train, dev and test: name others in the catalog: options = { splits = ["validated"] }.'
         )
     earlier: set[str] = set()
@@ -92,13 +86,14 @@ def _recordings(root: Path, language: str | None, tables: list[str]) -> Iterator
         here: set[str] = set()
         for number, row in _rows(root / f"{table}.tsv"):
             clip = row.pop("path")
-            name = clip.removesuffix(".mp3")
+            name = clip.removesuffix(".mp3")  # some paths of releases 1 to 4 lack it
             where = f"{table}.tsv:{number}"
             if name in here or (name in earlier and table != "validated"):
                 yield Finding(REPEATED_ID, where, f"{name}: a row with this clip came before")
             elif name not in earlier:
                 here.add(name)
                 path = f"clips/{name}.mp3"
+                # A stat for each row: clips/ has those of every other table too, 1.1 million of other.tsv in Spanish.
                 if (root / path).is_file():
                     yield _recording(name, path, table, row, language)
                 else:
@@ -130,7 +125,7 @@ def _spontaneous(
 
 
 def _recording(name: str, path: str, table: str, row: dict[str, str], language: str | None) -> Recording:
-    """Return a recording; `table` is its split or, where it is none, its bucket."""
+    """Return a recording; `table` is its split or, if that is not the name of one, its bucket."""
     labels = present({LABELS[column]: value for column, value in row.items() if column in LABELS})
     if language:
         labels.setdefault("language", language)
@@ -140,9 +135,10 @@ def _recording(name: str, path: str, table: str, row: dict[str, str], language: 
 
 
 def _rows(path: Path, file: str = "path", text: str = "sentence") -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line number, {column: value}); a row is split before anything is cut, its last columns may be empty.
+    """Yield (line number, {column: value}) of a table without quoting, in which double quotes may be unbalanced.
 
-    `file` and `text` are the columns of the file's name and of what is said.
+    `file` and `text` are the columns of the file's name and of the text. Blanks at the end of a line are not cut, since
+    the last columns may be empty.
     """
     columns: list[str] | None = None
     for number, line in lines(path):

@@ -1,20 +1,22 @@
-"""DNS Challenge 1 to 5: clean speech, noise and impulse responses to mix, and test sets; labels are in the names.
+"""DNS Challenge 1 to 5: clean speech, noise and impulse responses to be mixed, and test sets; labels are in the names.
 
     **/{clean,clean_fullband}/<set>/...           read_speech/book_<n>_chp_<n>_reader_<n>_<n>[_seg_<n>].wav,
                                                   emotional_speech (CREMA-D's names), vctk_*/p<nnn>_..., and others
     **/{noise,noise_fullband}/<name>.wav          <YouTube id>, or <class>_Freesound_validated_<Freesound id>_<n>
-    **/impulse_responses/{SLR26,SLR28}/...        described by **/RIR_table_simple.csv, a row a channel:
+    **/impulse_responses/{SLR26,SLR28}/...        described by **/RIR_table_simple.csv, by channel:
                                                   wavfile, channel, T60_WB, C50_WB, isRealRIR
     **/{dev_testset*,test_set}/...                noisy; and clean or noise in folders of that name
-    {clean,noise}_fileid_<n>.wav, *_snr<dB>_tl<dB>_fileid_<n>.wav     parts and mixture, in folders beside each other
+    {clean,noise}_fileid_<n>.wav, *_snr<dB>_tl<dB>_fileid_<n>.wav     parts and mixture, in sibling folders
 
-The folders stand in `datasets`, `datasets_fullband`, `mnt/dnsv5` or a second one of these: they are found by name. An
-id is the path below the root. In a folder inside one of the same name (read_speech/read_speech), what the outer one has
-too is a duplicate. The table's paths name the 16 kHz release also beside the 48 kHz one; its rows count where their SLR
-folder is on disk. Git LFS pointers, which an archive of DNS1 holds, are findings. The catalog's language is for read,
-emotional and VCTK speech. A licence is told where the set's source is known. VocalSet's copies tell `singing` alone,
-False where it is spoken: its names are no guide to the singer. Source: microsoft/DNS-Challenge.
-Holds all ids, one folder's names and the table in memory (0.3 GB for DNS4).
+The folders are in `datasets`, `datasets_fullband` or `mnt/dnsv5`, some archives nest a second one of these, and so they
+are found by name. An id is the path below the root. If a folder contains one of the same name, as read_speech of DNS4
+does (117 GB), a file that the outer one has too is a duplicate. The table's paths are those of the 16 kHz release even
+in the 48 kHz one; a row without audio is a finding only if its SLR folder is on disk. Git LFS pointers, as in an
+archive of DNS1, are findings. The catalog's language is that of read, emotional and VCTK speech. `licence` is given if
+the source of a set is known. Copies of VocalSet have only `singing`, False for spoken excerpts: their names do not tell
+the singer reliably.
+Source: microsoft/DNS-Challenge, README, download scripts and issues 108 and 120.
+Keeps all ids, one folder's names and the table in memory (0.3 GB for DNS4).
 """
 
 import math
@@ -22,23 +24,16 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from earmark.corpora import (
-    AUDIO_WITHOUT_LABEL,
-    DUPLICATE,
-    LABEL_WITHOUT_AUDIO,
-    Finding,
-    ReaderOptions,
-    Recording,
-    check_options,
-)
-from earmark.corpora._csv import csv_rows
-from earmark.corpora._labels import bad_line, once, present
+from earmark.corpora import AUDIO_WITHOUT_LABEL, DUPLICATE, LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.csv_files import csv_rows
+from earmark.corpora._formats.lines import bad_line
+from earmark.corpora._labels import once, present
 from earmark.corpora._lfs import is_pointer, pointer_finding
-from earmark.corpora._tree import is_audio, layout_error, listing, walk
+from earmark.corpora._tree import child, is_audio, layout_error, listing, walk
 from earmark.corpora.crema_d import name_labels
 from earmark.corpora.vocalset import SPOKEN
+from earmark.rows import DraftLabels, Labels
 
 VERSION = 1
 
@@ -47,48 +42,48 @@ CATEGORIES = {  # folder -> category
     **{"clean": CLEAN, "clean_fullband": CLEAN, "noise": NOISE, "noise_fullband": NOISE, "noisy": NOISY},
     "impulse_responses": RESPONSE,
 }
-SPLITS = {"dev_testset": "dev", "dev_testset_fullband": "dev", "test_set": "test"}
+TEST_SETS = {"dev_testset": "dev", "dev_testset_fullband": "dev", "test_set": "test"}  # folder -> split
 SINGING = ("singing_voice", "VocalSet_48kHz_mono")
-LANGUAGES = {  # set of clean speech -> language, where that is no other than the catalog's: None
+LANGUAGES = {  # set of clean speech -> language; None for the catalog's language
     **dict.fromkeys(("read_speech", "emotional_speech", "vctk_wav48_silence_trimmed", *SINGING)),
     **{"french_data": "fr", "french_speech": "fr", "german_speech": "de", "italian_speech": "it"},
     **{"mandarin_speech": "zh", "russian_speech": "ru", "spanish_speech": "es"},
 }
-LICENCES = {  # of a set of clean speech, by its source: LibriVox, CREMA-D, VCTK, VocalSet
+LICENCES = {  # set of clean speech -> licence of its source: LibriVox, CREMA-D, VCTK, VocalSet
     **{"read_speech": "public domain", "emotional_speech": "ODbL-1.0", "vctk_wav48_silence_trimmed": "ODC-By-1.0"},
     **dict.fromkeys(SINGING, "CC-BY-4.0"),
 }
 DEEPEST = 5  # folders above those of the categories, as in x/Track1_Headset/mnt/dnsv5/clean
-TABLE = "RIR_table_simple.csv"
+TABLE = "RIR_table_simple.csv"  # of impulse responses: reverberation time and clarity index, wide band
 READ = re.compile(r"book_(\d+)_chp_(\d+)_(reader_\d+)_.+")
 VCTK = re.compile(r"(p\d{3})_.+")
-YOUTUBE = re.compile(r"[\w-]{11}", re.ASCII)
+YOUTUBE = re.compile(r"[\w-]{11}", re.ASCII)  # noise without another form of name is from AudioSet
 FREESOUND = re.compile(r"(.+)_Freesound_validated_(\d+)_\d+")
 PART = re.compile(r"(clean|noise)_fileid_(\d+)")
 MIXTURE = re.compile(r".+_snr(-?\d+)_tl(-?\d+)_fileid_(\d+)")
 
-Responses = dict[str, tuple[str, dict[str, Any]]]  # path below impulse_responses -> "table:line" and labels
+Responses = dict[str, tuple[str, Labels]]  # path below impulse_responses -> "table:line" and labels
+Parts = dict[tuple[str, str], dict[str, str]]  # folder above that of a part, number -> {clean or noise: id}
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
-    """Yield the recordings in the order of their paths; the test sets have a split, what is there to mix has none."""
-    check_options("dns_challenge", options)
+    """Yield the recordings in the order of their paths; test sets have a split, material to be mixed has none."""
     return once(_recordings(root, options.language))
 
 
 def _recordings(root: Path, language: str | None) -> Iterator[Recording | Finding]:
-    tables, found = [], False
+    tables, is_layout = [], False
     for folder, folders, files in _above(root, "", DEEPEST):
-        found |= bool(set(folders) & {*CATEGORIES, *SPLITS})
+        is_layout |= bool(set(folders) & {*CATEGORIES, *TEST_SETS})
         tables += [f"{folder}{TABLE}"] if TABLE in files else []
-    if not found:
-        raise layout_error(root, f"a folder {', '.join((*CATEGORIES, *SPLITS))}", [n for x in listing(root) for n in x])
+    if not is_layout:
+        raise layout_error(root, f"a folder {', '.join((*CATEGORIES, *TEST_SETS))}")
     responses = _responses(root, tables[0]) if tables else {}
-    parts: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)  # folder above, number -> {part: id}
-    heard: set[str] = set()  # responses that are there
+    parts: Parts = defaultdict(dict)
+    on_disk: set[str] = set()  # responses with an audio file
     for folder, files in walk(root):
         for name in (name for name in files if is_audio(name)):
-            path = f"{folder}/{name}" if folder else name
+            path = child(folder, name)
             key = path.rpartition(".")[0]
             if outer := _outer_copy(root, folder, name):
                 yield Finding(DUPLICATE, path, f"{key}: a copy of {outer}")
@@ -98,28 +93,28 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
                 yield Finding(AUDIO_WITHOUT_LABEL, path, f"{key}: in none of the folders {', '.join(CATEGORIES)}")
             else:
                 if labels["category"] == RESPONSE:
-                    heard.add(_response_key(path))
+                    on_disk.add(_response_key(path))
                     labels |= responses.get(_response_key(path), ("", {}))[1]
-                labels |= _paired(key, labels, parts)
-                split = next((SPLITS[step] for step in folder.split("/") if step in SPLITS), None)
+                labels |= _paired(key, parts)
+                split = next((TEST_SETS[step] for step in folder.split("/") if step in TEST_SETS), None)
                 yield Recording(key, path, split, present(labels))
-    extracted = {key.partition("/")[0] for key in heard}
+    extracted = {key.partition("/")[0] for key in on_disk}
     for key, (where, _) in responses.items():
-        if key not in heard and key.partition("/")[0] in extracted:
+        if key not in on_disk and key.partition("/")[0] in extracted:
             yield Finding(LABEL_WITHOUT_AUDIO, where, f"{key}: no audio file with this path")
 
 
 def _above(root: Path, below: str, depth: int) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield (folder with its slash, folders, files) of the root and of the folders above those of a category."""
+    """Yield (folder with its slash, folders, files) of the root and of each folder above those of a category."""
     folders, files = listing(root / below)
     yield below, folders, files
     for name in folders if depth else ():
-        if name not in CATEGORIES and name not in SPLITS:
+        if name not in CATEGORIES and name not in TEST_SETS:
             yield from _above(root, f"{below}{name}/", depth - 1)
 
 
 def _outer_copy(root: Path, folder: str, name: str) -> str | None:
-    """Return the same file in the outer of two folders of one name that stand in each other."""
+    """Return the path of the same file in the outer folder, where a folder contains one of its own name."""
     steps = folder.split("/")
     for at in range(1, len(steps)):
         if steps[at] == steps[at - 1]:
@@ -129,10 +124,10 @@ def _outer_copy(root: Path, folder: str, name: str) -> str | None:
     return None
 
 
-def _labels(folder: str, name: str, language: str | None) -> dict[str, Any] | None:
-    """Return what the folders and the name say, or None where no folder says what this is."""
+def _labels(folder: str, name: str, language: str | None) -> DraftLabels | None:
+    """Return the labels in the folders and the name, or None if no folder tells the category."""
     steps = folder.split("/")
-    is_test = any(step in SPLITS for step in steps)
+    is_test = any(step in TEST_SETS for step in steps)
     category = next((CATEGORIES[step] for step in steps if step in CATEGORIES), NOISY if is_test else None)
     if category is None:
         return None
@@ -143,7 +138,7 @@ def _labels(folder: str, name: str, language: str | None) -> dict[str, Any] | No
     if category == NOISY or is_test:
         return {"category": category}
     subset = next((step for step in steps if step in LANGUAGES), None)
-    labels: dict[str, Any] = {"category": category, "subset": subset, "licence": LICENCES.get(subset or "")}
+    labels: DraftLabels = {"category": category, "subset": subset, "licence": LICENCES.get(subset or "")}
     if subset in SINGING:
         return labels | {"singing": SPOKEN not in steps and SPOKEN not in name.split("_")}
     match = READ.fullmatch(name)
@@ -157,34 +152,39 @@ def _labels(folder: str, name: str, language: str | None) -> dict[str, Any] | No
     return labels
 
 
-def _noise(name: str) -> dict[str, str]:
+def _noise(name: str) -> Labels:
     if match := FREESOUND.fullmatch(name):
         return {"source": "freesound", "sound_class": match[1], "freesound_id": match[2], "licence": "CC0-1.0"}
     return {"source": "audioset", "group_id": name} if YOUTUBE.fullmatch(name) else {}
 
 
-def _paired(key: str, labels: dict[str, Any], parts: dict[tuple[str, str], dict[str, str]]) -> dict[str, Any]:
-    """Return the labels of a synthesised mixture or of a part, and remember the part: its folder sorts before."""
+def _paired(key: str, parts: Parts) -> DraftLabels:
+    """Return the labels of a synthesised mixture, or of a part of one, which is added to `parts`.
+
+    A mixture finds its parts there, since the folders clean and noise sort before noisy.
+    """
     above, _, name = key.rpartition("/")
     above = above.rpartition("/")[0]
     if match := PART.fullmatch(name):
         parts[above, match[2]][match[1]] = key
         return {"stem": match[1]}
     if match := MIXTURE.fullmatch(name):
-        labels = {"stem": "mixture", "snr_db": int(match[1]), "level_db": int(match[2])}
+        labels: DraftLabels = {"stem": "mixture", "snr_db": int(match[1]), "level_db": int(match[2])}
         return labels | {"stems": dict(parts[above, match[3]]) or None}
     return {}
 
 
 def _response_key(path: str) -> str:
-    """Return a response's path below impulse_responses, whatever its rate."""
+    """Return a response's path below impulse_responses, with the rate in a folder's name left out."""
     below = path.replace("\\", "/").rpartition("impulse_responses/")[2]
     return re.sub(r"simulated_rirs_\d+k", "simulated_rirs", below)
 
 
 def _responses(root: Path, table: str) -> Responses:
-    """Return what the table says of each response: reverberation time and clarity of each channel, as listed."""
-    found: Responses = {}
+    """Return the labels of each response in the table: reverberation time and clarity of each channel, as listed."""
+    responses: Responses = {}
+    t60s: dict[str, list[float]] = {}
+    c50s: dict[str, list[float]] = {}
     for number, row in csv_rows(root / table, ("wavfile", "channel", "T60_WB", "C50_WB", "isRealRIR")):
         real = {"0": False, "1": True, "false": False, "true": True}.get(row["isRealRIR"].strip().lower())
         try:
@@ -192,10 +192,10 @@ def _responses(root: Path, table: str) -> Responses:
         except ValueError:
             t60_s = c50_db = math.nan
         if real is None or not math.isfinite(t60_s) or not math.isfinite(c50_db):
-            said = ", ".join(row.values())
-            raise bad_line(root / table, number, "numbers as T60_WB and C50_WB, and 0 or 1 as isRealRIR", said)
-        empty: dict[str, Any] = {"is_measured": real, "t60_s": [], "c50_db": []}
-        _, labels = found.setdefault(_response_key(row["wavfile"]), (f"{table}:{number}", empty))
-        labels["t60_s"].append(t60_s)
-        labels["c50_db"].append(c50_db)
-    return found
+            expected = "numbers as T60_WB and C50_WB, and 0 or 1 as isRealRIR"
+            raise bad_line(root / table, number, expected, ", ".join(row.values()))
+        key = _response_key(row["wavfile"])
+        t60s.setdefault(key, []).append(t60_s)
+        c50s.setdefault(key, []).append(c50_db)
+        responses.setdefault(key, (f"{table}:{number}", {"is_measured": real, "t60_s": t60s[key], "c50_db": c50s[key]}))
+    return responses

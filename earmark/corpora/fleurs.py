@@ -5,35 +5,36 @@
     [data/]<code>/audio/<split>/<file name>, [data/]<code>/<split>/<file name>, or <split>/<file name> below the root
     ... or Hugging Face tables (see _huggingface), with the same columns
 
-An id is `<code>_<stem of the file>`, a code of older copies replaced by its later name: a sentence id is that of a
-text, which several speakers read in every language. `text` is the lower-case text, `text_original` the text as written.
-`language` is the code as a BCP 47 tag. No speaker is published. More than 170 recordings of es_419 hold noise only, and
-some Arabic ones; the two of them that are known here have `defects`.
-Option `edition`: whose folders of a cache are read, "fleurs" (default) or "fleurs-r", the restored one.
-Source: google/fleurs, card, script and discussion 16. Holds one language's file names and all ids in memory.
+An id is `<code>_<stem of the file>`, where a code of older copies is replaced by its later name. The sentence id cannot
+serve: it is that of a text, which several speakers read in every language. `text` is the lower-case text,
+`text_original` the text as written, `language` the code as a BCP 47 tag. Speakers are not published. More than 170
+recordings of es_419, and some Arabic ones, are noise only; the two of them that discussion 16 names have `defects`.
+Option `edition`: whose folders of a cache are read, "fleurs" (default) or "fleurs-r", the restored audio.
+Source: google/fleurs, card, script and discussion 16. Keeps one language's file names and all ids in memory.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
     DUPLICATE,
     LABEL_WITHOUT_AUDIO,
     REPEATED_ID,
-    SPLITS,
     Finding,
     ReaderOptions,
     Recording,
-    check_options,
 )
-from earmark.corpora._huggingface import Copy, look
-from earmark.corpora._labels import bad_line, lines, once, present
+from earmark.corpora._formats.lines import bad_line, lines
+from earmark.corpora._huggingface import Copy, TableRow, look
+from earmark.corpora._labels import once, present
+from earmark.corpora._options import choice
 from earmark.corpora._tree import is_audio, layout_error, listing, stem
-from earmark.errors import CatalogError, CorpusError, near
+from earmark.errors import CorpusError
+from earmark.rows import SPLITS, DraftLabels
 
 VERSION = 1
+OPTIONS = ("edition",)
 
 CODES_102 = """
     af_za am_et ar_eg as_in ast_es az_az be_by bg_bg bn_in bs_ba ca_es ceb_ph ckb_iq cmn_hans_cn cs_cz cy_gb da_dk
@@ -44,36 +45,30 @@ CODES_102 = """
     tg_tj th_th tr_tr uk_ua umb_ao ur_pk uz_uz vi_vn wo_sn xh_za yo_ng yue_hant_hk zu_za
 """
 CODES = frozenset(CODES_102.split())
+# Of the tarballs that came before the hub's repository.
 OLD_CODES = {"ku_arab_iq": "ckb_iq", "oci_fr": "oc_fr", "rup_bg": "bg_bg", "sd_arab_in": "sd_in"}
-ALL = "all"  # the config that mixes the others
+ALL = "all"  # the config that contains the others' rows once more
 EDITIONS = ("fleurs", "fleurs-r")
 COLUMNS = ("id", "path", "transcription", "raw_transcription", "gender", "lang_id")
 CLASS_GENDERS = {0: "male", 1: "female", 2: "other"}  # where a copy lost the names of its class labels
 GENDERS = {"MALE": "male", "FEMALE": "female", "OTHER": "other"}
-FIELDS = 7
+FIELDS = 7  # of a row
 NOISE = frozenset({"es_419_2929017630020536228", "es_419_4887807060315182124"})
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings by code and split, in the order of the tables."""
-    check_options("fleurs", options, ("edition",))
-    edition = options.options.get("edition", EDITIONS[0])
-    if edition not in EDITIONS:
-        raise CatalogError(
-            f'corpus "fleurs": wrong option edition: expected one of {", ".join(EDITIONS)}, got'
-            f" {edition!r}{near(str(edition), EDITIONS)}. Correct the dataset's options in the catalog."
-        )
-    return once(_recordings(root, edition), DUPLICATE)
+    return once(_recordings(root, choice(options, "edition", EDITIONS)), DUPLICATE)
 
 
 def language_tag(code: str) -> str:
-    """Return the BCP 47 tag of a code of FLEURS: cmn_hans_cn is cmn-Hans-CN, es_419 is es-419."""
+    """Return the BCP 47 tag of a code of FLEURS, in the letter case of RFC 5646: cmn-Hans-CN for cmn_hans_cn."""
     language, *rest = OLD_CODES.get(code, code).split("_")
     return "-".join([language, *(part.title() if len(part) == 4 else part.upper() for part in rest)])
 
 
 def _recordings(root: Path, edition: str) -> Iterator[Recording | Finding]:
-    top, files = listing(root)
+    top, _ = listing(root)
     known = CODES | OLD_CODES.keys()
     codes = {code: code for code in top if code in known}
     if "data" in top:
@@ -81,7 +76,7 @@ def _recordings(root: Path, edition: str) -> Iterator[Recording | Finding]:
     codes = {code: folder for code, folder in codes.items() if _has_table(root / folder)}
     copy = look(root, edition, known, ALL)
     if not codes and not copy.tables:
-        raise layout_error(root, "a folder <code> or data/<code> with train.tsv, or tables of a cache", [*top, *files])
+        raise layout_error(root, "a folder <code> or data/<code> with train.tsv, or tables of a cache")
     shared = {split: _audio(root, [split]) for split in SPLITS if split in top}
     taken: set[str] = set()
     for code, folder in sorted(codes.items()):
@@ -99,21 +94,22 @@ def _has_table(folder: Path) -> bool:
 
 
 def _audio(root: Path, folders: list[str]) -> dict[str, str]:
-    """Return {file name: path} of the sound files in some folders; the first folder that has a name counts."""
-    found: dict[str, str] = {}
+    """Return {file name: path} of the sound files in some folders; of a name in several, the first folder counts."""
+    paths: dict[str, str] = {}
     for folder in folders:
         for name in listing(root / folder)[1]:
             if is_audio(name):
-                found.setdefault(name, f"{folder}/{name}")
-    return found
+                paths.setdefault(name, f"{folder}/{name}")
+    return paths
 
 
 def _language(
     root: Path, code: str, folder: str, shared: dict[str, dict[str, str]], taken: set[str]
 ) -> Iterator[Recording | Finding]:
-    """Yield one language's recordings; what is used of the shared folders is added to `taken`."""
+    """Yield one language's recordings; the paths that it uses of the shared folders are added to `taken`."""
     for split in SPLITS:
-        own = [place for place in (f"{folder}/audio/{split}", f"{folder}/{split}") if (root / place).is_dir()]
+        # A copy may have unpacked all languages' archives into one folder for each split.
+        own = [path for path in (f"{folder}/audio/{split}", f"{folder}/{split}") if (root / path).is_dir()]
         audio = _audio(root, own) if own else shared.get(split, {})
         seen: set[str] = set()
         table = root / folder / f"{split}.tsv"
@@ -139,28 +135,30 @@ def _language(
 
 def _rows(root: Path, copy: Copy) -> Iterator[Recording | Finding]:
     for row in copy.rows(COLUMNS):
-        values = row.values
-        code = values.get("lang_id") if isinstance(values.get("lang_id"), str) else row.table.config
+        code = row.text("lang_id") or row.table.config
         if code == ALL:
             raise CorpusError(
-                f"{root / row.table.path}: no language: expected dataset_info.json beside the table with the names of"
+                f"{root / row.table.path}: no language: expected dataset_info.json in its folder with the names of"
                 " lang_id, got none. Read the languages' own tables, or build the cache again."
             )
-        file = str(values["file"]).replace("\\", "/").rpartition("/")[2]
+        file = row.file.replace("\\", "/").rpartition("/")[2]
         if not file:
             raise CorpusError(f"{root / row.path}: no file name: expected one in audio.path or path, got none.")
         if len(row.audio) != 1:
             yield row.missing(f"{code}_{stem(file)}")
             continue
-        text, original = values.get("transcription"), values.get("raw_transcription")
-        gender = values.get("gender")
-        gender = CLASS_GENDERS.get(gender) if isinstance(gender, int) else gender
-        sentence = None if values.get("id") is None else str(values["id"])
-        yield _recording(str(code), row.audio[0], row.table.split, stem(file), sentence, text, original, gender)
+        text, original = row.text("transcription"), row.text("raw_transcription")
+        sentence = None if row.values.get("id") is None else str(row.values["id"])
+        yield _recording(code, row.audio[0], row.table.split, stem(file), sentence, text, original, _gender(row))
+
+
+def _gender(row: TableRow) -> str | None:
+    number = row.values.get("gender")
+    return CLASS_GENDERS.get(number) if isinstance(number, int) else row.text("gender")
 
 
 def _rest(root: Path, folders: list[str], audio: dict[str, str], seen: set[str], code: str) -> Iterator[Finding]:
-    """Yield the sound files that no row names, and second copies of those that one names."""
+    """Yield a finding for each sound file that no row names, and for second copies of one that a row names."""
     for folder in folders:
         for path in _audio(root, [folder]).values():
             name = path.rpartition("/")[2]
@@ -181,6 +179,6 @@ def _recording(
     gender: str | None,
 ) -> Recording:
     recording = f"{OLD_CODES.get(code, code)}_{name}"
-    labels: dict[str, Any] = {"text": text, "text_original": original, "gender": gender, "sentence_id": sentence}
+    labels: DraftLabels = {"text": text, "text_original": original, "gender": gender, "sentence_id": sentence}
     labels |= {"language": language_tag(code), "defects": ["noise instead of speech"] if recording in NOISE else None}
     return Recording(recording, path, split, present(labels))

@@ -5,114 +5,98 @@
     wav{8k,16k}/{min,max}/metadata/mixture_<split>_<mix>.csv    mixture_ID, ..., length: absolute paths, not used
     wav{8k,16k}/{min,max}/metadata/metrics_<split>_<mix>.csv    mixture_ID, source_1_SNR, ..., noise_SNR
 
-An id is <folder>/<mixture>. A mixture's `stems` name the recordings in it; where one is lacking, it has a defect.
-Each stem is a recording too, cut or padded for its mixture. Speaker ids are LibriSpeech's. A mixture that one folder
-has and another lacks is a finding: the generator passes over a folder that it finds half-filled.
+An id is <folder>/<mixture>. A mixture's `stems` name the recordings that were mixed; if one is missing, the mixture has
+a defect. Each stem is a recording too, cut or padded for its mixture. Speaker ids are LibriSpeech's. A mixture that is
+in one folder and not in another is a finding: the generator skips a folder that exists, even if it is half-filled.
 Options: `rate` "16k" (default) or "8k"; `mode` "min" (cut to the shortest source, default) or "max" (padded to the
 longest); `metadata`, a folder relative to the root with the generator's `*_info.csv` tables, for the genders.
-Source: JorisCos/LibriMix. Holds the names and tables of one split, and all ids, in memory (0.2 GB).
+Source: JorisCos/LibriMix, README and scripts. Keeps the names and tables of one split, and all ids, in memory (0.2 GB).
 """
 
 import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from earmark.corpora import (
-    AUDIO_WITHOUT_LABEL,
-    CONTRADICTION,
-    LABEL_WITHOUT_AUDIO,
-    Finding,
-    ReaderOptions,
-    Recording,
-    check_options,
-)
-from earmark.corpora._csv import csv_rows
-from earmark.corpora._labels import bad_line, gender, once, present
+from earmark.corpora import AUDIO_WITHOUT_LABEL, CONTRADICTION, LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.csv_files import csv_rows
+from earmark.corpora._formats.lines import bad_line
+from earmark.corpora._labels import gender, once, present
+from earmark.corpora._options import choice
+from earmark.corpora._options import folder as folder_option
 from earmark.corpora._tree import layout_error, listing
-from earmark.errors import CatalogError, CorpusError, near
+from earmark.errors import CorpusError
+from earmark.rows import DraftLabels
 
 VERSION = 1
+OPTIONS = ("rate", "mode", "metadata")
 
 RATES, MODES = ("16k", "8k"), ("min", "max")  # the first is the default
 SUBSETS = {"train-360": "train", "train-100": "train", "dev": "dev", "test": "test"}
+# The names of the generator's *_info.csv tables are those of LibriSpeech's sets.
 SETS = {"train-360": "train-clean-360", "train-100": "train-clean-100", "dev": "dev-clean", "test": "test-clean"}
 MIXES = ("mix_clean", "mix_both", "mix_single")
 SOURCES = ("s1", "s2", "s3")
-FOLDERS = (*MIXES, *SOURCES, "noise")
+FOLDERS = (*MIXES, *SOURCES, "noise")  # in this order, so that a mixture comes before its stems
+# The utterances of LibriSpeech in a mixture, <speaker>-<chapter>-<number>: s1 is the first of them.
 NAME = re.compile(r"\d+-\d+-\d+(_\d+-\d+-\d+){1,2}")
 
-Sexes = dict[str, list[tuple[str, str]]]  # mixture -> (speaker, gender) of each source
+Genders = dict[str, list[tuple[str, str]]]  # mixture -> (speaker, gender) of each source
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
-    """Yield split by split and mixture by mixture: the mixtures, then what is in them."""
-    check_options("librimix", options, ("rate", "mode", "metadata"))
-    chosen = [_choice(options, "rate", RATES), _choice(options, "mode", MODES)]
-    metadata = options.options.get("metadata")
-    if metadata is not None and (not isinstance(metadata, str) or not metadata):
-        raise _wrong("metadata", f"a folder, got {metadata!r}")
-    base = f"wav{chosen[0]}/{chosen[1]}"
+    """Yield split by split and mixture by mixture: the mixtures, then their stems."""
+    base = f"wav{choice(options, 'rate', RATES)}/{choice(options, 'mode', MODES)}"
+    metadata = folder_option(options, "metadata")
     return once(_recordings(root, options.language, base, root / metadata if metadata else None))
 
 
-def _choice(options: ReaderOptions, name: str, known: tuple[str, ...]) -> str:
-    value = options.options.get(name, known[0])
-    if value not in known:
-        raise _wrong(name, f"{' or '.join(known)}, got {value!r}{near(str(value), known)}")
-    return str(value)
-
-
-def _wrong(name: str, what: str) -> CatalogError:
-    return CatalogError(
-        f'corpus "librimix": wrong option {name}: expected {what}. Correct the dataset\'s options in the catalog.'
-    )
-
-
 def _recordings(root: Path, language: str | None, base: str, metadata: Path | None) -> Iterator[Recording | Finding]:
-    folders, files = listing(root)
-    there = [f"{rate}/{mode}" for rate in folders if rate[3:] in RATES for mode in listing(root / rate)[0]]
-    if not there:
-        raise layout_error(root, "a folder wav16k or wav8k", [*folders, *files])
-    if base not in there:
+    folders, _ = listing(root)
+    generated = [f"{rate}/{mode}" for rate in folders if rate[3:] in RATES for mode in listing(root / rate)[0]]
+    if not generated:
+        raise layout_error(root, "a folder wav16k or wav8k")
+    if base not in generated:
         raise CorpusError(
-            f"{root}: no {base}: expected it by the options rate and mode, got {', '.join(there)}. Generate it, or name"
-            ' another in the catalog: options = { rate = "8k", mode = "min" }.'
+            f"{root}: no {base}: expected it by the options rate and mode, got {', '.join(generated)}. Generate it, or"
+            ' name another in the catalog: options = { rate = "8k", mode = "min" }.'
         )
-    splits, others = listing(root / base)
+    splits, _ = listing(root / base)
     if not set(splits) & set(SUBSETS):
-        raise layout_error(root / base, f"a folder {', '.join(SUBSETS)}", [*splits, *others])
+        raise layout_error(root / base, f"a folder {', '.join(SUBSETS)}")
     for split in (name for name in SUBSETS if name in splits):
-        yield from _split(root, base, split, language, _sexes(metadata, SETS[split]) if metadata else {})
+        yield from _split(root, base, split, language, _genders(metadata, SETS[split]) if metadata else {})
 
 
-def _split(root: Path, base: str, split: str, language: str | None, sexes: Sexes) -> Iterator[Recording | Finding]:
+def _split(root: Path, base: str, split: str, language: str | None, genders: Genders) -> Iterator[Recording | Finding]:
     names: dict[str, set[str]] = {}  # folder -> mixtures
     folders, _ = listing(root / base / split)
     for folder in (name for name in FOLDERS if name in folders):
         files = listing(root / base / split / folder)[1]
         names[folder] = {name.removesuffix(".wav") for name in files if name.endswith(".wav")}
     every = sorted(set().union(*names.values()))
+    # A split may be half generated: its tables then list mixtures that no folder has.
     for mix in MIXES:
         yield from _lost(root, f"{base}/metadata/mixture_{split}_{mix}.csv", set(every))
     snrs = {mix: _snrs(root / base / "metadata" / f"metrics_{split}_{mix}.csv") for mix in MIXES if mix in names}
     for name in every:
         utterances = name.split("_") if NAME.fullmatch(name) else []
-        said = sexes.get(name, [])
-        if said and [speaker for speaker, _ in said] != [utterance.split("-")[0] for utterance in utterances]:
-            detail = f"{name}: speakers {', '.join(speaker for speaker, _ in said)} in the info table"
+        speakers = genders.get(name, [])
+        if speakers and [speaker for speaker, _ in speakers] != [utterance.split("-")[0] for utterance in utterances]:
+            detail = f"{name}: speakers {', '.join(speaker for speaker, _ in speakers)} in the info table"
             yield Finding(CONTRADICTION, f"{base}/{split}", detail)
-            said = []
+            speakers = []
         for folder, mixtures in names.items():
             path = f"{base}/{split}/{folder}/{name}.wav"
             fits = bool(utterances) and folder not in SOURCES[len(utterances) :]
             if name in mixtures and not fits:
                 yield Finding(AUDIO_WITHOUT_LABEL, path, f"{folder}/{name}: no mixture of two or three utterances")
             elif name in mixtures:
-                labels = _labels(name, folder, utterances, said) | {"mixture_id": name, "subset": split}
-                lacking = [part for part in labels.get("stems", ()) if name not in names.get(part, ())]
-                labels |= {"stems": None, "defects": [f"no stem {part}" for part in lacking]} if lacking else {}
+                labels = _labels(name, folder, utterances, [sex for _, sex in speakers])
+                labels |= {"mixture_id": name, "subset": split}
+                parts = _parts(folder, len(utterances))
+                if missing := [part for part in parts if name not in names.get(part, ())]:
+                    labels |= {"stems": None, "defects": [f"no stem {part}" for part in missing]}
                 labels |= {"language": None if folder == "noise" else language}
                 labels |= {"stem_snr_db": snrs[folder].get(name)} if folder in snrs else {}
                 yield Recording(f"{folder}/{name}", path, SUBSETS[split], present(labels))
@@ -122,35 +106,41 @@ def _split(root: Path, base: str, split: str, language: str | None, sexes: Sexes
                 yield Finding(LABEL_WITHOUT_AUDIO, where, f"{folder}/{name}: no such file beside this one")
 
 
-def _labels(name: str, folder: str, utterances: list[str], sexes: list[tuple[str, str]]) -> dict[str, Any]:
-    """Return what the name of a mixture and its folder say; `sexes` is empty or as long as `utterances`."""
+def _parts(folder: str, count: int) -> tuple[str, ...]:
+    """Return the folders of the stems of a mixture of `count` utterances; none for a folder that is a stem itself."""
+    if folder not in MIXES:
+        return ()
+    sources = SOURCES[:1] if folder == "mix_single" else SOURCES[:count]
+    return sources if folder == "mix_clean" else (*sources, "noise")
+
+
+def _labels(name: str, folder: str, utterances: list[str], genders: list[str]) -> DraftLabels:
+    """Return the labels in the name of a mixture and its folder; `genders` is empty or as long as `utterances`."""
     speakers = [utterance.split("-")[0] for utterance in utterances]
-    labels: dict[str, Any] = {"stem": "mixture" if folder in MIXES else folder}
+    labels: DraftLabels = {"stem": "mixture" if folder in MIXES else folder}
     if folder in SOURCES:
         nth = SOURCES.index(folder)
         labels |= {"speaker_id": speakers[nth], "chapter_id": utterances[nth].split("-")[1]}
-        return labels | {"utterance_id": utterances[nth], "gender": sexes[nth][1] if sexes else None}
+        return labels | {"utterance_id": utterances[nth], "gender": genders[nth] if genders else None}
     if folder == "noise":
         return labels | {"category": "noise"}
-    parts = SOURCES[:1] if folder == "mix_single" else SOURCES[: len(speakers)]
-    parts += () if folder == "mix_clean" else ("noise",)
-    labels |= {"mixture_type": folder, "stems": {part: f"{part}/{name}" for part in parts}}
+    stems = {part: f"{part}/{name}" for part in _parts(folder, len(utterances))}
+    labels |= {"mixture_type": folder, "stems": stems}
     return labels | ({"speaker_id": speakers[0]} if folder == "mix_single" else {"speaker_ids": speakers})
 
 
 def _lost(root: Path, table: str, every: set[str]) -> Iterator[Finding]:
-    """Yield a finding for each row of a table of mixtures of which no folder holds anything."""
+    """Yield a finding for each row of a table of mixtures that is in no folder."""
     if (root / table).is_file():
         for number, row in csv_rows(root / table, ("mixture_ID",)):
             if row["mixture_ID"] not in every:
-                yield Finding(
-                    LABEL_WITHOUT_AUDIO, f"{table}:{number}", f"{row['mixture_ID']}: no audio file with this id"
-                )
+                detail = f"{row['mixture_ID']}: no audio file with this id"
+                yield Finding(LABEL_WITHOUT_AUDIO, f"{table}:{number}", detail)
 
 
 def _snrs(path: Path) -> dict[str, dict[str, float]]:
-    """Return how loud each stem of a mixture is against the rest of it: {mixture: {stem: dB}}."""
-    found: dict[str, dict[str, float]] = {}
+    """Return the level of each stem of a mixture against the rest of it: {mixture: {stem: dB}}."""
+    by_mixture: dict[str, dict[str, float]] = {}
     for number, row in csv_rows(path, ("mixture_ID", "source_1_SNR")) if path.is_file() else ():
         columns = {f"s{n}": f"source_{n}_SNR" for n in (1, 2, 3)} | {"noise": "noise_SNR"}
         try:
@@ -159,13 +149,13 @@ def _snrs(path: Path) -> dict[str, dict[str, float]]:
             snrs = {"": math.nan}
         if not all(map(math.isfinite, snrs.values())):
             raise bad_line(path, number, "numbers of dB", ", ".join(row.values()))
-        found[row["mixture_ID"]] = snrs
-    return found
+        by_mixture[row["mixture_ID"]] = snrs
+    return by_mixture
 
 
-def _sexes(metadata: Path, name: str) -> Sexes:
-    """Return the speakers of each mixture of a set, whose ids are written as floats there (4077.0)."""
-    found: Sexes = {}
+def _genders(metadata: Path, name: str) -> Genders:
+    """Return the speakers of each mixture of a set, with their genders; the tables write ids as floats (4077.0)."""
+    by_mixture: Genders = {}
     for table in (table for table in listing(metadata)[1] if table.endswith(f"mix_{name}_info.csv")):
         for number, row in csv_rows(metadata / table, ("mixture_ID", "speaker_1_ID", "speaker_1_sex")):
             sources = [n for n in (1, 2, 3) if f"speaker_{n}_ID" in row and f"speaker_{n}_sex" in row]
@@ -173,6 +163,6 @@ def _sexes(metadata: Path, name: str) -> Sexes:
                 speakers = [str(int(float(row[f"speaker_{n}_ID"]))) for n in sources]
             except (ValueError, OverflowError) as error:
                 raise bad_line(metadata / table, number, "numbers of speakers", ", ".join(row.values())) from error
-            sexes = [gender(row[f"speaker_{n}_sex"]) for n in sources]
-            found[row["mixture_ID"]] = list(zip(speakers, sexes, strict=True))
-    return found
+            genders = [gender(row[f"speaker_{n}_sex"]) for n in sources]
+            by_mixture[row["mixture_ID"]] = list(zip(speakers, genders, strict=True))
+    return by_mixture

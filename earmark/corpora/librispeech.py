@@ -1,64 +1,58 @@
-"""LibriSpeech and Mini LibriSpeech: read audiobooks, one transcript file a chapter.
+"""LibriSpeech and Mini LibriSpeech: read audiobooks, one transcript file for each chapter.
 
-    SPEAKERS.TXT                                       <id> | <F or M> | <subset> | <minutes> | <name, may hold |>
+    SPEAKERS.TXT                                       <id> | <F or M> | <subset> | <minutes> | <name>
     CHAPTERS.TXT                                       <id> | <reader> | <minutes> | <subset> | <project> | <book> | ...
     <split>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac
     <split>/<speaker>/<chapter>/<speaker>-<chapter>.trans.txt        <id> <TEXT>
     <split>/<speaker>/<chapter>/<speaker>-<chapter>.alignment.txt    <id> "<,words,>" "<ends,in,seconds>"
     <split>/<speaker>/<chapter>/<id>.TextGrid                        tiers `words` and `phones`
 
-`book_id` is that of CHAPTERS.TXT, where 0 is none. Where the alignment files are merged into the tree, a recording has
-`words`; an empty word there is silence. A TextGrid gives `words`, `phonemes`. Option `alignments`: a folder, relative
-to the root, that holds TextGrids in the same folders as the tree; those in the tree come before them. Where both
-alignments know an utterance, the words are the TextGrid's, so that words and phonemes are of one alignment. Its unknown
-words and the phone `spn` (a word that was not phonemised) are passed on as they stand, silence is not. Utterances
-without an alignment are normal.
-Source: OpenSLR 12 and 31; the alignments of CorentinJ, and of Zenodo record 2619474.
-Holds the speakers, the chapters' books, all ids, and one chapter in memory.
+`book_id` comes from CHAPTERS.TXT, where 0 means none. An alignment file in the tree gives `words`; an empty word in it
+is silence. A TextGrid gives `words` and `phonemes`. Option `alignments`: a folder, relative to the root, with TextGrids
+in the same folders as in the tree; a TextGrid in the tree itself comes first. Of an utterance in both kinds of
+alignment, the words are the TextGrid's, so that words and phonemes fit together. Its unknown words, and the phone `spn`
+of a word that could not be phonemised, are passed on unchanged; silence is left out. Utterances without an alignment
+are normal: the aligners failed on some hundred.
+Source: OpenSLR 12 and 31, README.TXT; CorentinJ/librispeech-alignments, README; Zenodo record 2619474.
+Keeps the speakers, the chapters' books, all ids, and one chapter in memory.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from earmark.corpora import LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording, check_options
-from earmark.corpora._labels import bad_line, collect, gender, join, lines, once, present
-from earmark.corpora._textgrid import read_tiers
-from earmark.corpora._trans import rows, transcripts
+from earmark.corpora import LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.lines import bad_line, lines
+from earmark.corpora._formats.textgrid import read_tiers
+from earmark.corpora._formats.trans import chapter_entries, transcripts
+from earmark.corpora._labels import collect, gender, join, once, present
+from earmark.corpora._options import folder as folder_option
 from earmark.corpora._tree import is_audio, listing, split_folders, walk
-from earmark.errors import CatalogError, CorpusError
+from earmark.errors import CorpusError
+from earmark.rows import DraftLabels, Labels
 
 VERSION = 2
+OPTIONS = ("alignments",)
 
 TEXTGRID = ".TextGrid"
-TIERS = {"words": ("words", "word"), "phones": ("phonemes", "phoneme")}  # tier -> label, key of its items
+TIERS = {"words": ("words", "word"), "phones": ("phonemes", "phoneme")}  # tier -> label, key of its spans
 SILENCE = frozenset({"", "sil", "sp"})
-
-Item = dict[str, float | str]
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings in the order of their paths; `split` from the folder, `subset` is the folder's name."""
-    check_options("librispeech", options, ("alignments",))
-    alignments = options.options.get("alignments")
-    if alignments is not None and (not isinstance(alignments, str) or not alignments):
-        raise CatalogError(
-            f'corpus "librispeech": wrong option: expected alignments = "<folder>", got {alignments!r}.'
-            " Correct the dataset's options in the catalog."
-        )
-    return once(_recordings(root, options.language, alignments))
+    return once(_recordings(root, options.language, folder_option(options, "alignments")))
 
 
 def _recordings(root: Path, language: str | None, alignments: str | None) -> Iterator[Recording | Finding]:
     splits = split_folders(root)
     if alignments:
-        split_folders(root / alignments)  # raises where they are not
+        split_folders(root / alignments)  # only to raise here if the option names another folder
     genders = dict(_speakers(root / "SPEAKERS.TXT"))
     books = dict(_books(root / "CHAPTERS.TXT"))
     for subset, split in splits:
         for folder, files in walk(root, subset):
             texts, repeated = collect(transcripts(root, folder, files))
-            words, again = collect(rows(root, folder, files, ".alignment.txt", _words))
+            words, again = collect(chapter_entries(root, folder, files, ".alignment.txt", _words))
             grids = _grids(root, folder, files, alignments)
             yield from (*repeated, *again)
             for item in join((f"{folder}/{name}" for name in files if is_audio(name)), texts):
@@ -67,7 +61,7 @@ def _recordings(root: Path, language: str | None, alignments: str | None) -> Ite
                     continue
                 name, path, text = item
                 speaker, chapter, _ = name.split("-")
-                labels: dict[str, Any] = {
+                labels: DraftLabels = {
                     "text": text,
                     "speaker_id": speaker,
                     "chapter_id": chapter,
@@ -81,18 +75,18 @@ def _recordings(root: Path, language: str | None, alignments: str | None) -> Ite
             yield from _only_aligned(texts, [*aligned, *grids.items()])
 
 
-def _only_aligned(texts: dict[str, Any], aligned: Iterable[tuple[str, str]]) -> Iterator[Finding]:
-    """Yield a finding for each alignment that its chapter's transcript lacks.
+def _only_aligned(texts: Mapping[str, object], aligned: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """Yield a finding for each aligned utterance that its chapter's transcript lacks.
 
-    Chapters without any transcript are passed over: the alignments cover every split, downloaded or not.
+    A chapter without a transcript was not downloaded: the alignments cover every split, and so it is passed over.
     """
     for name, where in aligned:
         if texts and name not in texts:
             yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: aligned, but not in the transcript")
 
 
-def _words(path: Path, number: int, rest: str) -> list[Item]:
-    """Return [{"start", "end", "word"}, ...] in seconds; an item starts where the one before it ends."""
+def _words(path: Path, number: int, rest: str) -> list[Labels]:
+    """Return [{"start", "end", "word"}, ...] in seconds; a word starts where the one before it ends."""
     quoted = rest.strip().split('"')
     texts, ends = (quoted[1].split(","), quoted[3].split(",")) if len(quoted) == 5 else ([], [])
     try:
@@ -115,7 +109,7 @@ def _grids(root: Path, folder: str, files: list[str], alignments: str | None) ->
     return {name.removesuffix(TEXTGRID): f"{apart}/{name}" for name in names} | merged
 
 
-def _aligned(path: Path) -> dict[str, list[Item]]:
+def _aligned(path: Path) -> Labels:
     """Return `words` and `phonemes` of one utterance, [{"start", "end", "word" or "phoneme"}, ...] in seconds."""
     tiers = {tier.name: tier.intervals for tier in read_tiers(path) if tier.name in TIERS}
     if not tiers:
@@ -134,8 +128,8 @@ def _aligned(path: Path) -> dict[str, list[Item]]:
 
 
 def _speakers(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield (speaker, gender); names may hold the separator, so only the first four are cut."""
-    if path.is_file():
+    """Yield (speaker, gender). A name may contain the separator (|CBW|Simon), so that only the first four count."""
+    if path.is_file():  # each archive repeats the file, but copies of single folders lack it
         for number, line in lines(path):
             if not line.startswith(";"):
                 fields = [part.strip() for part in line.split("|", 4)]
@@ -145,7 +139,7 @@ def _speakers(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _books(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield (chapter, book); titles may hold the separator, so only the first six are cut."""
+    """Yield (chapter, book). A title may contain the separator, so that only the first six count."""
     if path.is_file():
         for number, line in lines(path):
             if not line.startswith(";"):

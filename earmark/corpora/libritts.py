@@ -1,26 +1,30 @@
 """LibriTTS and LibriTTS-R: read audiobooks cut into sentences, with case and punctuation.
 
-    speakers.tsv                          READER GENDER SUBSET NAME, tabs not dependable, the name may be missing
+    speakers.tsv                          READER GENDER SUBSET NAME, with tabs or blanks; the name may be missing
     <split>/<speaker>/<chapter>/<speaker>_<chapter>_<paragraph>_<sentence>.wav
     <split>/<speaker>/<chapter>/<speaker>_<chapter>.trans.tsv        <id> TAB <original> TAB <normalized>
-    <split>/<speaker>/<chapter>/<id>.{original,normalized}.txt       the same texts, read where the table lacks the id
+    <split>/<speaker>/<chapter>/<id>.{original,normalized}.txt       the same texts, read for ids not in the table
 
-`text` is the normalized text, `text_original` the original. Other files, `*.book.tsv` among them, are not read.
-Option `bad_samples`: a folder, relative to the root, of the publisher's `<split>_bad_sample_list.txt` files, one path
-below the root a line; those recordings become findings.
-Source: OpenSLR 60 and 141. Holds the speakers, all ids, one split's bad samples and one chapter in memory.
+`text` is the normalized text, `text_original` the original. `*.book.tsv` is not read: it has rejected sentences too.
+Option `bad_samples`: a folder, relative to the root, with the publisher's `<split>_bad_sample_list.txt` files, which
+have a path below the root on each line. Restoring failed there (LibriTTS-R), and the recordings become findings.
+Source: OpenSLR 60 and 141, README; arXiv 1904.02882.
+Keeps the speakers, all ids, one split's bad samples and one chapter in memory.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import Any
 
-from earmark.corpora import WITHDRAWN, Finding, ReaderOptions, Recording, check_options
-from earmark.corpora._labels import Row, bad_line, collect, gender, join, lines, once, present
+from earmark.corpora import WITHDRAWN, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.lines import Entry, bad_line, lines
+from earmark.corpora._labels import collect, gender, join, once, present
+from earmark.corpora._options import folder as folder_option
 from earmark.corpora._tree import is_audio, split_folders, walk
-from earmark.errors import CatalogError, CorpusError
+from earmark.errors import CorpusError
+from earmark.rows import DraftLabels
 
 VERSION = 1
+OPTIONS = ("bad_samples",)
 
 NORMALIZED = ".normalized.txt"
 ORIGINAL = ".original.txt"
@@ -30,13 +34,7 @@ Texts = tuple[str | None, str]  # original, normalized
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings in the order of their paths; `split` from the folder, `subset` is the folder's name."""
-    check_options("libritts", options, ("bad_samples",))
-    lists = options.options.get("bad_samples")
-    if lists is not None and (not isinstance(lists, str) or not lists):
-        raise CatalogError(
-            f'corpus "libritts": wrong option: expected bad_samples = "<folder>", got {lists!r}.'
-            " Correct the dataset's options in the catalog."
-        )
+    lists = folder_option(options, "bad_samples")
     return once(_recordings(root, options.language, root / lists if lists else None))
 
 
@@ -58,12 +56,17 @@ def _recordings(root: Path, language: str | None, lists: Path | None) -> Iterato
                     yield Finding(WITHDRAWN, path, f"{name}: listed in {withdrawn[path]}")
                     continue
                 speaker, chapter = name.split("_")[:2]
-                labels = {"text": normalized, "text_original": original, "speaker_id": speaker, "chapter_id": chapter}
+                labels: DraftLabels = {
+                    "text": normalized,
+                    "text_original": original,
+                    "speaker_id": speaker,
+                    "chapter_id": chapter,
+                }
                 labels |= {"gender": genders.get(speaker), "language": language, "subset": subset}
                 yield Recording(name, path, split, present(labels))
 
 
-def _table(root: Path, folder: str, files: list[str]) -> Iterator[Row[Texts]]:
+def _table(root: Path, folder: str, files: list[str]) -> Iterator[Entry[Texts]]:
     """Yield the rows of a chapter's tables."""
     for name in files:
         if name.endswith(".trans.tsv"):
@@ -75,8 +78,8 @@ def _table(root: Path, folder: str, files: list[str]) -> Iterator[Row[Texts]]:
                 yield fields[0], f"{folder}/{name}:{number}", (fields[1], fields[2])
 
 
-def _single(root: Path, folder: str, files: list[str], known: Mapping[str, Any]) -> Iterator[Row[Texts]]:
-    """Yield the texts that stand in a file each, of ids that the tables lack."""
+def _single(root: Path, folder: str, files: list[str], known: Container[str]) -> Iterator[Entry[Texts]]:
+    """Yield the texts of ids that the tables lack, from the file that each text has besides."""
     for name in files:
         key = name.removesuffix(NORMALIZED)
         if key != name and key not in known and key.count("_") == 3:
@@ -86,19 +89,19 @@ def _single(root: Path, folder: str, files: list[str], known: Mapping[str, Any])
 
 
 def _only_line(path: Path) -> str:
-    found = ""
+    text = ""
     for number, line in lines(path):
-        if found:
+        if text:
             raise bad_line(path, number, "a single line of text", line)
-        found = line
-    return found
+        text = line
+    return text
 
 
 def _speakers(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield (speaker, gender); a LibriTTS-R split that was extracted alone has no such file."""
+    """Yield (speaker, gender), nothing without the file: LibriTTS-R has it in an archive of its own, doc.tar.gz."""
     if path.is_file():
         for number, line in lines(path):
-            fields = line.split(None, 3)
+            fields = line.split(None, 3)  # some rows have three fields, and tabs do not always separate them
             if len(fields) < 2:
                 raise bad_line(path, number, "reader, gender, subset, name", line)
             if fields[0].upper() != "READER":
@@ -112,10 +115,10 @@ def _bad_samples(path: Path) -> dict[str, str]:
             f"{path}: no list of bad samples: expected a file for each split folder on disk, got none. Put it there"
             " (an empty one if the publisher names no sample), or drop the option bad_samples in the catalog."
         )
-    found: dict[str, str] = {}
+    samples: dict[str, str] = {}
     for number, line in lines(path):
         sample = line.strip().removeprefix("./")
         if not is_audio(sample) or "/" not in sample:
             raise bad_line(path, number, "./<split>/<speaker>/<chapter>/<id>.wav", line)
-        found[sample] = f"{path.name}:{number}"
-    return found
+        samples[sample] = f"{path.name}:{number}"
+    return samples

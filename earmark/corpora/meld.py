@@ -6,35 +6,29 @@
     **/{train,dev,test}_sent_emo.csv                       Sr No., Utterance, Speaker, Emotion, Sentiment, Dialogue_ID,
                                                            Utterance_ID, Season, Episode, StartTime, EndTime
 
-Folders and tables are looked for below the root, since copies differ in where the inner archives were opened; of a
-table that is there twice, the first by path counts. Dialogues restart in each split: an id is <split>_dia<d>_utt<u>,
-`group_id` the dialogue. Times are the episode's, as published. A `final_videos_test` clip is another cut of the plain
-one and is read only where that is missing. Source: declare-lab/MELD. Holds names and tables in memory (about 20 MB).
+Folders and tables are searched for below the root, since copies differ in where the inner archives were extracted; of a
+table that is there twice, the first by path counts. Dialogues are numbered anew in each split, so an id is
+<split>_dia<d>_utt<u>, and `group_id` is the dialogue. Times are the episode's, as published. A `final_videos_test` clip
+is another cut of the plain one, and is read only if that is missing.
+Source: declare-lab/MELD, README and issues 9, 22, 27 and 39. Keeps names and tables in memory (about 20 MB).
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from earmark.corpora import (
-    AUDIO_WITHOUT_LABEL,
-    DUPLICATE,
-    LABEL_WITHOUT_AUDIO,
-    SPLITS,
-    Finding,
-    ReaderOptions,
-    Recording,
-    check_options,
-)
-from earmark.corpora._csv import csv_rows
+from earmark.corpora import AUDIO_WITHOUT_LABEL, DUPLICATE, Finding, ReaderOptions, Recording
 from earmark.corpora._emotions import emotion
-from earmark.corpora._labels import Row, bad_line, collect, present
-from earmark.corpora._tree import is_audio, layout_error, listing, stem, walk
+from earmark.corpora._formats.csv_files import csv_rows
+from earmark.corpora._formats.lines import Entry, bad_line
+from earmark.corpora._labels import collect, present, without_audio
+from earmark.corpora._tree import child, is_audio, layout_error, stem, walk
 from earmark.errors import CorpusError
+from earmark.rows import SPLITS, DraftLabels, Labels
 
 VERSION = 1
 
+# The inner archives were packed with three different names of folders.
 FOLDERS = {"train_splits": "train", "dev_splits_complete": "dev", "output_repeated_splits_test": "test"}
 NAME = re.compile(r"(final_videos_test)?(dia\d+_utt\d+)")
 TIME = re.compile(r"\d{1,2}:\d\d:\d\d,\d{2,3}")  # hours and milliseconds are short in some rows
@@ -42,9 +36,9 @@ SENTIMENTS = ("neutral", "positive", "negative")
 EMOTIONS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 NUMBERS = ("Dialogue_ID", "Utterance_ID", "Season", "Episode")
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", *NUMBERS, "StartTime", "EndTime")
-SEVERAL = "All"  # who speaks where several do
+SEVERAL = "All"  # as Speaker, where several speak at once
 CORRUPT, WRONG_CUT, NEARLY_EMPTY = "corrupt file", "wrong cut", "nearly no sound"
-DEFECTS = {
+DEFECTS = {  # as reported in issues 9 and 39 and by users; wrong cuts are 41 to 305 s long
     "train_dia125_utt3": CORRUPT,
     "train_dia309_utt0": WRONG_CUT,
     "test_dia38_utt4": WRONG_CUT,
@@ -62,14 +56,13 @@ DEFECTS = {
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings of train, dev and test, each in the order of its paths."""
-    check_options("meld", options)
     return _recordings(root, options.language)
 
 
 def _recordings(root: Path, language: str | None) -> Iterator[Recording | Finding]:
     tables, clips, elsewhere = _look(root)
     if not clips:
-        raise layout_error(root, f"a folder {', '.join(FOLDERS)}", [name for names in listing(root) for name in names])
+        raise layout_error(root, f"a folder {', '.join(FOLDERS)}")
     for split in (name for name in SPLITS if name in clips):
         if split not in tables:
             raise CorpusError(
@@ -78,7 +71,7 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
             )
         rows, repeated = collect(_rows(root, tables[split], split))
         yield from repeated
-        yield from _joined(split, clips[split], rows, language)
+        yield from _split(split, clips[split], rows, language)
     for path in elsewhere:
         yield Finding(AUDIO_WITHOUT_LABEL, path, f"{stem(path)}: in none of the folders {', '.join(FOLDERS)}")
 
@@ -91,7 +84,7 @@ def _look(root: Path) -> tuple[dict[str, str], dict[str, list[str]], list[str]]:
     for folder, files in walk(root):
         split = FOLDERS.get(folder.rpartition("/")[2])
         for name in files:
-            path = f"{folder}/{name}" if folder else name
+            path = child(folder, name)
             if is_audio(name):
                 (clips.setdefault(split, []) if split else elsewhere).append(path)
             elif name.endswith("_sent_emo.csv"):
@@ -99,10 +92,10 @@ def _look(root: Path) -> tuple[dict[str, str], dict[str, list[str]], list[str]]:
     return tables, clips, elsewhere
 
 
-def _joined(
-    split: str, paths: list[str], rows: dict[str, tuple[str, dict[str, Any]]], language: str | None
+def _split(
+    split: str, paths: list[str], rows: dict[str, tuple[str, Labels]], language: str | None
 ) -> Iterator[Recording | Finding]:
-    plain = {stem(path) for path in paths}
+    plain = {stem(path) for path in paths}  # whether final_videos_test corrects these is not published
     taken: dict[str, str] = {}  # id -> path
     for path in paths:
         match = NAME.fullmatch(stem(path))
@@ -119,25 +112,24 @@ def _joined(
         else:
             taken[name] = path
             defects = [DEFECTS[name]] if name in DEFECTS and not match[1] else None
-            yield Recording(name, path, split, present(rows[name][1] | {"language": language, "defects": defects}))
-    for name, (where, _) in rows.items():
-        if name not in taken:
-            yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id")
+            labels: DraftLabels = {**rows[name][1], "language": language, "defects": defects}
+            yield Recording(name, path, split, present(labels))
+    yield from without_audio(rows, taken)
 
 
-def _rows(root: Path, table: str, split: str) -> Iterator[Row[dict[str, Any]]]:
+def _rows(root: Path, table: str, split: str) -> Iterator[Entry[Labels]]:
     path = root / table
     for number, row in csv_rows(path, COLUMNS):
         numbers = [row[name] for name in NUMBERS]
         if not all(value.isdecimal() for value in numbers):
             raise bad_line(path, number, "numbers of dialogue, utterance, season and episode", ", ".join(numbers))
         if row["Emotion"] not in EMOTIONS or row["Sentiment"] not in SENTIMENTS:
-            said = f"{row['Emotion']}, {row['Sentiment']}"
-            raise bad_line(path, number, f"one of {', '.join(EMOTIONS)}, and one of {', '.join(SENTIMENTS)}", said)
+            got = f"{row['Emotion']}, {row['Sentiment']}"
+            raise bad_line(path, number, f"one of {', '.join(EMOTIONS)}, and one of {', '.join(SENTIMENTS)}", got)
         if not TIME.fullmatch(row["StartTime"]) or not TIME.fullmatch(row["EndTime"]):
             raise bad_line(path, number, "times as H:MM:SS,mmm", f"{row['StartTime']}, {row['EndTime']}")
         dialogue, utterance, season, episode = (int(value) for value in numbers)
-        labels: dict[str, Any] = {"text": row["Utterance"], **emotion(row["Emotion"]), "sentiment": row["Sentiment"]}
+        labels: Labels = {"text": row["Utterance"], **emotion(row["Emotion"]), "sentiment": row["Sentiment"]}
         labels |= {"several_speakers": True} if row["Speaker"] == SEVERAL else {"speaker_id": row["Speaker"]}
         labels |= {"season": season, "episode": episode, "group_id": f"{split}_dia{dialogue}"}
         labels |= {"episode_start": row["StartTime"], "episode_end": row["EndTime"]}

@@ -1,38 +1,33 @@
-"""Multilingual LibriSpeech, FLAC or Opus: one transcript file a split, up to 10.8 million recordings.
+"""Multilingual LibriSpeech, FLAC or Opus: one transcript file for each split, up to 10.8 million recordings.
 
-    metainfo.txt                                  <speaker> | <gender> | <partition> | ...   one line a chapter
+    metainfo.txt                                  <speaker> | <gender> | <partition> | ...   a line for each chapter
     <split>/transcripts.txt                       <id> TAB <text>      id = <speaker>_<book>_<number>
     <split>/audio/<speaker>/<book>/<id>.flac or .opus
     train/limited_supervision/{9hr,1hr/<fold>}/handles.txt           ids
 
-The second part of an id is a LibriVox book (`book_id`), not a chapter. A speaker of metainfo.txt need not have audio.
-Texts go through as they are; `defects` names those that hold boilerplate of the scanned book.
-Source: OpenSLR 94. Holds in memory one speaker's texts, the ids of dev and test, and where each speaker's lines stand:
-24 bytes for each unbroken run of one speaker's lines, so 0.3 GB at worst (English, lines in random order).
+The second part of an id is a LibriVox book (`book_id`), not a chapter. A speaker of metainfo.txt need not have audio:
+its partition `secret` was never published. Texts are passed on unchanged; those with boilerplate of the scanned book
+have `defects`.
+Source: OpenSLR 94, README. Keeps in memory one speaker's texts, the ids of dev and test, and the positions of each
+speaker's lines: 24 bytes for each unbroken run of one speaker's lines, so 0.3 GB at worst (English, lines in random
+order).
 """
 
 import io
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from earmark.corpora import (
-    AUDIO_WITHOUT_LABEL,
-    CONTRADICTION,
-    REPEATED_ID,
-    SPLITS,
-    Finding,
-    ReaderOptions,
-    Recording,
-    check_options,
-)
-from earmark.corpora._labels import Row, bad_line, collect, decode_line, gender, join, lines, present, unreadable
+from earmark.corpora import AUDIO_WITHOUT_LABEL, CONTRADICTION, REPEATED_ID, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.lines import Entry, bad_line, decode_line, lines, unreadable
+from earmark.corpora._labels import collect, gender, join, present
 from earmark.corpora._tree import audio_files, is_audio, layout_error, listing, split_folders, stem
+from earmark.rows import SPLITS, DraftLabels
 
 VERSION = 2  # 1 -> 2: defects of the text
 
-BOILERPLATE = "content from google book search"  # of the scan, where it got into Spanish texts
+BOILERPLATE = "content from google book search"  # of the scanned book, found in Spanish texts
 ROW_FORM = "<speaker>_<book>_<number>, a tab, and text"
 
 Runs = dict[str, "array[int]"]  # speaker -> first byte, byte after the last, first line number; for each run
@@ -40,18 +35,17 @@ Runs = dict[str, "array[int]"]  # speaker -> first byte, byte after the last, fi
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings by split, speaker and path; `subset` is "9hr" or "1hr" for limited supervision."""
-    check_options("mls", options)
     return _recordings(root, options.language)
 
 
 def _recordings(root: Path, language: str | None) -> Iterator[Recording | Finding]:
     splits = [name for name, split in split_folders(root) if name == split]
     if not splits:
-        raise layout_error(root, f"a folder {', '.join(SPLITS)}", listing(root)[0])
+        raise layout_error(root, f"a folder {', '.join(SPLITS)}")
     genders, contradictions = _genders(root)
     yield from contradictions
     subsets = dict(_handles(root))
-    earlier: set[str] = set()  # train comes last, so only dev and test are ever held
+    earlier: set[str] = set()  # train comes last, so that only the ids of dev and test are kept
     for split in sorted(splits):
         last = split == max(splits)
         for item in _split(root, split):
@@ -65,7 +59,7 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
             if not last:
                 earlier.add(name)
             speaker, book, _ = name.split("_")
-            labels: dict[str, Any] = {"text": text, "speaker_id": speaker, "book_id": book, "language": language}
+            labels: DraftLabels = {"text": text, "speaker_id": speaker, "book_id": book, "language": language}
             labels |= {"gender": genders.get(speaker), "subset": subsets.get(name)}
             if BOILERPLATE in text:
                 labels["defects"] = ["text of the scan, not of the book"]
@@ -73,9 +67,10 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
 
 
 def _split(root: Path, split: str) -> Iterator[tuple[str, str, str] | Finding]:
-    """Yield (id, path, text) of one split, a speaker at a time."""
+    """Yield (id, path, text) of one split, speaker by speaker."""
     transcripts = root / split / "transcripts.txt"
     runs = _runs(transcripts)
+    # Speaker by speaker, since the texts of all of English (10.8 million) do not fit into memory.
     speakers, strays = listing(root / split / "audio")
     for name in strays:
         if is_audio(name):
@@ -90,7 +85,7 @@ def _split(root: Path, split: str) -> Iterator[tuple[str, str, str] | Finding]:
 
 
 def _runs(transcripts: Path) -> Runs:
-    """Read a transcript file once and return where each speaker's lines stand. Raises CorpusError for a broken line."""
+    """Read a transcript file once and return the positions of each speaker's lines. Raises CorpusError."""
     runs: Runs = {}
     offset, last = 0, None
     try:
@@ -113,7 +108,7 @@ def _runs(transcripts: Path) -> Runs:
     return runs
 
 
-def _rows(file: BinaryIO, transcripts: Path, runs: "array[int]", where: str) -> Iterator[Row[str]]:
+def _rows(file: BinaryIO, transcripts: Path, runs: "array[int]", where: str) -> Iterator[Entry[str]]:
     """Yield the rows of one speaker from an open transcript file."""
     for index in range(0, len(runs), 3):
         start, end, first = runs[index : index + 3]
@@ -125,7 +120,7 @@ def _rows(file: BinaryIO, transcripts: Path, runs: "array[int]", where: str) -> 
 
 
 def _genders(root: Path) -> tuple[dict[str, str], list[Finding]]:
-    """Return the gender of each speaker, and a finding for each speaker who has two and is therefore given none."""
+    """Return the gender of each speaker, and a finding for each speaker with two, who gets none."""
     genders: dict[str, str] = {}
     findings: dict[str, Finding] = {}
     path = root / "metainfo.txt"
@@ -143,7 +138,7 @@ def _genders(root: Path) -> tuple[dict[str, str], list[Finding]]:
 def _handles(root: Path) -> Iterator[tuple[str, str]]:
     """Yield (id, "9hr" or "1hr") of the publisher's small training sets."""
     base = root / "train" / "limited_supervision"
-    for subset in ("9hr", "1hr"):
+    for subset in ("9hr", "1hr"):  # ten hours are 9hr and all six folds of 1hr
         for path in sorted((base / subset).rglob("handles.txt")):
             for _, line in lines(path):
                 yield line.strip(), subset

@@ -1,42 +1,36 @@
-"""MUSDB18 and MUSDB18-HQ: songs with the stems that they were mixed from.
+"""MUSDB18 and MUSDB18-HQ: songs with the stems of which they were mixed.
 
     {train,test}/<artist> - <title>.stem.mp4                                 five audio streams: STREAMS, in this order
     {train,test}/<artist> - <title>/{mixture,drums,bass,other,vocals}.wav    HQ
 
-A song is one recording a stem, id `<artist> - <title>.<stem>`; the mixture's label `stems` names the others. Fourteen
-songs of train are the validation set (split dev). `group_id` is the artist, who may have songs in more than one split.
-What the publisher says of wrong stems stands in `defects`: of the mixture, where it is not their sum. A mixture that
-lacks a stem has that as a defect. The AAC of stem.mp4 is cut at 16 kHz, and its mixture is not exactly the sum. A
-sample set of seven seconds a song has the same names; nothing is decoded here, but files that small are a finding.
-Source: sigsep/sigsep-mus-db and its website. Holds one folder in memory.
+Each stem of a song is a recording with the id `<artist> - <title>.<stem>`; the label `stems` of the mixture names the
+others. Fourteen songs of train are the validation set (split dev). `group_id` is the artist, who may have songs in more
+than one split. Errors that the publisher reports are `defects` of the stem, or of the mixture if that is not the sum of
+its stems; a missing stem is a defect of the mixture too. The AAC of stem.mp4 has nothing above 16 kHz, and its mixture
+is not exactly the sum. A sample set of seven seconds a song has the same names; no file is decoded here, but files as
+small as those are a finding.
+Source: sigsep/sigsep-mus-db, README and configs/mus.yaml; sigsep/website, errata of musdb. Keeps one folder in memory.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from earmark.corpora import (
-    AUDIO_WITHOUT_LABEL,
-    INCOMPLETE,
-    LABEL_WITHOUT_AUDIO,
-    Finding,
-    ReaderOptions,
-    Recording,
-    check_options,
-)
+from earmark.corpora import AUDIO_WITHOUT_LABEL, INCOMPLETE, LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
 from earmark.corpora._labels import once, present
 from earmark.corpora._tree import audio_files, is_audio, layout_error, listing, stem
 from earmark.errors import CorpusError
+from earmark.rows import DraftLabels
 
 VERSION = 1
 
 FOLDERS = ("test", "train")
 MP4 = ".stem.mp4"
 MIXTURE = "mixture"
+# Audio streams in the order of the Native Instruments Stems format; the cover picture is a stream too, of another kind.
 STREAMS = (MIXTURE, "drums", "bass", "other", "vocals")
 STEMS = STREAMS[1:]
-SINGING = {"vocals": True, "drums": False, "bass": False}  # what is in `other` and in a mixture is not said
-VALIDATION = frozenset(
+SINGING = {"vocals": True, "drums": False, "bass": False}  # of `other` and a mixture it is not known
+VALIDATION = frozenset(  # validation_tracks of mus.yaml
     {
         "ANiMAL - Rockshow",
         "Actions - One Minute Smile",
@@ -64,25 +58,24 @@ ERRATA = {  # song -> stem, what is wrong with it
     "Leaf - Wicked": ("drums", "guitar in drums at 2:20 and 3:02"),
     "PR - Oh No": (MIXTURE, "the left channel is not the sum of the stems"),
 }
-LICENSED = ("The Easton Ellises", "CC-BY-NC-SA-3.0")  # of the songs with their own licence, those told by name
-SAMPLE_BYTES = 3_000_000  # a file, on average: seven seconds are 1.2 MB in both forms, a song is 30 MB
+LICENSED = ("The Easton Ellises", "CC-BY-NC-SA-3.0")  # the one licence of its own that a song's name shows
+SAMPLE_BYTES = 3_000_000  # a file on average: seven seconds are 1.2 MB in both forms, a song is 30 MB
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the songs of test, then of train, in the order of their names, each mixture before its stems."""
-    check_options("musdb18", options)
     return once(_recordings(root))
 
 
 def _recordings(root: Path) -> Iterator[Recording | Finding]:
-    folders, files = listing(root)
+    folders, _ = listing(root)
     parts = [name for name in FOLDERS if name in folders]
     if not parts:
-        raise layout_error(root, f"a folder {' or '.join(FOLDERS)}", [*folders, *files])
+        raise layout_error(root, f"a folder {' or '.join(FOLDERS)}")
     for part in parts:
         songs, media = listing(root / part)
         for name in media:
-            path, song = f"{part}/{name}", name.removesuffix(MP4)
+            path, song = f"{part}/{name}", name.removesuffix(MP4)  # names of songs contain dots too
             if name.endswith(MP4):
                 yield from _song(part, song, {which: f"{path}/{number}.stream" for number, which in enumerate(STREAMS)})
             elif is_audio(name):
@@ -97,23 +90,23 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
 def _folder(root: Path, part: str, song: str) -> Iterator[Recording | Finding]:
     """Yield the recordings of one song of HQ."""
     folder, names = f"{part}/{song}", listing(root / part / song)[1]
-    there = {which: f"{folder}/{which}.wav" for which in STREAMS if f"{which}.wav" in names}
-    yield from _song(part, song, there)
+    paths = {which: f"{folder}/{which}.wav" for which in STREAMS if f"{which}.wav" in names}
+    yield from _song(part, song, paths)
     for which in STREAMS:
-        if which not in there:
+        if which not in paths:
             yield Finding(LABEL_WITHOUT_AUDIO, folder, f"{song}.{which}: no file {which}.wav")
     for name in names:
-        if is_audio(name) and f"{folder}/{name}" not in there.values():
+        if is_audio(name) and f"{folder}/{name}" not in paths.values():
             yield Finding(AUDIO_WITHOUT_LABEL, f"{folder}/{name}", f"{stem(name)}: no stem of this name is documented")
 
 
 def _song(part: str, song: str, paths: dict[str, str]) -> Iterator[Recording]:
-    """Yield a recording for each stem of a song that is there."""
+    """Yield a recording for each stem of a song that has a path."""
     split = "dev" if part == "train" and song in VALIDATION else part
     artist, _, title = song.partition(" - ")
     wrong, defect = ERRATA.get(song, ("", ""))
     for which, path in paths.items():
-        labels: dict[str, Any] = {"stem": which, "artist": artist, "title": title, "group_id": artist}
+        labels: DraftLabels = {"stem": which, "artist": artist, "title": title, "group_id": artist}
         if which in SINGING:
             labels["singing"] = SINGING[which]
         defects = [defect] if which == wrong else []
@@ -127,7 +120,7 @@ def _song(part: str, song: str, paths: dict[str, str]) -> Iterator[Recording]:
 
 
 def _is_sample(root: Path, parts: list[str]) -> bool:
-    """Say whether the audio files are as small as those of the sample set."""
+    """Return whether the audio files are as small as those of the sample set."""
     try:
         sizes = [(root / path).stat().st_size for part in parts for path in audio_files(root, part)]
     except OSError as error:

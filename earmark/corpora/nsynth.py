@@ -1,43 +1,36 @@
-"""NSynth: four-second notes of instruments, one JSON object a part.
+"""NSynth: four-second notes of instruments, with one JSON object for each part.
 
     nsynth-{train,valid,test}/examples.json      {"<note>": {"instrument_str": ..., "pitch": ..., ...}, ...}
     nsynth-{train,valid,test}/audio/<note>.wav   note = <family>_<source>_<number>-<pitch>-<velocity>
 
 `valid` is split dev. An instrument of train is in no other part, but valid and test share instruments. The number in a
-note's name is that within family and source. Notes that are known to be noise carry `defects`: in test those of
-brass_acoustic_046 from pitch 84 on, some of which have one and the same waveform.
-Source: the Magenta project; its issue 2092 for the defect. `examples.json` (200 MB for train) is never held whole: in
-memory are some million characters of it, the names of one part's files, and the ids of all, 80 MB together.
+note's name counts within family and source only. Notes that are known to be noise have `defects`: in test those of
+brass_acoustic_046 from pitch 84 on, some of which share one waveform.
+Source: the Magenta project's page on NSynth; magenta/magenta issue 2092 for the defect. `examples.json` (200 MB for
+train) is read through a window; in memory are the names of one part's files and all ids, 80 MB together.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from earmark.corpora import (
-    AUDIO_WITHOUT_LABEL,
-    LABEL_WITHOUT_AUDIO,
-    REPEATED_ID,
-    Finding,
-    ReaderOptions,
-    Recording,
-    check_options,
-)
-from earmark.corpora._json_stream import json_members
-from earmark.corpora._labels import bad_line, once, present
+from earmark.corpora import AUDIO_WITHOUT_LABEL, LABEL_WITHOUT_AUDIO, REPEATED_ID, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.json_stream import json_members
+from earmark.corpora._formats.lines import bad_line
+from earmark.corpora._labels import once, present
 from earmark.corpora._tree import is_audio, layout_error, listing, stem
+from earmark.rows import JSON, DraftLabels, Labels
 
 VERSION = 1
 
 PARTS = {"nsynth-train": "train", "nsynth-valid": "dev", "nsynth-test": "test"}
 TABLE = "examples.json"
-FIELDS = {  # label -> field, and its type
-    "instrument": ("instrument_str", str),
-    "instrument_family": ("instrument_family_str", str),
-    "instrument_source": ("instrument_source_str", str),
+FIELDS = {  # field of a note -> label, and its type
+    "instrument_str": ("instrument", str),
+    "instrument_family_str": ("instrument_family", str),
+    "instrument_source_str": ("instrument_source", str),
     "pitch": ("pitch", int),
     "velocity": ("velocity", int),
-    "qualities": ("qualities_str", list),
+    "qualities_str": ("qualities", list),
 }
 
 NOISY_INSTRUMENT, NOISY_PITCH = "brass_acoustic_046", 84  # from this pitch on, in test
@@ -46,28 +39,26 @@ NOISE = "noise instead of a note"
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the notes part by part, in the order of examples.json; `group_id` is the instrument."""
-    check_options("nsynth", options)
     return once(_recordings(root))
 
 
 def _recordings(root: Path) -> Iterator[Recording | Finding]:
-    folders, files = listing(root)
+    folders, _ = listing(root)
     parts = [name for name in PARTS if name in folders]
     if not parts:
-        raise layout_error(root, f"a folder {', '.join(PARTS)}", [*folders, *files])
+        raise layout_error(root, f"a folder {', '.join(PARTS)}")
     for part in parts:
         table, split = root / part / TABLE, PARTS[part]
+        # One listing instead of a stat for each note: train has 289,205 files in one folder.
         files = [name for name in listing(root / part / "audio")[1] if is_audio(name)]
-        there, left = frozenset(files), set(files)
+        on_disk, left = frozenset(files), set(files)
         for number, name, note in json_members(table):
-            labels = _labels(table, number, name, note)
-            if split == "test" and labels["instrument"] == NOISY_INSTRUMENT and labels["pitch"] >= NOISY_PITCH:
-                labels["defects"] = [NOISE]
+            labels = _labels(table, number, name, note, may_be_noise=split == "test")
             where, file = f"{part}/{TABLE}:{number}", f"{name}.wav"
             if file in left:
                 left.remove(file)
                 yield Recording(name, f"{part}/audio/{file}", split, labels)
-            elif file in there:
+            elif file in on_disk:
                 yield Finding(REPEATED_ID, where, f"{name}: listed before, which counts")
             else:
                 yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id")
@@ -75,11 +66,16 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
             yield Finding(AUDIO_WITHOUT_LABEL, f"{part}/audio/{name}", f"{stem(name)}: not in {TABLE}")
 
 
-def _labels(path: Path, number: int, name: str, note: Any) -> dict[str, Any]:
+def _labels(path: Path, number: int, name: str, note: JSON, *, may_be_noise: bool) -> Labels:
     """Return the labels of a note. Raises CorpusError for a field that is missing or of another type."""
-    for field, kind in FIELDS.values():
-        value = note.get(field) if isinstance(note, dict) else None
+    fields = note if isinstance(note, dict) else {}
+    labels: DraftLabels = {}
+    for field, (label, kind) in FIELDS.items():
+        value = labels[label] = fields.get(field)
         if not isinstance(value, kind) or value == "":
             raise bad_line(path, number, f"a note with {field} ({kind.__name__})", name)
-    labels = present({label: note[field] for label, (field, _) in FIELDS.items()})
-    return labels | {"group_id": labels["instrument"]}
+    labels["group_id"] = labels["instrument"]
+    pitch = fields["pitch"]
+    if may_be_noise and labels["instrument"] == NOISY_INSTRUMENT and isinstance(pitch, int) and pitch >= NOISY_PITCH:
+        labels["defects"] = [NOISE]
+    return present(labels)

@@ -1,31 +1,23 @@
-"""RAVDESS: 24 actors who speak and sing two sentences with eight emotions; the file's name is its label.
+"""RAVDESS: 24 actors who speak and sing two sentences with eight emotions; all labels are in the file's name.
 
     Actor_<NN>/<modality>-<channel>-<emotion>-<intensity>-<statement>-<repetition>-<actor>.wav
 
-Each field has two digits. Modality 01 is video with sound, 02 video alone, 03 sound alone, which are one take: only 03
-is a recording. Channel 01 is speech, 02 song (without disgust and surprise, and without actor 18). Odd actors are men.
-The speech and song archives unpack into the same folders. Where a folder that wraps them stands in the tree, it is read
-too, and a name that came before is a duplicate. Source: Zenodo 1188976. Holds the names in memory (below 2 MB).
+Each field has two digits. Modality 01 is video with sound, 02 video alone and 03 sound alone, all three of one take, so
+only 03 is a recording. Channel 01 is speech, 02 song (without disgust and surprise, and without actor 18). Actors with
+odd numbers are men. The speech and song archives unpack into the same folders. A widespread copy repeats them inside a
+further folder; that is read too, and a name that came before is a duplicate.
+Source: Zenodo record 1188976, description. Keeps the names in memory (below 2 MB).
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from earmark.corpora import (
-    AUDIO_WITHOUT_LABEL,
-    CONTRADICTION,
-    DUPLICATE,
-    INCOMPLETE,
-    Finding,
-    ReaderOptions,
-    Recording,
-    check_options,
-)
+from earmark.corpora import AUDIO_WITHOUT_LABEL, CONTRADICTION, DUPLICATE, INCOMPLETE, Finding, ReaderOptions, Recording
 from earmark.corpora._emotions import emotion
 from earmark.corpora._labels import present
 from earmark.corpora._tree import audio_files, layout_error, listing, stem
+from earmark.rows import Labels
 
 VERSION = 1
 
@@ -40,15 +32,14 @@ SOUND_ALONE = "03"
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings in the order of their paths, without a split."""
-    check_options("ravdess", options)
     return _recordings(root, options.language)
 
 
 def _recordings(root: Path, language: str | None) -> Iterator[Recording | Finding]:
-    folders, files = listing(root)
+    folders, _ = listing(root)
     wrapped = (inner for name in folders for inner in listing(root / name)[0])
     if not any(FOLDER.fullmatch(name) for name in (*folders, *wrapped)):
-        raise layout_error(root, "a folder Actor_01 or another of the actors", [*folders, *files])
+        raise layout_error(root, "a folder Actor_01 or another of the actors")
     paths = list(audio_files(root))
     takes = {stem(path).partition("-")[2] for path in paths if stem(path).startswith(SOUND_ALONE)}
     seen: dict[str, str] = {}  # name -> path
@@ -56,7 +47,7 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
         name = stem(path)
         match = NAME.fullmatch(name)
         folder = FOLDER.fullmatch(path.split("/")[-2]) if "/" in path else None
-        if match is None or (match[3], match[4]) == ("01", "02"):
+        if match is None or (match[3], match[4]) == ("01", "02"):  # there is no strong neutral
             yield Finding(AUDIO_WITHOUT_LABEL, path, f"{name}: expected seven two-digit fields, neutral only normal")
         elif folder is not None and folder[1] != match[7]:
             yield Finding(CONTRADICTION, path, f"{name}: actor {match[7]} in the folder {folder[0]}")
@@ -76,7 +67,7 @@ def _video(name: str, path: str, has_sound: bool) -> Finding:
     return Finding(INCOMPLETE, path, f"{name}: a video; its sound {sound} is in the audio archives")
 
 
-def _labels(match: re.Match[str]) -> dict[str, Any]:
+def _labels(match: re.Match[str]) -> Labels:
     _, channel, emotion_code, intensity, statement, repetition, actor = match.groups()
     return {
         "text": STATEMENTS[int(statement) - 1],

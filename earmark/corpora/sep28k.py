@@ -1,31 +1,34 @@
 """SEP-28k, FluencyBank and SEP-28k-Extended: clips of 3 s from podcasts on stuttering, labelled by three annotators.
 
-    SEP-28k_labels.csv, fluencybank_labels.csv     Show,EpId,ClipId,Start,Stop and 12 columns of counts; a blank may
-                                                   follow each comma of a row; FluencyBank's EpIds begin with zeros;
-                                                   Start and Stop are samples of the episode at 16 kHz
+    SEP-28k_labels.csv, fluencybank_labels.csv     Show,EpId,ClipId,Start,Stop and 12 columns of counts; rows may have a
+                                                   blank after each comma; FluencyBank's EpIds begin with zeros; Start
+                                                   and Stop are samples of the episode at 16 kHz
     SEP-28k-Extended_clips.csv                     the same rows with speaker and four splits: SEP12k,SEP28k-E,...
     clips/<Show>/<EpId>/<Show>_<EpId>_<ClipId>.wav
 
-No audio is released: scripts fetch and cut it, and many episodes are gone, so each missing clip is a finding.
+No audio is published: scripts download and cut the episodes, many of which are gone; each missing clip is a finding.
 `votes` are the counts (0 to 3); `paralinguistic_events` are the stutters, or their absence, with two votes or more.
-`group_id` is the episode: neighbouring clips overlap, as `source_start` and `source_end` (seconds in it) show.
-`speaker_id` needs the Extended table, and so does the option `split`: the column that tells train, dev and test
-(default none). Whole episodes (wavs/) and their titles are not read.
-Source: apple/ml-stuttering-events-dataset; th-nuernberg/ml-stuttering-events-dataset-extended.
-Holds all rows in memory (about 30 MB).
+`group_id` is the episode, since neighbouring clips overlap (`source_start` and `source_end`, seconds in the episode).
+`speaker_id` comes from the Extended table. The option `split` names a column of that table, from which train, dev and
+test are taken (default none). Whole episodes (wavs/) and their titles are not read.
+Source: apple/ml-stuttering-events-dataset; th-nuernberg/ml-stuttering-events-dataset-extended, README.
+Keeps all rows in memory (about 30 MB).
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from earmark.corpora import SPLITS, Finding, ReaderOptions, Recording, check_options
-from earmark.corpora._csv import csv_rows
-from earmark.corpora._labels import Row, bad_line, collect, join, present
+from earmark.corpora import Finding, ReaderOptions, Recording
+from earmark.corpora._formats.csv_files import csv_rows
+from earmark.corpora._formats.lines import Entry, bad_line
+from earmark.corpora._labels import collect, join, present
+from earmark.corpora._options import choice
 from earmark.corpora._tree import audio_files, layout_error, listing
-from earmark.errors import CatalogError, CorpusError, near
+from earmark.errors import CorpusError
+from earmark.rows import SPLITS, Labels
 
 VERSION = 1
+OPTIONS = ("split",)
 
 TABLES = ("SEP-28k_labels.csv", "fluencybank_labels.csv")
 EXTENDED = "SEP-28k-Extended_clips.csv"
@@ -47,23 +50,17 @@ VOTES = {
     "Music": "music",
     "NoSpeech": "no_speech",
 }
-ENOUGH_VOTES = 2
+ENOUGH_VOTES = 2  # of three annotators, as is customary
 RATE_HZ = 16_000  # of Start and Stop
+# Not by the names of episodes: those of two shows repeat one wrong name throughout.
 KEY = ("Show", "EpId", "ClipId")
 
-Said = tuple[str | None, dict[str, Any]]  # split, labels
+Extended = tuple[str | None, Labels]  # split, further labels
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the clips in the order of their paths."""
-    check_options("sep28k", options, ("split",))
-    column = options.options.get("split")
-    if column is not None and column not in SPLIT_COLUMNS:
-        expected = ", ".join(SPLIT_COLUMNS)
-        raise CatalogError(
-            f'corpus "sep28k": wrong option split: expected one of {expected}, got {column!r}'
-            f"{near(str(column), SPLIT_COLUMNS)}. Correct the dataset's options in the catalog."
-        )
+    column = choice(options, "split", SPLIT_COLUMNS) if options.options.get("split") is not None else None
     return _recordings(root, options.language, column)
 
 
@@ -73,14 +70,14 @@ def _recordings(root: Path, language: str | None, column: str | None) -> Iterato
     if EXTENDED in files and TABLES[0] not in tables:
         tables.append(EXTENDED)  # it repeats the counts of the original table
     if "clips" not in folders or not tables:
-        raise layout_error(root, f"a folder clips beside {' or '.join((*TABLES, EXTENDED))}", [*folders, *files])
+        raise layout_error(root, f"a folder clips next to {' or '.join((*TABLES, EXTENDED))}")
     if column and EXTENDED not in files:
         raise CorpusError(
             f"{root}: no {EXTENDED}: expected it for the option split, got {', '.join(files)}. Put it there, or take"
             " the option out of the catalog."
         )
     extended, repeated = collect(_extended(root, column) if EXTENDED in files else ())
-    yield from repeated if EXTENDED not in tables else ()  # else told of its rows below
+    yield from repeated if EXTENDED not in tables else ()  # else its rows are read below, with the same findings
     rows, repeated = collect(row for name in tables for row in _rows(root, name))
     yield from repeated
     for item in join(audio_files(root, "clips"), rows):
@@ -92,14 +89,14 @@ def _recordings(root: Path, language: str | None, column: str | None) -> Iterato
         yield Recording(name, path, split, present({"language": language, **labels, **more}))
 
 
-def _rows(root: Path, table: str) -> Iterator[Row[dict[str, Any]]]:
+def _rows(root: Path, table: str) -> Iterator[Entry[Labels]]:
     """Yield each clip's labels."""
     for number, row in _stripped(root / table, (*KEY, "Start", "Stop", *VOTES)):
         numbers = {column: row[column] for column in ("Start", "Stop", *VOTES)}
         if not all(value.isdecimal() for value in numbers.values()) or int(row["Start"]) > int(row["Stop"]):
             raise bad_line(root / table, number, "whole numbers as counts, Start and Stop", ",".join(row.values()))
         votes = {name: int(row[column]) for column, name in VOTES.items()}
-        labels = {
+        labels: Labels = {
             "subset": row["Show"],
             "group_id": f"{row['Show']}_{row['EpId']}",
             "source_start": int(row["Start"]) / RATE_HZ,
@@ -107,11 +104,12 @@ def _rows(root: Path, table: str) -> Iterator[Row[dict[str, Any]]]:
             "votes": votes,
             "paralinguistic_events": [name for name in EVENTS.values() if votes[name] >= ENOUGH_VOTES],
         }
+        # As texts, since the zeros of FluencyBank's EpIds are part of its files' names.
         yield "_".join(row[column] for column in KEY), f"{table}:{number}", labels
 
 
-def _extended(root: Path, column: str | None) -> Iterator[Row[Said]]:
-    """Yield what the Extended table adds to a clip: its split and its speaker."""
+def _extended(root: Path, column: str | None) -> Iterator[Entry[Extended]]:
+    """Yield the split and the speaker of each clip in the Extended table."""
     for number, row in _stripped(root / EXTENDED, (*KEY, "speaker", *SPLIT_COLUMNS)):
         split = row[column] if column else ""
         if split not in ("", *SPLITS):

@@ -1,28 +1,29 @@
-"""Home-made datasets as Hugging Face's datasets writes them: tables with the sound inside, a row a recording.
+"""Home-made datasets as Hugging Face's datasets writes them: tables with the sound inside, a row for each recording.
 
     data/[<config>-]<split>-00000-of-00001[-<hash>].parquet    push_to_hub
     [<config>/]<split>/0000.parquet                            the hub's own conversion; any name, in any folder
     <split>/data-00000-of-00001.arrow, dataset_info.json       save_to_disk: Arrow IPC streams
-    cache-<fingerprint>.arrow                                  a step of processing kept beside them: a finding
+    cache-<fingerprint>.arrow                                  kept by a step of processing: a finding
 
-A table has a column `audio`: struct {bytes, path}. A column `split` tells the split of its row; else a keyword (see
-`_splits`) in the table's name or in that of a folder above it. Other columns named as labels become labels, the rest
-`extra` (see `_columns`); the numbers of class labels become their names, as the table's own features or the
-dataset_info.json beside it tell. Columns that hold bytes (pictures, a second recording) give no label: a finding a
-table. A row without bytes is a finding (its path is one of the machine that wrote it), so is a shard that is not there,
-and a sound file beside the tables.
+A table has a column `audio`: struct {bytes, path}. The split comes from a column `split`, or else from a keyword (see
+`_splits`) in the name of the table or of a folder above it. Other columns named as labels become labels, the rest
+`extra` (see `_columns`). Numbers of class labels become their names, which the table's own features contain, or the
+dataset_info.json in its folder. Columns of bytes (pictures, a second recording) give no label; they are one finding for
+each table. A row without bytes is a finding, since its path is one of the machine that wrote it; so are a missing shard
+and a sound file that is in no table.
 
-An id is the table's path without extension and the row's number, `data/train-00000-of-00001/17`: the only name that is
-unique without holding all rows. A column `id` often begins anew in each table, and files in `audio.path` share names;
-`id` stays in `extra`. `root` leads to one form of one dataset: Parquet and Arrow below it would be two copies.
-Source: huggingface/datasets, arrow_writer, naming, features and data_files. Holds the tables' paths and the labels of
-1,000 rows in memory, never their sound.
+An id is the table's path without extension and the row's number, `data/train-00000-of-00001/17`: only this is known to
+be unique without keeping all ids in memory. A column `id` often starts again in each table, and files in `audio.path`
+share names; `id` stays in `extra`. `root` has to lead to one form of one dataset, since Parquet and Arrow below it
+would be two copies.
+Source: huggingface/datasets, arrow_writer.py, naming.py, features.py and data_files.py. Keeps the tables' paths and the
+labels of 1,000 rows in memory, never their sound.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -35,15 +36,17 @@ from earmark.corpora import (
     Finding,
     ReaderOptions,
     Recording,
-    check_options,
 )
-from earmark.corpora._columns import labels_and_split
+from earmark.corpora._columns import labels_and_split, with_language
+from earmark.corpora._formats.parquet import audio_rows, contains_bytes, schema_of
 from earmark.corpora._huggingface import class_named, class_names, info_names
 from earmark.corpora._splits import split_of_name
-from earmark.corpora._tables import holds_bytes, schema_of, table_rows
-from earmark.corpora._tree import audio_files, layout_error, listing, walk
+from earmark.corpora._tree import audio_files, every_file, layout_error
 from earmark.disk.inside import ARROW, COLUMN
 from earmark.errors import CorpusError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 VERSION = 1
 
@@ -55,24 +58,23 @@ FEATURES = b"huggingface"  # the key of a schema's metadata under which datasets
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the rows of each table in their order, the tables by path."""
-    check_options("tables", options)
     return _recordings(root, options.language)
 
 
 def _recordings(root: Path, language: str | None) -> Iterator[Recording | Finding]:
-    found = [f"{folder}/{name}" if folder else name for folder, names in walk(root) for name in names]
-    found = sorted(path for path in found if path.endswith((PARQUET, ARROW)))
-    processed = [path for path in found if PurePosixPath(path).name.startswith(PROCESSED) and path.endswith(ARROW)]
-    tables = [path for path in found if path not in processed]
+    paths = sorted(path for path in every_file(root) if path.endswith((PARQUET, ARROW)))
+    processed = {path for path in paths if PurePosixPath(path).name.startswith(PROCESSED) and path.endswith(ARROW)}
+    tables = [path for path in paths if path not in processed]
     if not tables:
         expected = f"a folder with tables, *{PARQUET} or *{ARROW}, that have a column {COLUMN}"
-        raise layout_error(root, expected, [name for names in listing(root) for name in names])
+        raise layout_error(root, expected)
     if len({PurePosixPath(path).suffix for path in tables}) > 1:
         raise CorpusError(
             f"{root}: tables in two forms: expected *{PARQUET} or *{ARROW}, got both, which would be two copies of the"
             " same rows. Keep one form, or let `root` in the catalog lead to one."
         )
-    yield from (Finding(DUPLICATE, path, f"{path}: kept by a step of processing, not read") for path in processed)
+    for path in sorted(processed):
+        yield Finding(DUPLICATE, path, f"{path}: kept by a step of processing, not read")
     yield from _gaps(tables)
     for path in tables:
         yield from _table(root, path, _split(root, path), language)
@@ -80,53 +82,51 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
 
 
 def _gaps(tables: Sequence[str]) -> Iterator[Finding]:
-    """Yield a finding for each set of shards that is not whole."""
+    """Yield a finding for each set of shards that is not complete."""
     shards: dict[tuple[str, str], set[int]] = {}
     for path in tables:
         if match := SHARD.fullmatch(path):
             shards.setdefault((match[1], match[3]), set()).add(int(match[2]))
-    for (name, of), there in shards.items():
-        if missing := sorted(set(range(int(of))) - there):
-            detail = f"{len(missing)} of {int(of)} shards are not here, such as {missing[0]:05d}"
-            yield Finding(INCOMPLETE, f"{name}*-of-{of}", detail)
+    for (name, count), numbers in shards.items():
+        if missing := sorted(set(range(int(count))) - numbers):
+            detail = f"{len(missing)} of {int(count)} shards are not here, such as {missing[0]:05d}"
+            yield Finding(INCOMPLETE, f"{name}*-of-{count}", detail)
 
 
 def _split(root: Path, path: str) -> str | None:
-    """Return the split that a table's name or one of its folders tells. Raises CorpusError where they tell several."""
+    """Return the split in the name of a table or one of its folders. Raises CorpusError for several."""
     steps = PurePosixPath(path).with_suffix("").parts
-    told = {split: step for step in steps if (split := split_of_name(step))}
-    if len(told) > 1:
-        names = " and ".join(f"{step} ({split})" for split, step in told.items())
+    named = {split: step for step in steps if (split := split_of_name(step))}
+    if len(named) > 1:
+        names = " and ".join(f"{step} ({split})" for split, step in named.items())
         raise CorpusError(
             f"{root / path}: which split it belongs to cannot be told: expected one split in its path, got {names}."
             " Rename one of them, or let `root` in the catalog begin below the folder."
         )
-    return next(iter(told), None)
+    return next(iter(named), None)
 
 
 def _table(root: Path, path: str, split: str | None, language: str | None) -> Iterator[Recording | Finding]:
     schema = schema_of(root / path)
     names = _class_names(root / path, schema)
     others = [name for name in schema.names if name != COLUMN]
-    columns = [name for name in others if not holds_bytes(schema.field(name).type)]
+    columns = [name for name in others if not contains_bytes(schema.field(name).type)]
     if left := [name for name in others if name not in columns]:
         yield Finding(BROKEN_LABEL, path, f"{', '.join(left)}: bytes, which are no label")
     stem = PurePosixPath(path).with_suffix("").as_posix()
-    for number, row in enumerate(table_rows(root / path, [COLUMN, *columns])):
-        where, name, audio = f"{path}/{number}.row", f"{stem}/{number}", row.pop(COLUMN)
+    for number, (audio, row) in enumerate(audio_rows(root / path, columns)):
+        where, name = f"{path}/{number}.row", f"{stem}/{number}"
         if not audio["has_bytes"]:
-            said = f", only the path {audio['path']}" if audio["path"] else ""
-            yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: the row has no bytes{said}")
+            other = f", only the path {audio['path']}" if audio["path"] else ""
+            yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: the row has no bytes{other}")
             continue
         values = {column: class_named(value, names.get(column)) for column, value in row.items()}
-        labels, said_split = labels_and_split(root / path, number, values)
-        if language and not {"language", "language_name"} & labels.keys():
-            labels["language"] = language
-        yield Recording(name, where, said_split or split, labels)
+        labels, split_of_row = labels_and_split(root / path, number, values)
+        yield Recording(name, where, split_of_row or split, with_language(labels, language))
 
 
-def _class_names(path: Path, schema: Any) -> Mapping[str, Sequence[str]]:
-    """Return {column: names} as the table's features say, else the dataset_info.json beside it. Raises CorpusError."""
+def _class_names(path: Path, schema: "pyarrow.Schema") -> Mapping[str, Sequence[str]]:
+    """Return {column: names} by the table's features, or by the dataset_info.json in its folder. Raises CorpusError."""
     written = (schema.metadata or {}).get(FEATURES)
     if written is None:
         return info_names(path.parent)

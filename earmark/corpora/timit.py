@@ -6,36 +6,31 @@
     DOC/SPKRINFO.TXT        id without sex, sex, dialect, use, two dates, height, race, education; `;` is a comment
         <speaker> is the sex (F or M), three letters and a digit
 
-Names are in any letter case, and may lie below folders called TIMIT or data. An id is <SPEAKER>_<SENTENCE> in upper
-case: all speakers read SA1 and SA2. Times become seconds; words overlap or leave gaps as published, phones are
-the 61 published ones, with closures and pauses. `sentence_type` is SA, SX or SI. Splits are the published two; of TEST,
-`subset` "core" is the core test set (24 speakers, without SA). Option `dev_speakers = true`: the customary 50
-speakers of TEST, all their sentences, are split "dev". Another copy of a recording (`SA1.WAV.wav`) is a finding.
-Source: LDC93S1; the 50 speakers are those of Kaldi's recipe. Holds the ids, the speakers and one folder in memory.
+Names are in any letter case, below any folders called TIMIT or data. An id is <SPEAKER>_<SENTENCE> in upper case, since
+all speakers read SA1 and SA2. Times become seconds; words overlap or leave gaps as published, and phones are the 61
+published ones, with closures and pauses. `sentence_type` is SA, SX or SI. Splits are the published two; `subset` "core"
+is the core test set (24 speakers of TEST, without SA). With the option `dev_speakers = true`, all sentences of the
+customary 50 speakers of TEST are split "dev". A further copy of a recording (`SA1.WAV.wav`) is a finding.
+Source: LDC93S1, DOC/TESTSET.DOC for the core set; Kaldi's recipe egs/timit for the 50 speakers.
+Keeps the ids, the speakers and one folder in memory.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from earmark.corpora import (
-    AUDIO_WITHOUT_LABEL,
-    DUPLICATE,
-    LABEL_WITHOUT_AUDIO,
-    Finding,
-    ReaderOptions,
-    Recording,
-    check_options,
-)
-from earmark.corpora._labels import bad_line, gender, lines, once, present
-from earmark.corpora._tree import is_audio, layout_error, listing, walk
-from earmark.errors import CatalogError
+from earmark.corpora import AUDIO_WITHOUT_LABEL, DUPLICATE, LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.lines import bad_line, lines
+from earmark.corpora._labels import gender, once, present
+from earmark.corpora._options import flag
+from earmark.corpora._tree import child, is_audio, layout_error, listing, walk
+from earmark.rows import DraftLabels, Labels
 
 VERSION = 1
+OPTIONS = ("dev_speakers",)
 
 RATE_HZ = 16_000  # of the sample offsets in label files
-SPLITS = {"TRAIN": "train", "TEST": "test"}
+SPLIT_OF = {"TRAIN": "train", "TEST": "test"}  # folder -> split
 ABOVE = frozenset({"timit", "data"})  # folders that copies put around the tree
 SPEAKER = re.compile(r"[FM][A-Z]{3}\d")
 DIALECT = re.compile(r"DR[1-8]")
@@ -55,57 +50,49 @@ DEV = frozenset({
 INFO = ("sex", "dr", "use", "recorded", "born", "height", "race", "education")  # columns after the id
 KEPT = ("height", "race", "education")
 
-Item = dict[str, float | str]
-
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings in the order of their folders and sentences."""
-    check_options("timit", options, ("dev_speakers",))
-    dev = options.options.get("dev_speakers", False)
-    if not isinstance(dev, bool):
-        raise CatalogError(
-            f'corpus "timit": wrong option: expected dev_speakers = true or false, got {dev!r}.'
-            " Correct the dataset's options in the catalog."
-        )
+    dev = flag(options, "dev_speakers", default=False)
     return once(_recordings(root, options.language, DEV if dev else frozenset()))
 
 
 def _recordings(root: Path, language: str | None, dev: frozenset[str]) -> Iterator[Recording | Finding]:
     base, folders = _base(root)
     speakers = dict(_speakers(root, base))
-    for top in (name for name in folders if name.upper() in SPLITS):
-        for folder, files in walk(root, f"{base}/{top}" if base else top):
+    for top in (name for name in folders if name.upper() in SPLIT_OF):
+        for folder, files in walk(root, child(base, top)):
             speaker = folder.rpartition("/")[2].upper()
             if not SPEAKER.fullmatch(speaker):
                 for name in files:
                     if is_audio(name):
                         yield Finding(AUDIO_WITHOUT_LABEL, f"{folder}/{name}", f"{name}: not in a speaker's folder")
                 continue
-            split = "dev" if speaker in dev and top.upper() == "TEST" else SPLITS[top.upper()]
+            split = "dev" if speaker in dev and top.upper() == "TEST" else SPLIT_OF[top.upper()]
             dialect = folder.split("/")[-2].upper()
-            labels: dict[str, Any] = {"speaker_id": speaker, "gender": gender(speaker[0]), "language": language}
+            labels: DraftLabels = {"speaker_id": speaker, "gender": gender(speaker[0]), "language": language}
             labels |= {"dialect": dialect if DIALECT.fullmatch(dialect) else None}
-            yield from _sentences(root, folder, files, split, labels | speakers.get(speaker, {}))
+            labels |= speakers.get(speaker, {})
+            yield from _sentences(root, folder, files, split, speaker, labels)
 
 
 def _base(root: Path) -> tuple[str, list[str]]:
-    """Return where TRAIN and TEST lie below the root, "" for the root itself, and the folders there."""
+    """Return the folder below the root that contains TRAIN or TEST, "" for the root itself, and the folders in it."""
     base = ""
     while True:
-        folders, files = listing(root / base)
-        if any(name.upper() in SPLITS for name in folders):
+        folders, _ = listing(root / base)
+        if any(name.upper() in SPLIT_OF for name in folders):
             return base, folders
         around = [name for name in folders if name.lower() in ABOVE]
         if not around:
-            raise layout_error(root / base, "a folder TRAIN or TEST in any letter case", [*folders, *files])
-        base = f"{base}/{around[0]}" if base else around[0]
+            raise layout_error(root / base, "a folder TRAIN or TEST in any letter case")
+        base = child(base, around[0])
 
 
 def _sentences(
-    root: Path, folder: str, files: list[str], split: str, of_speaker: dict[str, Any]
+    root: Path, folder: str, files: list[str], split: str, speaker: str, of_speaker: DraftLabels
 ) -> Iterator[Recording | Finding]:
-    """Yield what one speaker's folder holds; of several audio files of a sentence, the shortest name counts."""
-    speaker = of_speaker["speaker_id"]
+    """Yield the recordings of one speaker's folder; of several audio files of a sentence, the shortest name counts."""
     sounds: dict[str, list[str]] = {}
     labelled: dict[str, dict[str, str]] = {}  # sentence -> ending -> path
     for name in sorted(files, key=lambda name: (len(name), name)):
@@ -116,14 +103,14 @@ def _sentences(
             labelled.setdefault(sentence, {}).setdefault(f".{ending}", f"{folder}/{name}")
     for sentence in sorted({*sounds, *labelled}):
         key = f"{speaker}_{sentence}"
-        paths, told = sounds.get(sentence, []), labelled.get(sentence, {})
+        paths, label_files = sounds.get(sentence, []), labelled.get(sentence, {})
         if not paths:
-            yield Finding(LABEL_WITHOUT_AUDIO, min(told.values()), f"{key}: no audio file with this id")
+            yield Finding(LABEL_WITHOUT_AUDIO, min(label_files.values()), f"{key}: no audio file with this id")
             continue
-        if not told:
+        if not label_files:
             yield Finding(AUDIO_WITHOUT_LABEL, paths[0], f"{key}: no TXT, WRD or PHN file with this id")
         else:
-            labels = of_speaker | {"sentence_id": sentence} | _said(root, told)
+            labels: DraftLabels = {**of_speaker, "sentence_id": sentence, **_sentence(root, label_files)}
             labels["sentence_type"] = sentence[:2] if sentence[:2] in KINDS else None
             core = split == "test" and speaker in CORE and sentence[:2] != "SA"
             labels["subset"] = "core" if core else None
@@ -132,20 +119,20 @@ def _sentences(
             yield Finding(DUPLICATE, copy, f"{key}: a copy of {paths[0]}")
 
 
-def _said(root: Path, told: dict[str, str]) -> dict[str, Any]:
-    """Return text, words and phonemes of a sentence, as far as there are files of them."""
-    spans = {ending: list(_spans(root / path)) for ending, path in told.items()}
+def _sentence(root: Path, label_files: dict[str, str]) -> DraftLabels:
+    """Return text, words and phonemes of a sentence, each if there is a file of it."""
+    spans = {ending: list(_spans(root / path)) for ending, path in label_files.items()}
     texts = [text for _, _, text in spans.get(".TXT", ())]
     if len(texts) > 1:
-        raise bad_line(root / told[".TXT"], 2, "a single line of text", texts[1])
+        raise bad_line(root / label_files[".TXT"], 2, "a single line of text", texts[1])
     return {
         "text": texts[0] if texts else None,
-        "words": [_item(span, "word") for span in spans.get(".WRD", ())],
-        "phonemes": [_item(span, "phoneme") for span in spans.get(".PHN", ())],
+        "words": [_timed(span, "word") for span in spans.get(".WRD", ())],
+        "phonemes": [_timed(span, "phoneme") for span in spans.get(".PHN", ())],
     }
 
 
-def _item(span: tuple[int, int, str], key: str) -> Item:
+def _timed(span: tuple[int, int, str], key: str) -> Labels:
     first, last, text = span
     return {"start": first / RATE_HZ, "end": last / RATE_HZ, key: text.strip()}
 
@@ -155,29 +142,31 @@ def _spans(path: Path) -> Iterator[tuple[int, int, str]]:
     for number, line in lines(path):
         first, _, rest = line.partition(" ")
         last, _, text = rest.partition(" ")
+        # Words may overlap or leave gaps, and the last label may end before the sound: neither is an error.
         if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last) and text.strip()):
             raise bad_line(path, number, "first sample, last sample and text with a blank between", line)
         yield int(first), int(last), text
 
 
-def _speakers(root: Path, base: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield (id with the sex before it, labels) of SPKRINFO.TXT, beside TRAIN or above, in DOC or not."""
-    place = root / base
-    for folder in (place, *list(place.parents)[: len(Path(base).parts)]):
+def _speakers(root: Path, base: str) -> Iterator[tuple[str, Labels]]:
+    """Yield (id with the sex before it, labels) of SPKRINFO.TXT, in the folder of TRAIN or above it, in DOC or not."""
+    inner = root / base
+    for folder in (inner, *list(inner.parents)[: len(Path(base).parts)]):
         folders, files = listing(folder)
         docs = [folder / name for name in folders if name.upper() == "DOC"]
-        found = [doc / name for doc in docs for name in listing(doc)[1]] + [folder / name for name in files]
-        for path in found:
+        for path in [doc / name for doc in docs for name in listing(doc)[1]] + [folder / name for name in files]:
             if path.name.upper() == "SPKRINFO.TXT":
                 yield from _info(path)
                 return
 
 
-def _info(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def _info(path: Path) -> Iterator[tuple[str, Labels]]:
+    """Yield the speakers of SPKRINFO.TXT, whose ids lack the sex that names of folders begin with."""
     for number, line in lines(path):
         if not line.startswith(";") and line.strip():
             name, *fields = line.split(None, len(INFO) + 1)
             if len(fields) < len(INFO):
                 raise bad_line(path, number, f"id, {', '.join(INFO)}", line)
-            said = dict(zip(INFO, fields, strict=False))
-            yield f"{said['sex']}{name}".upper(), {key: said[key] for key in KEPT if said[key].strip("?")}
+            info = dict(zip(INFO, fields, strict=False))  # comments may follow
+            known = {key: info[key] for key in KEPT if info[key].strip("?")}  # "??" is unknown
+            yield f"{info['sex']}{name}".upper(), {**known}

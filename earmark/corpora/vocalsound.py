@@ -4,15 +4,16 @@
     datafiles/{tr,val,te}.json      {"data": [{"wav": "<a path on the author's machine>/<name>.wav", "labels": <MID>}]}
     meta/*_meta.csv                 no header: speaker, gender, age, country, native language, health condition or "no"
 
-The event comes from the name, the split from the list that holds it; about 50 files are in no list and have no split.
-The speaker is the name's first part with its letter. Files that cannot be read are the decoder's business.
-Source: YuanGongND/vocalsound; MIDs: AudioSet ontology. Holds the lists and the speakers in memory (about 10 MB).
+The event comes from the name, the split from the list with that name; about 50 files are in no list and have no split.
+The speaker is the first part of the name with its letter, since the numbers of women and men may overlap. Some 30 files
+of the 16 kHz release cannot be decoded; that is found when they are.
+Source: YuanGongND/vocalsound, README; the AudioSet ontology for MIDs.
+Keeps the lists and the speakers in memory (about 10 MB).
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
@@ -22,12 +23,13 @@ from earmark.corpora import (
     Finding,
     ReaderOptions,
     Recording,
-    check_options,
 )
-from earmark.corpora._csv import csv_rows
-from earmark.corpora._json import json_file
-from earmark.corpora._labels import bad_line, gender, present
+from earmark.corpora._formats.csv_files import csv_rows
+from earmark.corpora._formats.json_files import json_file
+from earmark.corpora._formats.lines import bad_line
+from earmark.corpora._labels import gender, present
 from earmark.corpora._tree import audio_files, layout_error, listing, stem
+from earmark.rows import Labels
 
 VERSION = 1
 
@@ -45,24 +47,23 @@ NAME = re.compile(rf"([fm]\d{{4}})_(\d+)_({'|'.join(EVENTS)})")
 PEOPLE = ("speaker", "gender", "age", "country", "native language", "health condition")  # columns, without a header
 HEALTHY = "no"
 
-Listed = dict[str, tuple[str, str]]  # name -> list, MID
+Lists = dict[str, tuple[str, str]]  # name -> list, MID
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings in the order of their paths; of two audio folders the first one counts."""
-    check_options("vocalsound", options)
     return _recordings(root)
 
 
 def _recordings(root: Path) -> Iterator[Recording | Finding]:
-    folders, files = listing(root)
+    folders, _ = listing(root)
     audio = [name for name in folders if AUDIO_FOLDER.fullmatch(name)]
     if not audio or "datafiles" not in folders:
-        raise layout_error(root, "a folder audio_16k or audio_44k beside a folder datafiles", [*folders, *files])
-    listed: Listed = {}
+        raise layout_error(root, "a folder audio_16k or audio_44k next to a folder datafiles")
+    listed: Lists = {}
     for name in LISTS:
         yield from _add_list(root, name, listed)
-    speakers: dict[str, dict[str, Any]] = {}
+    speakers: dict[str, Labels] = {}
     if "meta" in folders:
         for name in listing(root / "meta")[1]:
             if name.endswith("_meta.csv"):
@@ -79,47 +80,48 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
         else:
             taken[name] = path
             yield from _recording(path, match, listed, speakers)
-    for name, (place, _) in listed.items():
+    for name, (part, _) in listed.items():
         if name not in taken:
-            yield Finding(LABEL_WITHOUT_AUDIO, _path(place), f"{name}: no audio file with this name")
+            yield Finding(LABEL_WITHOUT_AUDIO, _path(part), f"{name}: no audio file with this name")
 
 
 def _recording(
-    path: str, match: re.Match[str], listed: Listed, speakers: Mapping[str, Mapping[str, Any]]
+    path: str, match: re.Match[str], listed: Lists, speakers: Mapping[str, Labels]
 ) -> Iterator[Recording | Finding]:
     speaker, collection, event = match.groups()
-    place, mid = listed.get(match[0], (None, EVENTS[event]))
-    if place and mid != EVENTS[event]:
+    part, mid = listed.get(match[0], (None, EVENTS[event]))
+    if part and mid != EVENTS[event]:
         detail = f"{match[0]}: the name says {event}, which counts; the list says {mid}"
-        yield Finding(CONTRADICTION, _path(place), detail)
-    labels = {"speaker_id": speaker, "gender": gender(speaker[0]), "collection": int(collection)}
+        yield Finding(CONTRADICTION, _path(part), detail)
+    labels: Labels = {"speaker_id": speaker, "gender": gender(speaker[0]), "collection": int(collection)}
     labels |= {"paralinguistic_events": [event], **speakers.get(speaker, {})}
-    yield Recording(match[0], path, LISTS[place] if place else None, present(labels))
+    yield Recording(match[0], path, LISTS[part] if part else None, present(labels))
 
 
-def _path(name: str) -> str:
-    return f"datafiles/{name}.json"
+def _path(part: str) -> str:
+    return f"datafiles/{part}.json"
 
 
-def _add_list(root: Path, name: str, listed: Listed) -> Iterator[Finding]:
-    """Add a split's files to `listed`; a file of an earlier split stays there."""
+def _add_list(root: Path, name: str, listed: Lists) -> Iterator[Finding]:
+    """Add the files of a list to `listed`; a file that is in an earlier list stays there, and is a finding."""
     path = root / _path(name)
     rows = json_file(path).get("data")
     if not isinstance(rows, list):
         raise bad_line(path, 1, 'an object with a list as "data"', str(rows))
     for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("wav", "labels")):
+        wav, mid = (row.get("wav"), row.get("labels")) if isinstance(row, dict) else (None, None)
+        if not isinstance(wav, str) or not isinstance(mid, str):
             raise bad_line(path, 1, f'entry {number} of "data" to be an object with the texts wav and labels', str(row))
-        recording = stem(row["wav"])
+        recording = stem(wav)  # its folders are those of the author's machine
         if recording in listed:
             where = _path(listed[recording][0])
             yield Finding(CONTRADICTION, _path(name), f"{recording}: also in {where}, which counts")
         else:
-            listed[recording] = (name, row["labels"])
+            listed[recording] = (name, mid)
 
 
-def _add_speakers(root: Path, name: str, speakers: dict[str, dict[str, Any]]) -> Iterator[Finding]:
-    """Add the speakers of a table to `speakers`; the tables repeat each other."""
+def _add_speakers(root: Path, name: str, speakers: dict[str, Labels]) -> Iterator[Finding]:
+    """Add the speakers of a table to `speakers`; all_meta.csv repeats the others."""
     for number, row in csv_rows(root / name, PEOPLE, headed=False, spaced=True):
         speaker, sex, age, country, native, health = (value.strip() for value in row.values())
         if not speaker:

@@ -5,42 +5,41 @@
     vox1_meta.csv, vox2_meta.csv       ID, name, gender, nationality (VoxCeleb 1), set; tabs or commas, blanks around
     iden_split.txt                     <1, 2 or 3> <speaker>/<video>/<utterance>.wav, VoxCeleb 1 only
 
-An id is `<speaker>/<video>/<utterance>`: a video's name may hold `-` and `_`, and may start with them. `session_id` is
-the video. Dev and test of VoxCeleb 1 unpack into one folder, so the split is never the folder's.
-Option `split`: "verification" (default): the set of the speaker's row, as `subset` too; the set "dev" is what systems
-are trained on, so its split is "train". "identification": 1, 2, 3 of iden_split.txt are train, dev, test.
-Option `lists`: the folder of the label files, relative to the root (default ".").
-Of copies of one utterance (converted ones beside .m4a) the first path counts. Trial lists are not read.
-Source: VoxCeleb's pages, clovaai/voxceleb_trainer. Holds speakers, all ids and iden_split.txt in memory (0.2 GB).
+An id is `<speaker>/<video>/<utterance>` with slashes, because a video's name may contain `-` and `_` anywhere.
+`session_id` is the video. The split never comes from a folder, since dev and test of VoxCeleb 1 unpack into the same.
+Option `split`: with "verification" (default) it is the set in the speaker's row, which is `subset` too; systems are
+trained on the set "dev", so that its split is "train". With "identification" the numbers 1, 2 and 3 of iden_split.txt
+are train, dev and test. Option `lists`: the folder of the label files, relative to the root (default ".").
+Of copies of one utterance, such as .wav converted from .m4a, the first path counts. Trial lists are not read.
+Source: the pages of VoxCeleb 1 and 2; clovaai/voxceleb_trainer, README and dataprep.py.
+Keeps the speakers, all ids and iden_split.txt in memory (0.2 GB).
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.corpora import (
-    AUDIO_WITHOUT_LABEL,
-    DUPLICATE,
-    LABEL_WITHOUT_AUDIO,
-    Finding,
-    ReaderOptions,
-    Recording,
-    check_options,
-)
-from earmark.corpora._labels import Row, bad_line, collect, gender, lines, once, present
-from earmark.corpora._tree import audio_files, is_audio, layout_error, listing
-from earmark.errors import CatalogError, CorpusError, near
+from earmark.corpora import AUDIO_WITHOUT_LABEL, DUPLICATE, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.lines import Entry, bad_line, lines
+from earmark.corpora._labels import collect, gender, once, present, without_audio
+from earmark.corpora._options import choice
+from earmark.corpora._options import folder as folder_option
+from earmark.corpora._tree import audio_files, child, is_audio, layout_error, listing
+from earmark.errors import CorpusError
+from earmark.rows import DraftLabels
 
 VERSION = 1
+OPTIONS = ("split", "lists")
 
 METAS = ("vox1_meta.csv", "vox2_meta.csv")
 IDENTIFICATION_LIST = "iden_split.txt"
 TASKS = ("verification", "identification")
 SPEAKER = re.compile(r"id\d{5}")
 OLD_FOLDER = "voxceleb1_wav"
+# VoxCeleb 1.0 named folders by celebrity: the column VGGFace1 ID leads to the ids of today.
 OLD_NAME = re.compile(r"(.{11})_(\d+)")  # of a file: <video>_<utterance>
 PARTS = {"1": "train", "2": "dev", "3": "test"}
-SETS = {"dev": "train", "test": "test"}
+SETS = {"dev": "train", "test": "test"}  # column Set -> split
 DEEPEST = 4  # folders above the speakers'
 
 Speaker = dict[str, str]  # its row: id, name, gender, nationality, set
@@ -48,24 +47,16 @@ Speaker = dict[str, str]  # its row: id, name, gender, nationality, set
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings in the order of their paths."""
-    check_options("voxceleb", options, ("split", "lists"))
-    task, lists = options.options.get("split", TASKS[0]), options.options.get("lists", ".")
-    if task not in TASKS:
-        raise _wrong(f"split: expected {' or '.join(TASKS)}, got {task!r}{near(str(task), TASKS)}")
-    if not isinstance(lists, str) or not lists:
-        raise _wrong(f'lists: expected "<folder>", got {lists!r}')
-    return once(_recordings(root, options.language, root / lists, task == "identification"), DUPLICATE)
-
-
-def _wrong(what: str) -> CatalogError:
-    return CatalogError(f'corpus "voxceleb": wrong option {what}. Correct the dataset\'s options in the catalog.')
+    identify = choice(options, "split", TASKS) == "identification"
+    lists = folder_option(options, "lists") or "."
+    return once(_recordings(root, options.language, root / lists, identify), DUPLICATE)
 
 
 def _recordings(root: Path, language: str | None, lists: Path, identify: bool) -> Iterator[Recording | Finding]:
     bases = list(_bases(root, ""))
     if not bases:
         expected = f"a folder of speakers, such as wav/id10001/<video>/00001.wav, or {OLD_FOLDER}"
-        raise layout_error(root, expected, [name for names in listing(root) for name in names])
+        raise layout_error(root, expected)
     rows, repeated = collect(_speakers(lists))
     yield from repeated
     speakers = {name: row for name, (_, row) in rows.items()}
@@ -88,7 +79,7 @@ def _recordings(root: Path, language: str | None, lists: Path, identify: bool) -
             continue
         if identify:
             taken.add(key)
-        labels: dict[str, str | None] = {
+        labels: DraftLabels = {
             "speaker_id": name,
             "session_id": names[1],
             "gender": gender(speaker["gender"]),
@@ -96,19 +87,17 @@ def _recordings(root: Path, language: str | None, lists: Path, identify: bool) -
         labels |= {"nationality": speaker.get("nationality"), "subset": speaker["set"], "language": language}
         split = listed[key][1] if identify else SETS[speaker["set"]]
         yield Recording(key, path, split, present(labels))
-    for key, (where, _) in listed.items():
-        if key not in taken:
-            yield Finding(LABEL_WITHOUT_AUDIO, where, f"{key}: no audio file with this id")
+    yield from without_audio(listed, taken)
 
 
 def _bases(root: Path, folder: str) -> Iterator[str]:
-    """Yield the folders that hold speakers, sorted."""
+    """Yield the folders that contain speakers' folders, sorted."""
     folders = listing(root / folder)[0]
     if folder.rpartition("/")[2] == OLD_FOLDER or any(SPEAKER.fullmatch(name) for name in folders):
         yield folder
     elif folder.count("/") < DEEPEST - 1:
         for name in folders:
-            yield from _bases(root, f"{folder}/{name}" if folder else name)
+            yield from _bases(root, child(folder, name))
 
 
 def _names(path: str) -> tuple[str, str, str] | None:
@@ -121,17 +110,18 @@ def _names(path: str) -> tuple[str, str, str] | None:
     return (second, match[1], match[2]) if match and f"/{OLD_FOLDER}/" in f"/{path}" else None
 
 
-def _speakers(lists: Path) -> Iterator[Row[Speaker]]:
-    """Yield the rows of the meta files by their headers' names."""
-    found = [name for name in METAS if (lists / name).is_file()]
-    if not found:
+def _speakers(lists: Path) -> Iterator[Entry[Speaker]]:
+    """Yield the rows of the meta files, whose columns differ from copy to copy and are found by their names."""
+    metas = [name for name in METAS if (lists / name).is_file()]
+    if not metas:
         raise CorpusError(
-            f"{lists}: no {' or '.join(METAS)}: expected one there, which says each speaker's gender and set, got none."
+            f"{lists}: no {' or '.join(METAS)}: expected one there, with each speaker's gender and set, got none."
             ' Download it from VoxCeleb\'s page, or name its folder in the catalog: options = { lists = "..." }.'
         )
-    for name in found:
+    for name in metas:
         columns: list[str] = []
         for number, line in lines(lists / name):
+            # vox1_meta.csv has tabs in spite of its name, vox2_meta.csv commas with blanks around every field.
             fields = [part.strip() for part in line.split("\t" if "\t" in line else ",")]
             if not columns:
                 columns = [_column(part) for part in fields]
@@ -145,13 +135,13 @@ def _speakers(lists: Path) -> Iterator[Row[Speaker]]:
 
 
 def _column(published: str) -> str:
-    """Return id, name, gender, nationality or set: `VoxCeleb1 ID` is the id, `VGGFace1 ID` holds the name."""
+    """Return id, name, gender, nationality or set: `VoxCeleb1 ID` is the id, `VGGFace1 ID` is the name."""
     name = published.lower()
     return "id" if name.startswith("voxceleb") else "name" if name.startswith("vggface") else name
 
 
-def _parts(path: Path) -> Iterator[Row[str]]:
-    """Yield (utterance, place, split) of the list for identification."""
+def _parts(path: Path) -> Iterator[Entry[str]]:
+    """Yield (utterance, line, split) of the list for identification."""
     if not path.is_file():
         raise CorpusError(
             f"{path}: no list for identification: expected {IDENTIFICATION_LIST} of VoxCeleb 1, got none. Download it,"

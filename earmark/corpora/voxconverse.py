@@ -1,54 +1,52 @@
-"""VoxConverse: who speaks when in videos of conversations, one RTTM file a recording.
+"""VoxConverse: who speaks when in videos of conversations, one RTTM file for each recording.
 
     <any folder>/<id>.wav                     as published: audio/ for dev, voxconverse_test_wav/ for test
     <labels>/{dev,test}/<id>.rttm             labels: voxconverse-master, voxconverse, or the root itself
 
-The split is that of the label file; there is no train. Speakers (spk00) are a recording's own, so `speaker_id` is
-<recording>_<spk00>. The first release of the test audio has recordings for which no labels were ever published.
-Option `labels`: the folder of dev and test, relative to the root, where it has another name or holds another version
-(the publisher corrected 18 test files in version 0.3). Source: github.com/joonson/voxconverse.
-Holds the names of all label files and one recording's turns in memory.
+The split is that of the label file; there is no train. Speakers (spk00) are numbered anew in each recording, so
+`speaker_id` is <recording>_<spk00>. The first release of the test audio has some 80 recordings for which labels were
+never published. Option `labels`: the folder, relative to the root, that contains dev and test, if its name is another
+or it is another version (the publisher corrected 18 test files in version 0.3).
+Source: joonson/voxconverse, README and issue 7.
+Keeps the names of all label files and one recording's turns in memory.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.corpora import INCOMPLETE, REPEATED_ID, Finding, ReaderOptions, Recording, check_options
-from earmark.corpora._labels import bad_line, join, present
-from earmark.corpora._rttm import in_order, turns
+from earmark.corpora import INCOMPLETE, REPEATED_ID, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.lines import bad_line
+from earmark.corpora._formats.rttm import Turn, in_order, turns
+from earmark.corpora._labels import join, present
+from earmark.corpora._options import folder as folder_option
 from earmark.corpora._tree import audio_files, layout_error, listing, stem
-from earmark.errors import CatalogError, CorpusError
+from earmark.errors import CorpusError
+from earmark.rows import Labels
 
 VERSION = 1
+OPTIONS = ("labels",)
 
 PARTS = ("dev", "test")
 SUFFIX = ".rttm"
-LABEL_FOLDERS = ("voxconverse-master", "voxconverse", ".")
+LABEL_FOLDERS = ("voxconverse-master", "voxconverse", ".")  # of a zip of the repository, of a clone, merged
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings in the order of their paths, with `segments` in seconds."""
-    check_options("voxconverse", options, ("labels",))
-    labels = options.options.get("labels")
-    if labels is not None and (not isinstance(labels, str) or not labels):
-        raise CatalogError(
-            f'corpus "voxconverse": wrong option: expected labels = "<folder>", got {labels!r}.'
-            " Correct the dataset's options in the catalog."
-        )
-    return _recordings(root, options.language, labels)
+    return _recordings(root, options.language, folder_option(options, "labels"))
 
 
 def _recordings(root: Path, language: str | None, labels: str | None) -> Iterator[Recording | Finding]:
     rows, repeated = _label_files(root, labels)
     yield from repeated
     paths = list(audio_files(root))
-    there = {rows[stem(path)][1] for path in paths if stem(path) in rows} or set(PARTS)
+    parts = {rows[stem(path)][1] for path in paths if stem(path) in rows} or set(PARTS)
     for part in PARTS:
         missing = [where for where, split in rows.values() if split == part]
-        if missing and part not in there:
+        if missing and part not in parts:
             detail = f"no recording of {part} is here, {len(missing):,} are labelled"
             yield Finding(INCOMPLETE, missing[0].rpartition("/")[0], detail)
-    rows = {name: row for name, row in rows.items() if row[1] in there}
+    rows = {name: row for name, row in rows.items() if row[1] in parts}
     for item in join(paths, rows):
         if isinstance(item, Finding):
             yield item
@@ -58,21 +56,21 @@ def _recordings(root: Path, language: str | None, labels: str | None) -> Iterato
         yield Recording(name, path, split, present({"segments": segments, "language": language}))
 
 
-def _segments(path: Path, name: str) -> Iterator[dict[str, object]]:
+def _segments(path: Path, name: str) -> Iterator[tuple[Turn, Labels]]:
+    """Yield each turn of a recording's label file with the labels of its segment."""
     empty = True
-    for number, recording, segment in turns(path):
+    for number, recording, turn in turns(path):
         if recording != name:
             raise bad_line(path, number, f"turns of the recording {name}", recording)
         empty = False
-        yield segment | {"speaker_id": f"{name}_{segment['speaker_id']}"}
+        yield turn, turn.times | {"speaker_id": f"{name}_{turn.speaker_id}"}
     if empty:
         raise CorpusError(f"{path}: empty label file: expected a turn a line, got none. Extract the archive again.")
 
 
 def _label_files(root: Path, labels: str | None) -> tuple[dict[str, tuple[str, str]], list[Finding]]:
     """Return {id: (path of its label file, split)}, and a finding for an id that both splits have."""
-    folders, files = listing(root)
-    found: dict[str, tuple[str, str]] = {}
+    label_files: dict[str, tuple[str, str]] = {}
     findings: list[Finding] = []
     for base in (labels,) if labels else LABEL_FOLDERS:
         for part in PARTS:
@@ -80,11 +78,11 @@ def _label_files(root: Path, labels: str | None) -> tuple[dict[str, tuple[str, s
             for file in listing(root / folder)[1] if (root / folder).is_dir() else ():
                 if file.endswith(SUFFIX):
                     name, where = file.removesuffix(SUFFIX), f"{folder}/{file}"
-                    if name in found:
-                        findings.append(Finding(REPEATED_ID, where, f"{name}: {found[name][0]} counts"))
+                    if name in label_files:
+                        findings.append(Finding(REPEATED_ID, where, f"{name}: {label_files[name][0]} counts"))
                     else:
-                        found[name] = (where, part)
-        if found:
-            return found, findings
+                        label_files[name] = (where, part)
+        if label_files:
+            return label_files, findings
     expected = f"{labels}/dev or {labels}/test" if labels else "voxconverse-master, dev or test"
-    raise layout_error(root, f"a folder {expected} with RTTM files", [*folders, *files])
+    raise layout_error(root, f"a folder {expected} with RTTM files")

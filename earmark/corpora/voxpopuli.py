@@ -4,23 +4,25 @@
     data/<lang>/.../<session>-<id_>.wav                        from the hub's archives, in any folder
     .../<lang>/asr_{train,dev,test}.tsv                        header, tabs, no quoting; columns by name: id, raw_text,
                                                                normalized_text, speaker_id, split, gender, ...
-    .../<lang>/asr_<lang>.tsv.gz (or unpacked)                 the annotation, read where those are missing: header,
-                                                               `|`, quotes; session_id, id_, original_text, ...
+    .../<lang>/asr_<lang>.tsv.gz (or unpacked)                 the annotation, read if those are missing: header, `|`
+                                                               in spite of its name, quotes; session_id, id_, ...
     ... or Hugging Face tables (see _huggingface): audio_id and the columns of the TSV
 
-`text` is the normalized text, `text_original` the raw text, which many rows lack. A value "None" is none.
-`subset` is "en_accented" for accented English. Rows of other splits ("invalid") are no part of the corpus; a clip of
-one is a finding. Sessions in raw_audios, unlabelled_data and speech-to-speech pairs (<lang>/<lang>) are not looked at.
-Source: facebookresearch/voxpopuli, facebook/voxpopuli. Holds the clips' paths and all ids in memory (0.3 GB for all).
+`text` is the normalized text, `text_original` the raw text, which many rows lack. The text "None" in another column
+means no value. `subset` is "en_accented" for accented English. Rows of other splits ("invalid") are no part of the
+corpus; a clip of such a row is a finding. Sessions in raw_audios, unlabelled_data and speech-to-speech pairs
+(<lang>/<lang>) are not looked at.
+Source: facebookresearch/voxpopuli, README and get_asr_data.py; the hub's facebook/voxpopuli.
+Keeps the clips' paths and all ids in memory (0.3 GB for all languages).
 """
 
 import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
@@ -28,37 +30,38 @@ from earmark.corpora import (
     DUPLICATE,
     LABEL_WITHOUT_AUDIO,
     REPEATED_ID,
-    SPLITS,
     WITHDRAWN,
     Finding,
     ReaderOptions,
     Recording,
-    check_options,
 )
+from earmark.corpora._formats.lines import bad_line, lines
 from earmark.corpora._huggingface import Copy, look
-from earmark.corpora._labels import bad_line, gender, lines, once, present
-from earmark.corpora._tree import audio_files, is_audio, layout_error, listing, stem
+from earmark.corpora._labels import gender, once, present
+from earmark.corpora._tree import audio_files, child, is_audio, layout_error, listing, stem
 from earmark.errors import CorpusError
+from earmark.rows import SPLITS, DraftLabels
 
 VERSION = 1
 
 LANGUAGES = frozenset({"cs", "de", "en", "es", "et", "fi", "fr", "hr", "hu", "it", "lt", "nl", "pl", "ro", "sk", "sl"})
 ACCENTED, MIXED = "en_accented", "multilang"
 CONFIGS = LANGUAGES | {ACCENTED}
-BASES = ("transcribed_data", "data", "")  # where the languages' folders lie
+BASES = ("transcribed_data", "data", "")  # folders that may contain the languages' folders
+# Folders of whole sessions (6.4 TB in all) and of the hub's cache, not of clips.
 OTHER_AUDIO = frozenset({"raw_audios", "unlabelled_data", "datasets", "hub", "downloads"})
 PAIRS = re.compile(r"(?:^|/)[a-z]{2}/[a-z]{2}/")  # speech to speech: <source>/<target>/<year>/...
-ANNOTATION = {"original_text": "raw_text", "normed_text": "normalized_text"}  # its names for columns of the tables
+ANNOTATION = {"original_text": "raw_text", "normed_text": "normalized_text"}  # its column -> the tables' column
 COLUMNS = ("raw_text", "normalized_text", "speaker_id", "gender", "is_gold_transcript", "accent")
 REQUIRED = ("normalized_text", "speaker_id")
 FLAGS = {"true": True, "false": False}
 
-Labelled = tuple[int, str, str, dict[str, Any]]  # line number, id, split, the row by column
+Columns = Mapping[str, object]  # column -> value, of a row
+LabelRow = tuple[int, str, str, Columns]  # line number, id, split, columns
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings by language and split, in the order of the tables; `language` from the folder or row."""
-    check_options("voxpopuli", options)
     return once(_recordings(root), DUPLICATE)
 
 
@@ -68,7 +71,7 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
     copy = look(root, "voxpopuli", CONFIGS, MIXED)
     if not folders and not copy.tables:
         expected = "a folder transcribed_data/<lang> or data/<lang> with asr_train.tsv, or tables of a cache"
-        raise layout_error(root, expected, [*top, *files])
+        raise layout_error(root, expected)
     clips: dict[str, str] = {}
     for path in _clips(root, top, files) if folders else ():
         if clips.setdefault(stem(path), path) != path:
@@ -76,7 +79,7 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
     taken: set[str] = set()
     for config, folder in folders:
         for table in _tables(root / folder, config):
-            yield from _table(root, f"{folder}/{table}" if folder else table, config, clips, taken)
+            yield from _table(root, child(folder, table), config, clips, taken)
     for name, path in clips.items():
         if name not in taken:
             yield Finding(AUDIO_WITHOUT_LABEL, path, f"{name}: no row with this id")
@@ -85,14 +88,14 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
 
 
 def _languages(root: Path) -> list[tuple[str, str]]:
-    """Return (language or en_accented, its folder) where a folder holds tables, sorted."""
-    found: dict[str, str] = {}
+    """Return (language or en_accented, its folder) for each folder with tables, sorted."""
+    folders: dict[str, str] = {}
     for base in BASES:
         for config in listing(root / base)[0] if (root / base).is_dir() else ():
-            folder = f"{base}/{config}" if base else config
+            folder = child(base, config)
             if config in CONFIGS and _tables(root / folder, config):
-                found.setdefault(config, folder)
-    return sorted(found.items())
+                folders.setdefault(config, folder)
+    return sorted(folders.items())
 
 
 def _tables(folder: Path, config: str) -> list[str]:
@@ -112,7 +115,7 @@ def _clips(root: Path, folders: list[str], files: list[str]) -> Iterator[str]:
 def _table(
     root: Path, table: str, config: str, clips: dict[str, str], taken: set[str]
 ) -> Iterator[Recording | Finding]:
-    """Yield a table's recordings; the ids of clips that it names are added to `taken`."""
+    """Yield a table's recordings; the ids of its rows that have a clip are added to `taken`."""
     path = root / table
     split = path.name.removeprefix("asr_").removesuffix(".tsv")
     for item in _generated(path, table, split) if split in SPLITS else _annotated(path, table):
@@ -134,8 +137,11 @@ def _table(
             yield _recording(name, clips[name], split, config, row)
 
 
-def _generated(path: Path, table: str, split: str) -> Iterator[Labelled | Finding]:
-    """Yield the rows of a split's table; one with a tab in its text has too many fields, as the publisher wrote it."""
+def _generated(path: Path, table: str, split: str) -> Iterator[LabelRow | Finding]:
+    """Yield the rows of a split's table.
+
+    The publisher's script writes them without quoting, so that a row with a tab in its text has too many fields.
+    """
     header: list[str] = []
     for number, line in lines(path):
         fields = line.split("\t")
@@ -149,8 +155,8 @@ def _generated(path: Path, table: str, split: str) -> Iterator[Labelled | Findin
             yield number, row["id"], split, row
 
 
-def _annotated(path: Path, table: str) -> Iterator[Labelled | Finding]:
-    """Yield the rows of an annotation, quoted as the publisher's script reads it."""
+def _annotated(path: Path, table: str) -> Iterator[LabelRow | Finding]:
+    """Yield the rows of an annotation, with the quoting that the publisher's script reads."""
     header: list[str] = []
     try:
         with _opened(path) as file:
@@ -187,13 +193,13 @@ def _require(path: Path, number: int, header: list[str], columns: tuple[str, ...
 
 def _rows(root: Path, copy: Copy) -> Iterator[Recording | Finding]:
     for row in copy.rows(("audio_id", "language", *COLUMNS)):
-        name = row.values.get("audio_id") or stem(str(row.values["file"]).replace("\\", "/"))
+        name = str(row.values.get("audio_id") or stem(row.file.replace("\\", "/")))
         if not name:
             raise CorpusError(f"{root / row.path}: no id: expected one in audio_id or audio.path, got none.")
-        config = row.values.get("language") if row.table.config == MIXED else row.table.config
+        config = row.text("language") if row.table.config == MIXED else row.table.config
         if config not in CONFIGS:
             raise CorpusError(
-                f"{root / row.table.path}: no language: expected dataset_info.json beside the table with the names of"
+                f"{root / row.table.path}: no language: expected dataset_info.json in its folder with the names of"
                 f" language, got {config!r}. Read the languages' own tables, or build the cache again."
             )
         if len(row.audio) == 1:
@@ -202,18 +208,20 @@ def _rows(root: Path, copy: Copy) -> Iterator[Recording | Finding]:
             yield row.missing(name)
 
 
-def _recording(name: str, path: str, split: str, config: str, row: dict[str, Any]) -> Recording:
-    values = {column: None if row.get(column) == "None" else row.get(column) for column in COLUMNS[2:]}
+def _recording(name: str, path: str, split: str, config: str, row: Columns) -> Recording:
+    texts = {column: value for column in COLUMNS if isinstance(value := row.get(column), str)}
+    known = {column: value for column, value in texts.items() if value != "None"}
     language = "en" if config == ACCENTED else config
+    # 20131007-0900-PLENARY-19-en_20131007-21:26:04_3: the session comes before the language.
     session, mark, _ = name.partition(f"-{language}_")
-    labels = {
-        "text": row.get("normalized_text"),
-        "text_original": row.get("raw_text"),
-        "speaker_id": values["speaker_id"],
+    labels: DraftLabels = {
+        "text": texts.get("normalized_text"),
+        "text_original": texts.get("raw_text"),
+        "speaker_id": known.get("speaker_id"),
         "session_id": session if mark else None,
-        "gender": gender(values["gender"] or ""),
-        "accent": values["accent"],
-        "is_gold_transcript": FLAGS.get(str(values["is_gold_transcript"]).lower()),
+        "gender": gender(known.get("gender", "")),
+        "accent": known.get("accent"),
+        "is_gold_transcript": FLAGS.get(str(row.get("is_gold_transcript")).lower()),
         "language": language,
         "subset": ACCENTED if config == ACCENTED else None,
     }

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from earmark.corpora import RESERVED, SPLITS
 from earmark.rates import HOUR_S
+from earmark.rows import RESERVED, SPLITS
 from earmark.training.selection import SPEAKER, Row, Source, values
 
 ADDED = RESERVED | {"features", "start", "end"}  # what a row holds that is no label of its recording

@@ -12,9 +12,9 @@ from pathlib import Path
 import orjson
 
 from earmark.catalog.tables import JobTable
-from earmark.corpora import SPLITS
 from earmark.errors import JobError
 from earmark.features.manifest import read_rows
+from earmark.rows import SPLITS
 from earmark.training.job_summary import Summary
 from earmark.training.leakage import Leaks, Watch, gives_way, marks, watched
 from earmark.training.manifest_row import dump_row

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from earmark.corpora import SPLITS
+from earmark.rows import SPLITS
 from earmark.training.selection import AUDIO, Row, Source, values
 
 PAIRS = tuple((one, other) for at, one in enumerate(SPLITS) for other in SPLITS[at + 1 :])

@@ -27,14 +27,15 @@ READER = Template('''\
     audio/<id>.wav
 
 An example that works: put the corpus's own layout here, with its known defects and where it is documented.
-Holds all labels in memory.
+Keeps all labels in memory.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.corpora import Finding, ReaderOptions, Recording, check_options
-from earmark.corpora._labels import Row, bad_line, collect, join, lines, present
+from earmark.corpora import Finding, ReaderOptions, Recording
+from earmark.corpora._formats.lines import Entry, bad_line, lines
+from earmark.corpora._labels import collect, join, present
 from earmark.corpora._tree import audio_files, layout_error, listing
 
 VERSION = 1
@@ -44,14 +45,13 @@ TABLE = "labels.tsv"
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings in the order of their paths, without a split."""
-    check_options("$name", options)
     return _recordings(root, options.language)
 
 
 def _recordings(root: Path, language: str | None) -> Iterator[Recording | Finding]:
     folders, files = listing(root)
     if "audio" not in folders or TABLE not in files:
-        raise layout_error(root, f"a folder audio beside {TABLE}", [*folders, *files])
+        raise layout_error(root, f"a folder audio next to {TABLE}")
     texts, repeated = collect(_rows(root))
     yield from repeated
     for item in join(audio_files(root, "audio"), texts):
@@ -62,8 +62,8 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
         yield Recording(name, path, None, present({"text": text, "language": language}))
 
 
-def _rows(root: Path) -> Iterator[Row[str]]:
-    """Yield each line's id, place and text."""
+def _rows(root: Path) -> Iterator[Entry[str]]:
+    """Yield the id, the line and the text of each entry."""
     for number, line in lines(root / TABLE):
         name, tab, text = line.partition("\\t")
         if not name or not tab:

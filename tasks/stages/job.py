@@ -10,9 +10,9 @@ import orjson
 
 from earmark.catalog.project import Project
 from earmark.catalog.tables import JobTable
-from earmark.corpora import SPLITS
 from earmark.disk.files import publishing
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
+from earmark.rows import SPLITS
 from earmark.training.job_summary import Summary
 from earmark.training.jobs import write_job
 from earmark.training.selection import Source

@@ -9,12 +9,12 @@ import msgspec
 
 from earmark.audio.table import GoodAudio, read_table
 from earmark.catalog.project import Project
-from earmark.corpora import SPLITS
 from earmark.disk.files import publishing, remove
 from earmark.disk.hashing import digest
 from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
 from earmark.errors import CorpusError
+from earmark.rows import SPLITS
 from earmark.training.manifest_row import dump_row, make_row
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage

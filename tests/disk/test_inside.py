@@ -9,7 +9,7 @@ from support.collection import RATE_HZ, speech
 from support.fixtures import unpack
 
 from earmark.audio.canonical import Policy, standardize
-from earmark.corpora._tables import columns_of, table_rows
+from earmark.corpora._formats.parquet import columns_of, table_rows
 from earmark.disk.files import Scratch
 from earmark.disk.inside import Place, locate, read_row
 from earmark.errors import BadAudioError, CorpusError

@@ -23,7 +23,7 @@ def cell(name):
 
 
 @pytest.mark.parametrize("name", sorted(LABELS))
-def test_a_column_named_as_a_label_becomes_what_the_schema_says(name):
+def test_a_column_named_as_a_label_becomes_a_value_that_the_schema_allows(name):
     labels = labels_of({name: cell(name)})
     assert name in labels
     for label, value in labels.items():
@@ -74,7 +74,7 @@ def test_a_cell_without_a_value_gives_no_label(empty):
     ],
     ids=repr,
 )
-def test_a_column_of_no_label_is_kept_as_what_json_can_say(value, kept):
+def test_any_other_column_is_kept_in_extra_as_json_can_carry_it(value, kept):
     labels = labels_of({"mood": value})
     assert labels == {"extra": {"mood": kept}}
     assert orjson.loads(orjson.dumps(labels)) == labels

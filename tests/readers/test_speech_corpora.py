@@ -2,9 +2,10 @@ import gzip
 
 import pytest
 from support.fixtures import unpack
+from support.readers import write
 
 from earmark import corpora
-from earmark.corpora import Finding, ReaderOptions, Recording, ami, fleurs
+from earmark.corpora import Finding, ReaderOptions, Recording, ami, fleurs, timit
 from earmark.errors import CorpusError
 
 HEADER = "id_|session_id|speaker_id|original_text|normed_text|split|gender\n"
@@ -18,7 +19,7 @@ def read(corpus, root, **options):
     return recordings, [item for item in items if isinstance(item, Finding)]
 
 
-def test_packed_annotation_reads_as_the_unpacked_one(tmp_path):
+def test_a_packed_annotation_gives_what_the_unpacked_one_gives(tmp_path):
     text = f'{HEADER}it_1|2010|5|"È ""così"" | no"|è così|dev|male\n'
     for form, content in (("tsv", text.encode()), ("tsv.gz", gzip.compress(text.encode()))):
         folder = tmp_path / form / "transcribed_data" / "it"
@@ -29,7 +30,7 @@ def test_packed_annotation_reads_as_the_unpacked_one(tmp_path):
     assert read("voxpopuli", tmp_path / "tsv")[0][0].labels["text_original"] == 'È "così" | no'
 
 
-def test_every_code_of_fleurs_is_a_tag_with_the_case_that_bcp_47_recommends():
+def test_every_code_of_fleurs_becomes_a_tag_in_the_letter_case_that_bcp_47_recommends():
     assert len(fleurs.CODES) == 102
     tags = {code: fleurs.language_tag(code) for code in fleurs.CODES}
     assert all(tag.replace("-", "_").lower() == code for code, tag in tags.items())
@@ -45,7 +46,7 @@ def test_one_edition_in_a_cache_is_never_taken_for_the_other(tmp_path):
     assert [item.id for item in read("fleurs", tmp_path, edition="fleurs-r")[0]] == ["en_us_fleurs-r"]
 
 
-def test_link_to_a_blob_that_was_not_copied_is_an_incomplete_download(tmp_path):
+def test_a_link_to_a_blob_that_was_not_copied_is_an_incomplete_download(tmp_path):
     folder = "hub/datasets--google--fleurs/snapshots/c0/en_us"
     unpack(f"-- {folder}/{VALIDATION}-00000-of-00002.parquet --\n{ROW % 'a'}", tmp_path)
     (tmp_path / folder / f"{VALIDATION}-00001-of-00002.parquet").symlink_to("../../../blobs/gone")
@@ -57,7 +58,7 @@ def test_link_to_a_blob_that_was_not_copied_is_an_incomplete_download(tmp_path):
     ]
 
 
-def test_of_two_builds_the_whole_one_counts_and_the_other_is_named(tmp_path):
+def test_of_two_builds_the_complete_one_is_read_and_the_other_is_a_finding(tmp_path):
     whole, cut = "fleurs/en_us/1/aa", "fleurs/en_us/1/bb"
     unpack(f"-- {whole}/{VALIDATION}.arrow --\n{ROW % 'a'}", tmp_path)
     unpack(f"-- {cut}/{VALIDATION}-00001-of-00002.arrow --\n{ROW % 'b'}", tmp_path)
@@ -81,13 +82,13 @@ def test_of_two_builds_the_whole_one_counts_and_the_other_is_named(tmp_path):
         ("fleurs", {"en_us/1/ab/fleurs-test.arrow": '{"id": 1}\n'}, "no column audio among id"),
     ],
 )
-def test_table_that_does_not_say_enough_is_refused(corpus, files, message, tmp_path):
+def test_a_table_without_language_or_audio_is_refused(corpus, files, message, tmp_path):
     unpack("".join(f"-- {path} --\n{text}" for path, text in files.items()), tmp_path)
     with pytest.raises(CorpusError, match=message):
         read(corpus, tmp_path)
 
 
-def test_text_file_posing_as_a_table_is_refused(tmp_path):
+def test_a_text_file_with_the_name_of_a_table_is_refused(tmp_path):
     for name in ("fleurs-test.arrow", "fleurs-test.parquet"):
         folder = tmp_path / name / "en_us"
         folder.mkdir(parents=True)
@@ -110,7 +111,7 @@ def test_partitions_of_ami_put_whole_series_on_one_side():
     }
 
 
-def test_list_for_identification_is_needed_and_checked(tmp_path):
+def test_the_list_for_identification_is_required_and_checked(tmp_path):
     (tmp_path / "id10001").mkdir()
     (tmp_path / "vox1_meta.csv").write_text("VoxCeleb1 ID\tGender\tSet\nid10001\tm\tdev\n")
     with pytest.raises(CorpusError, match=r"iden_split\.txt: no list for identification"):
@@ -120,7 +121,7 @@ def test_list_for_identification_is_needed_and_checked(tmp_path):
         read("voxceleb", tmp_path, split="identification")
 
 
-def test_turns_are_asked_for_where_there_are_none(tmp_path):
+def test_missing_turns_and_those_of_another_meeting_are_refused(tmp_path):
     (tmp_path / "ES2002a" / "audio").mkdir(parents=True)
     with pytest.raises(CorpusError, match=r"no only_words/rttms/<split>/<meeting>\.rttm"):
         read("ami", tmp_path, annotations="only_words")
@@ -129,3 +130,17 @@ def test_turns_are_asked_for_where_there_are_none(tmp_path):
     (turns / "ES2002a.rttm").write_text("SPEAKER ES2002b 1 0 1 <NA> <NA> FEE005 <NA> <NA>\n")
     with pytest.raises(CorpusError, match=r"ES2002a\.rttm:1: .* turns of ES2002a alone"):
         read("ami", tmp_path, annotations="only_words")
+
+
+def test_the_customary_sets_of_timit_are_complete_and_share_no_speaker():
+    assert (len(timit.DEV), len(timit.CORE)) == (50, 24)
+    assert not timit.DEV & timit.CORE
+    assert all(timit.SPEAKER.fullmatch(name) for name in timit.DEV | timit.CORE)
+
+
+def test_a_command_in_a_kaldi_table_is_reported_and_never_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, {"wav.scp": "a touch ran |\nb touch ran; cat x.wav|\nc | touch ran\n"})
+    found = list(corpora.read("kaldi", tmp_path, ReaderOptions()))
+    assert [item.kind for item in found] == [corpora.REFUSED] * 3
+    assert [path.name for path in tmp_path.iterdir()] == ["wav.scp"]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from earmark.corpora._textgrid import Interval, Tier, read_tiers
+from earmark.corpora._formats.textgrid import Interval, Tier, read_tiers
 from earmark.errors import CorpusError
 
 HEADER = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
@@ -55,7 +55,7 @@ def test_both_forms_give_the_same_tiers_in_either_encoding(tiers, form, encoding
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", [short_form, long_form])
-def test_file_cut_anywhere_is_refused(form, tmp_path):
+def test_a_file_cut_anywhere_is_refused(form, tmp_path):
     path = tmp_path / "a.TextGrid"
     whole = form(TIERS).rstrip()
     for length in range(len(whole)):
@@ -64,7 +64,7 @@ def test_file_cut_anywhere_is_refused(form, tmp_path):
             read_tiers(path)
 
 
-def test_tier_of_points_is_passed_over_and_what_follows_the_last_tier_refused(tmp_path):
+def test_a_tier_of_points_is_passed_over_and_values_after_the_last_tier_are_refused(tmp_path):
     path = tmp_path / "a.TextGrid"
     points = '0 1.5 <exists> 2 "TextTier" "clicks" 0 1.5 1 0.5 "x" "IntervalTier" "words" 0 1.5 0'
     path.write_text(HEADER + points, "utf-8")
@@ -74,7 +74,7 @@ def test_tier_of_points_is_passed_over_and_what_follows_the_last_tier_refused(tm
         read_tiers(path)
 
 
-def test_file_that_is_no_text_is_refused(tmp_path):
+def test_a_binary_or_missing_file_is_refused(tmp_path):
     (tmp_path / "a.TextGrid").write_bytes(b"ooBinaryFile\x08TextGrid\xff\x80")
     with pytest.raises(CorpusError, match=r"a\.TextGrid: not UTF-8"):
         read_tiers(tmp_path / "a.TextGrid")

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_jobs import Work, row
 
-from earmark.corpora import SPLITS
 from earmark.errors import JobError
+from earmark.rows import SPLITS
 
 LABELS = ("speaker_id", "group_id")
 KINDS = ("audio_hash", *LABELS)

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from earmark.catalog.read import read_catalog
 from earmark.catalog.tables import JobTable
-from earmark.corpora import SPLITS
 from earmark.disk.hashing import hash_bytes
 from earmark.errors import CatalogError, JobError
+from earmark.rows import SPLITS
 from earmark.training.jobs import write_job
 from earmark.training.leakage import COMPACTED, Gathered
 from earmark.training.manifest_row import dump_row

@@ -14,8 +14,8 @@ from soundfile import write as write_sound
 from support.collection import RATE_HZ, Collection, speech, write_chapter
 from support.fixtures import unpack
 from support.models import write_model
+from support.readers import FIXTURES, items_of
 from support.runs import open_run
-from test_corpora import FIXTURES, items_of
 
 from earmark.catalog.project import open_project
 from tasks.engine.judge import judge

@@ -5,9 +5,10 @@
     start, end, <exists>, number of tiers
     a tier: class, name, start, end, number of items; an item: start, end, text (a point: time, text)
 
-Values are numbers that stand alone and texts in quotes, a quote inside doubled, so one reading serves both forms.
-Times in seconds. UTF-8, or UTF-16 with a byte order mark. Point tiers are passed over.
-Source: the Praat manual, "TextGrid file formats".
+Praat itself takes every number between blanks and every text in quotes as a value and ignores the rest, so one parser
+serves both forms; a quote inside a text is doubled. Times in seconds. UTF-8, or UTF-16 with a byte order mark.
+Point tiers are passed over. Strict parsers refuse two files of AISHELL-4, whose intervals reach beyond their tier, and
+recipes then drop the whole sessions; here the reader decides. Source: the Praat manual, "TextGrid file formats".
 """
 
 import codecs
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from earmark.corpora._labels import bad_line, unreadable
+from earmark.corpora._formats.lines import bad_line, unreadable
 from earmark.errors import CorpusError
 
 VALUE = re.compile(r'"([^"]*(?:""[^"]*)*)"|(?<!\S)(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)')
@@ -31,7 +32,7 @@ Values = Iterator[tuple[int, str | float]]  # line number, value
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A stretch of a tier; the text as it stands, empty where nothing is said."""
+    """One interval of a tier; `text` is unchanged, and empty where nobody speaks."""
 
     start: float
     end: float
@@ -40,7 +41,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """One tier of intervals; `end` is what its header says, which intervals of broken files pass."""
+    """One tier of intervals; `end` is that of its header, beyond which the intervals of broken files reach."""
 
     name: str
     end: float
@@ -50,8 +51,8 @@ class Tier:
 def read_tiers(path: Path, *, backward: bool = False) -> list[Tier]:
     """Return the interval tiers in the order of the file.
 
-    Raises CorpusError for another format, a file cut short, and, unless they are to be passed on (`backward`), an
-    interval that ends before it starts.
+    Raises CorpusError for another format, a file cut short, and an interval that ends before it starts, which is
+    returned instead with `backward`.
     """
     text = _text(path)
     if not HEADER.match(text):

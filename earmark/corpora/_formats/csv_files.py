@@ -1,14 +1,14 @@
 """Label tables with quoting: comma-separated by default, a header line, rows as {column: value}.
 
-RFC 4180 as `csv` reads it: a field may hold separators, doubled quotes and line ends inside quotes. UTF-8, with or
-without a byte order mark, LF or CRLF. Values go through as they stand.
+RFC 4180 as `csv` reads it: inside quotes a field may contain separators, doubled quotes and line ends. UTF-8, with or
+without a byte order mark, LF or CRLF. Values are passed on unchanged.
 """
 
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from earmark.corpora._labels import bad_line, decode_line, unreadable
+from earmark.corpora._formats.lines import bad_line, decode_line, unreadable
 from earmark.errors import CorpusError
 
 
@@ -24,11 +24,11 @@ def csv_rows(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (number of the row's last line, {column: value}) of a table that has at least `columns`.
 
-    Not `headed`: the file has no header line, its columns are exactly `columns`. Lines that start with `comment` are
-    passed over, and so are empty lines. `spaced`: blanks after a delimiter are no part of the value.
-    `distinct`: no column of the header stands there twice.
-    Raises CorpusError for a file that cannot be read, a missing column, a row with another number of fields than the
-    header, and quotes that do not fit.
+    With `headed=False` the file has no header line, and its columns are exactly `columns`. Empty lines are passed over,
+    and so are lines that start with `comment`. With `spaced`, blanks after a delimiter are no part of the value.
+    With `distinct`, a header that repeats a column is an error; otherwise the last column of that name counts.
+    Raises CorpusError for a file that cannot be read, a missing column, a row with more or fewer fields than the
+    header, and an unmatched quote.
     """
     header: list[str] = [] if headed else list(columns)
     table = csv.reader(_text(path, comment), delimiter=delimiter, skipinitialspace=spaced, strict=True)

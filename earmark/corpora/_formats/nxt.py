@@ -5,7 +5,8 @@
     <segment nite:id transcriber_start="77.4" transcriber_end="79.1">
         <nite:child href="ES2002a.A.words.xml#id(ES2002a.A.words0)..id(ES2002a.A.words7)"/></segment>
 
-Files say their own encoding (ISO-8859-1). External entities are not read. Times in seconds. Source: AMI, 1.6.2.
+The XML declaration names the encoding (ISO-8859-1), so files are opened as bytes. External entities are not read.
+Times in seconds. Source: the NITE XML Toolkit's data format as AMI's manual annotations 1.6.2 use it.
 """
 
 import re
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from earmark.corpora._labels import unreadable
+from earmark.corpora._formats.lines import unreadable
 from earmark.errors import CorpusError
 
 ID = "{http://nite.sourceforge.net/}id"
@@ -23,7 +24,7 @@ HREF = re.compile(r"[^#]+#id\(([^)]+)\)(?:\.\.id\(([^)]+)\))?")
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Who stands behind an agent's letter in one meeting; `name` is the same in all meetings."""
+    """A participant of one meeting: the agent's letter there, and the `name` that is the same in all meetings."""
 
     agent: str
     name: str
@@ -32,7 +33,7 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What an agent says or does; `text` is None for what is no word, the times for what has none."""
+    """A word, sound or gap of one agent; `text` is None unless it is a word, a time is None where none is given."""
 
     id: str
     text: str | None
@@ -43,7 +44,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of one agent's speech; `text` is empty where no word is in it."""
+    """A segment of one agent's speech; `text` is empty where it has no word."""
 
     start: float
     end: float
@@ -64,39 +65,39 @@ def read_speakers(path: Path) -> dict[str, list[Speaker]]:
 
 
 def read_tokens(path: Path) -> list[Token]:
-    """Return what a words file holds, in its order. Raises CorpusError."""
-    found = []
+    """Return the tokens of a words file in its order. Raises CorpusError."""
+    tokens = []
     for part in _root(path):
         text = part.text if _name(part) == "w" else None
         start, end = (None if part.get(name) is None else _time(path, part, name) for name in ("starttime", "endtime"))
-        found.append(Token(_attribute(path, part, ID), text, start, end, part.get("punc") == "true"))
-    return found
+        tokens.append(Token(_attribute(path, part, ID), text, start, end, part.get("punc") == "true"))
+    return tokens
 
 
 def read_segments(path: Path, tokens: list[Token]) -> Iterator[Segment]:
     """Yield the segments of one agent, their texts from the agent's tokens. Raises CorpusError."""
     places = {token.id: index for index, token in enumerate(tokens)}
     for part in _elements(path, "segment"):
-        said: list[Token] = []
+        spoken: list[Token] = []
         for child in part:
             match = HREF.fullmatch(child.get("href", ""))
             first, last = (match[1], match[2] or match[1]) if match else ("", "")
             if first not in places or last not in places:
                 raise _broken(path, f"segment {part.get(ID)}", "a range of ids of the words file", child.get("href"))
-            said += tokens[places[first] : places[last] + 1]
+            spoken += tokens[places[first] : places[last] + 1]
         start, end = (_time(path, part, name) for name in ("transcriber_start", "transcriber_end"))
-        yield Segment(start, end, _spoken(said))
+        yield Segment(start, end, _text(spoken))
 
 
-def _spoken(tokens: list[Token]) -> str:
-    """Return words with blanks between, punctuation without one before it."""
+def _text(tokens: list[Token]) -> str:
+    """Return the words with blanks between them, but none before a punctuation mark."""
     words = [token for token in tokens if token.text]
     return "".join(f"{'' if token.punctuation else ' '}{token.text}" for token in words).lstrip(" ")
 
 
 def _root(path: Path) -> ET.Element:
     try:
-        with path.open("rb") as file:  # bytes: the XML declaration tells the encoding
+        with path.open("rb") as file:
             return ET.parse(file).getroot()  # noqa: S314 - expat bounds entities and reads no external one
     except ET.ParseError as error:
         raise CorpusError(

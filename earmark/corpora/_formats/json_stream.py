@@ -1,13 +1,18 @@
-"""A JSON object that is too large to hold, member by member: read through a window of some million characters."""
+"""A JSON object that is too large for memory, member by member, read through a window of about a million characters.
+
+NSynth's examples.json has 200 MB. The standard library's decoder returns where a value ends, and so the line that an
+error names can be counted; a streaming parser such as ijson would lose it.
+"""
 
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from earmark.corpora._labels import bad_line, unreadable
+from earmark.corpora._formats.lines import bad_line, unreadable
 from earmark.errors import CorpusError
+from earmark.rows import JSON
 
 WINDOW = 1 << 20  # characters read at a time
 LONGEST = 1 << 18  # characters that a member may take
@@ -15,10 +20,10 @@ BLANK = re.compile(r"[ \t\r\n]*")
 SHOWN = 80  # characters of what is wrong
 
 
-def json_members(path: Path) -> Iterator[tuple[int, str, Any]]:
-    """Yield (line number, name, value) of each member of the object that a file is, repeated names too.
+def json_members(path: Path) -> Iterator[tuple[int, str, JSON]]:
+    """Yield (line number, name, value) of each member of a file's one JSON object; repeated names are all yielded.
 
-    Raises CorpusError when the file cannot be read, is not UTF-8, is cut, or holds something else.
+    Raises CorpusError when the file cannot be read, is not UTF-8, is cut short, or contains anything else.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -32,12 +37,12 @@ def json_members(path: Path) -> Iterator[tuple[int, str, Any]]:
         ) from error
 
 
-def _members(path: Path, file: TextIO) -> Iterator[tuple[int, str, Any]]:
+def _members(path: Path, file: TextIO) -> Iterator[tuple[int, str, JSON]]:
     decode = json.JSONDecoder().raw_decode
     text, at, line = file.read(WINDOW), 0, 1
-    before = "{"  # what stands before a member: then a comma
+    before = "{"  # the character before a member: "{" before the first, then a comma
     while True:
-        if len(text) - at < LONGEST:  # what is left holds the next member whole, or the end of the file
+        if len(text) - at < LONGEST:  # after this, the window has the next member whole, or the end
             text, at = text[at:] + file.read(WINDOW), 0
         start = _skip(text, at)
         try:
@@ -66,7 +71,7 @@ def _members(path: Path, file: TextIO) -> Iterator[tuple[int, str, Any]]:
 
 
 def _skip(text: str, at: int) -> int:
-    """Return the position of the next character that is no blank."""
+    """Return the position of the next character that is not a blank."""
     match = BLANK.match(text, at)
     assert match
     return match.end()

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from earmark.audio.headers import Container, check_format, inspect
 from earmark.disk import inside
 from earmark.errors import BadAudioError
+from earmark.sounds import DEMUXERS
 
 Block = NDArray[Any]  # (n, channels) int16, int32, float32 or float64; integers fill their type's whole range
 
@@ -30,11 +31,8 @@ BLOCK_VALUES = 1 << 20  # values (samples times channels) decoded at a time: 8 M
 MIN_BLOCK_FRAMES = 1 << 12  # sample frames in a block however many channels there are
 END_TOLERANCE_S = 0.1  # a codec's delay and padding make the stated end of a stream differ from the decoded one
 
-# Demuxers that a recording may need. Playlists and the like, which open other files or addresses, stay out.
-FFMPEG_FORMATS = (
-    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dts,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,"
-    "mpegts,nistsphere,ogg,rm,shn,tak,tta,voc,w64,wav,wv,xwma"
-)
+# FFmpeg's option: nothing but these demuxers may run, whatever a file's bytes look like.
+FFMPEG_OPTIONS = {"format_whitelist": ",".join(DEMUXERS)}
 _UNREADABLE = {
     errno.ENOENT,
     errno.EACCES,
@@ -194,7 +192,7 @@ def _ffmpeg_source(descriptor: int, refusal: str, number: int = 0) -> Iterator[S
 
     with open(descriptor, "rb", closefd=False) as file, contextlib.ExitStack() as stack:
         try:
-            media = stack.enter_context(av.open(file, options={"format_whitelist": FFMPEG_FORMATS}))
+            media = stack.enter_context(av.open(file, options=FFMPEG_OPTIONS))
         except av.FFmpegError as error:
             detail = "; ".join(filter(None, [refusal, f"FFmpeg: {error.strerror}"]))
             raise BadAudioError("undecodable", f"expected audio, got: {detail}", "soundfile, pyav") from error

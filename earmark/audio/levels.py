@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.rates import RATE_HZ
+
 FULL_SCALE = 32_768  # the int16 magnitude that counts as 1.0
-FRAME_SAMPLES = 320  # 20 ms at 16 kHz, the frame in which silence is judged
+FRAME_SAMPLES = RATE_HZ // 50  # 20 ms, the frame in which silence is judged
 SILENCE_DBFS = -60.0  # dB relative to a constant of 1.0; a frame whose RMS lies below is silent
 
 _SILENT_SQUARE = (FULL_SCALE * 10 ** (SILENCE_DBFS / 20)) ** 2  # mean square at the limit of silence

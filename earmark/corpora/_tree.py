@@ -6,11 +6,7 @@ from pathlib import Path
 
 from earmark.corpora import SPLITS
 from earmark.errors import CorpusError
-
-AUDIO_EXTENSIONS = frozenset(
-    {".aac", ".aif", ".aiff", ".flac", ".flv", ".m4a", ".mka", ".mkv", ".mp3", ".mp4", ".oga", ".ogg", ".opus"}
-    | {".sph", ".wav", ".webm", ".wma"}
-)
+from earmark.sounds import is_audio
 
 
 def is_junk(name: str) -> bool:
@@ -19,11 +15,6 @@ def is_junk(name: str) -> bool:
     Hidden names cover AppleDouble (`._x.wav`), `.DS_Store`, `.completed` and `.<part>_completed` markers.
     """
     return name.startswith(".") or name == "__MACOSX" or name.endswith((".lock", ".incomplete"))
-
-
-def is_audio(name: str) -> bool:
-    """Say whether a file name has the extension of a sound file, in any case; the content may be another format."""
-    return name[name.rfind(".") :].lower() in AUDIO_EXTENSIONS if "." in name else False
 
 
 def stem(path: str) -> str:

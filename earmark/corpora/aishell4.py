@@ -23,7 +23,8 @@ from earmark.corpora import BROKEN_LABEL, SPLITS, Finding, ReaderOptions, Record
 from earmark.corpora._labels import gender, join, once, present
 from earmark.corpora._rttm import Segment, in_order, turns
 from earmark.corpora._textgrid import Tier, read_tiers
-from earmark.corpora._tree import is_audio, layout_error, listing, stem, walk
+from earmark.corpora._tree import layout_error, listing, stem, walk
+from earmark.sounds import is_audio
 
 VERSION = 1
 

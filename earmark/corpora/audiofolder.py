@@ -33,8 +33,9 @@ from earmark.corpora._json import json_object
 from earmark.corpora._labels import bad_line, lines, once
 from earmark.corpora._splits import split_of_name
 from earmark.corpora._tables import columns_of, table_rows
-from earmark.corpora._tree import is_audio, layout_error, listing, walk
+from earmark.corpora._tree import layout_error, listing, walk
 from earmark.errors import CatalogError, CorpusError, near
+from earmark.sounds import is_audio
 
 VERSION = 1
 

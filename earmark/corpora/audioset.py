@@ -34,8 +34,9 @@ from earmark.corpora import (
 from earmark.corpora._csv import csv_rows
 from earmark.corpora._labels import bad_line, present
 from earmark.corpora._tables import table_rows
-from earmark.corpora._tree import is_audio, layout_error, listing, stem, walk
+from earmark.corpora._tree import layout_error, listing, stem, walk
 from earmark.errors import CorpusError
+from earmark.sounds import is_audio
 
 VERSION = 1
 

@@ -36,9 +36,10 @@ from earmark.corpora import (
 from earmark.corpora._csv import csv_rows
 from earmark.corpora._labels import bad_line, once, present
 from earmark.corpora._lfs import is_pointer, pointer_finding
-from earmark.corpora._tree import is_audio, layout_error, listing, walk
+from earmark.corpora._tree import layout_error, listing, walk
 from earmark.corpora.crema_d import name_labels
 from earmark.corpora.vocalset import SPOKEN
+from earmark.sounds import is_audio
 
 VERSION = 1
 

@@ -30,8 +30,9 @@ from earmark.corpora import (
 )
 from earmark.corpora._huggingface import Copy, look
 from earmark.corpora._labels import bad_line, lines, once, present
-from earmark.corpora._tree import is_audio, layout_error, listing, stem
+from earmark.corpora._tree import layout_error, listing, stem
 from earmark.errors import CatalogError, CorpusError, near
+from earmark.sounds import is_audio
 
 VERSION = 1
 

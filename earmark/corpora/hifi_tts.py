@@ -18,7 +18,8 @@ from pathlib import Path
 from earmark.corpora import AUDIO_WITHOUT_LABEL, LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording, check_options
 from earmark.corpora._json import json_object
 from earmark.corpora._labels import Row, bad_line, collect, lines, once, present
-from earmark.corpora._tree import audio_files, is_audio, layout_error, listing
+from earmark.corpora._tree import audio_files, layout_error, listing
+from earmark.sounds import is_audio
 
 VERSION = 1
 

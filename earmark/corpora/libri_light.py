@@ -23,7 +23,8 @@ from earmark.corpora import CONTRADICTION, LABEL_WITHOUT_AUDIO, Finding, ReaderO
 from earmark.corpora._json import json_file
 from earmark.corpora._labels import bad_line, collect, join, once, present
 from earmark.corpora._trans import transcripts
-from earmark.corpora._tree import is_audio, layout_error, listing, stem, walk
+from earmark.corpora._tree import layout_error, listing, stem, walk
+from earmark.sounds import is_audio
 
 VERSION = 1
 

@@ -25,8 +25,9 @@ from earmark.corpora import LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recordi
 from earmark.corpora._labels import bad_line, collect, gender, join, lines, once, present
 from earmark.corpora._textgrid import read_tiers
 from earmark.corpora._trans import rows, transcripts
-from earmark.corpora._tree import is_audio, listing, split_folders, walk
+from earmark.corpora._tree import listing, split_folders, walk
 from earmark.errors import CatalogError, CorpusError
+from earmark.sounds import is_audio
 
 VERSION = 2
 

@@ -17,8 +17,9 @@ from typing import Any
 
 from earmark.corpora import WITHDRAWN, Finding, ReaderOptions, Recording, check_options
 from earmark.corpora._labels import Row, bad_line, collect, gender, join, lines, once, present
-from earmark.corpora._tree import is_audio, split_folders, walk
+from earmark.corpora._tree import split_folders, walk
 from earmark.errors import CatalogError, CorpusError
+from earmark.sounds import is_audio
 
 VERSION = 1
 

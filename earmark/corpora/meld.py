@@ -30,8 +30,9 @@ from earmark.corpora import (
 from earmark.corpora._csv import csv_rows
 from earmark.corpora._emotions import emotion
 from earmark.corpora._labels import Row, bad_line, collect, present
-from earmark.corpora._tree import is_audio, layout_error, listing, stem, walk
+from earmark.corpora._tree import layout_error, listing, stem, walk
 from earmark.errors import CorpusError
+from earmark.sounds import is_audio
 
 VERSION = 1
 

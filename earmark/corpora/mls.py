@@ -28,7 +28,8 @@ from earmark.corpora import (
     check_options,
 )
 from earmark.corpora._labels import Row, bad_line, collect, decode_line, gender, join, lines, present, unreadable
-from earmark.corpora._tree import audio_files, is_audio, layout_error, listing, split_folders, stem
+from earmark.corpora._tree import audio_files, layout_error, listing, split_folders, stem
+from earmark.sounds import is_audio
 
 VERSION = 2  # 1 -> 2: defects of the text
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from earmark.corpora import LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording, check_options
 from earmark.corpora._labels import Row, bad_line, collect, gender, lines, once, present
-from earmark.corpora._tree import is_audio, layout_error, listing, stem, walk
+from earmark.corpora._tree import layout_error, listing, stem, walk
+from earmark.sounds import is_audio
 
 VERSION = 1
 

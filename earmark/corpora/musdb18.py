@@ -25,8 +25,9 @@ from earmark.corpora import (
     check_options,
 )
 from earmark.corpora._labels import once, present
-from earmark.corpora._tree import audio_files, is_audio, layout_error, listing, stem
+from earmark.corpora._tree import audio_files, layout_error, listing, stem
 from earmark.errors import CorpusError
+from earmark.sounds import is_audio
 
 VERSION = 1
 

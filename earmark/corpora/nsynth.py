@@ -25,7 +25,8 @@ from earmark.corpora import (
 )
 from earmark.corpora._json_stream import json_members
 from earmark.corpora._labels import bad_line, once, present
-from earmark.corpora._tree import is_audio, layout_error, listing, stem
+from earmark.corpora._tree import layout_error, listing, stem
+from earmark.sounds import is_audio
 
 VERSION = 1
 

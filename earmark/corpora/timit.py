@@ -29,8 +29,9 @@ from earmark.corpora import (
     check_options,
 )
 from earmark.corpora._labels import bad_line, gender, lines, once, present
-from earmark.corpora._tree import is_audio, layout_error, listing, walk
+from earmark.corpora._tree import layout_error, listing, walk
 from earmark.errors import CatalogError
+from earmark.sounds import is_audio
 
 VERSION = 1
 

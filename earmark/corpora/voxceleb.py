@@ -28,8 +28,9 @@ from earmark.corpora import (
     check_options,
 )
 from earmark.corpora._labels import Row, bad_line, collect, gender, lines, once, present
-from earmark.corpora._tree import audio_files, is_audio, layout_error, listing
+from earmark.corpora._tree import audio_files, layout_error, listing
 from earmark.errors import CatalogError, CorpusError, near
+from earmark.sounds import is_audio
 
 VERSION = 1
 

@@ -37,8 +37,9 @@ from earmark.corpora import (
 )
 from earmark.corpora._huggingface import Copy, look
 from earmark.corpora._labels import bad_line, gender, lines, once, present
-from earmark.corpora._tree import audio_files, is_audio, layout_error, listing, stem
+from earmark.corpora._tree import audio_files, layout_error, listing, stem
 from earmark.errors import CorpusError
+from earmark.sounds import is_audio
 
 VERSION = 1
 

@@ -19,7 +19,8 @@ from typing import Any, Literal
 from earmark.errors import BadAudioError
 
 NAME = re.compile(r"(\d+)\.(stream|row)")
-ARROW = ".arrow"  # the suffix of an Arrow IPC stream; other tables are Parquet
+ARROW, PARQUET = ".arrow", ".parquet"  # the suffix of an Arrow IPC stream; every other table is read as Parquet
+TABLE_SUFFIXES = {ARROW, PARQUET}
 COLUMN, FIELD = "audio", "bytes"  # where Hugging Face datasets keep a recording's own bytes
 READER = "pyarrow"
 

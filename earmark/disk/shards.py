@@ -7,7 +7,7 @@ an addition none of the old ones. Row: {id, path, split?, labels, size, mtime_ns
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,11 +18,9 @@ from earmark.disk.hashing import hash_file
 from earmark.disk.inside import file_of
 from earmark.errors import CorpusError
 from earmark.rates import HOUR_S
+from earmark.sounds import BYTES_PER_S, OTHER_BYTES_PER_S, suffix_of
 
-# Bytes a second of typical corpora: enough to cut shards of about the wished length without opening a file.
-BYTES_PER_S = {".flac": 17_000, ".wav": 48_000, ".opus": 5_000, ".ogg": 8_000, ".mp3": 8_000, ".m4a": 16_000}
-BYTES_PER_S |= {".stream": 160_000}  # five AAC streams of 256 kbit/s, as Native Instruments Stems files have them
-OTHER_BYTES_PER_S = 16_000
+STREAM_BYTES_PER_S = 160_000  # five AAC streams of 256 kbit/s, as Native Instruments Stems files have them
 ROW_HOURS = 10 / HOUR_S  # a table's rows are clips; the table's size says nothing of one of them
 FLUSH_ROWS = 20_000  # rows held in memory before they are appended to their files
 
@@ -54,10 +52,11 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 def estimated_hours(path: str, size_bytes: int) -> float:
     """Guess a recording's length in hours from its file's size and suffix."""
-    suffix = PurePosixPath(path).suffix.lower()
+    suffix = suffix_of(path)
     if suffix == ".row":
         return ROW_HOURS
-    return size_bytes / BYTES_PER_S.get(suffix, OTHER_BYTES_PER_S) / HOUR_S
+    bytes_per_s = STREAM_BYTES_PER_S if suffix == ".stream" else BYTES_PER_S.get(suffix, OTHER_BYTES_PER_S)
+    return size_bytes / bytes_per_s / HOUR_S
 
 
 @dataclass

@@ -14,6 +14,7 @@ from earmark.disk import watch
 from earmark.disk.files import existing
 from earmark.disk.receipts import read_receipt
 from earmark.errors import DiskFullError, EarmarkError
+from earmark.rates import WAV_BYTES_PER_S
 from tasks.engine.stage import STAGES
 from tasks.plan import wanted
 from tasks.plan.sources import DEMO_TREE
@@ -297,7 +298,7 @@ def _plenty(project: Project, found: wanted.Wanted) -> bool:
                 return False
             size = 3.0 * sum(path.stat().st_size for path in paths if path.is_file()) + DEMO_TREE * generated
         encoders = max(1, len(project.catalog.encoders_of(name)))
-        needed += 4 * size + size / SLOWEST_BYTES_PER_S * (32_000 + encoders * LARGEST_FEATURES)
+        needed += 4 * size + size / SLOWEST_BYTES_PER_S * (WAV_BYTES_PER_S + encoders * LARGEST_FEATURES)
     folders = {project.data, project.standard, project.manifests, project.cache, *map(project.folder, found)}
     return all(shutil.disk_usage(existing(folder)).free > needed for folder in folders)
 

@@ -14,9 +14,9 @@ from support.fixtures import parse, unpack, write_tone
 
 from earmark import corpora
 from earmark.corpora import Finding, ReaderOptions, Recording, _json_stream, timit
-from earmark.corpora._tree import is_audio
 from earmark.disk.inside import locate
 from earmark.errors import CatalogError, CorpusError
+from earmark.sounds import is_audio
 
 FIXTURES = sorted((Path(__file__).parents[1] / "corpora").glob("*.txt"))
 LARGEST_BYTES = 4096

@@ -15,7 +15,13 @@ from typing import Any, Protocol
 import orjson
 import xxhash
 
+from earmark.disk.sqlite import connect, transaction
+
 BLOCK_BYTES = 1 << 20  # bytes read at a time; larger blocks were not faster
+MEMO_TABLE = (
+    "create table if not exists memo (what text, dev int, ino int, size int, mtime int, ctime int,"
+    " hash text, primary key (what, dev, ino, size, mtime, ctime)) without rowid"
+)
 
 
 StatKey = tuple[int, int, int, int, int]
@@ -95,18 +101,9 @@ class HashMemo:
         """Return the connection; call it under the lock."""
         if self._database is None and (create or self._path.exists()):
             try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-                database.execute("pragma journal_mode = wal")
-                database.execute("pragma synchronous = normal")
-                database.execute("pragma busy_timeout = 5000")
-                database.execute(
-                    "create table if not exists memo (what text, dev int, ino int, size int, mtime int, ctime int,"
-                    " hash text, primary key (what, dev, ino, size, mtime, ctime)) without rowid"
-                )
+                self._database = connect(self._path, MEMO_TABLE)
             except (sqlite3.Error, OSError):  # a memo is a convenience: work goes on without it
                 return None
-            self._database = database
         return self._database
 
     def get(self, key: StatKey, what: str = "xxh3") -> str | None:
@@ -128,12 +125,8 @@ class HashMemo:
         with self._lock, contextlib.suppress(sqlite3.Error):
             database = self._open(create=True)
             if database is not None and rows:
-                database.execute("begin")
-                try:
+                with transaction(database):  # a full disk: forgotten, not half-remembered
                     database.executemany("insert or replace into memo values (?,?,?,?,?,?,?)", rows)
-                    database.execute("commit")
-                except sqlite3.Error:  # a full disk: forgotten, not half-remembered
-                    database.execute("rollback")
 
     def hash_file(self, path: Path) -> str:
         """Return the XXH3-128 of a file, reading it only if its stat was not seen before."""

@@ -9,9 +9,10 @@ from typing import Any
 import orjson
 
 from earmark.archives.merging import file_blocks
-from earmark.archives.safe_names import SCRATCH_NAME, is_unicode
+from earmark.archives.safe_names import is_unicode
 from earmark.archives.staging import MEMO_ENTRIES, Extraction, hand_over
 from earmark.disk.hashing import HashMemo, StatKey, new_hasher, stat_key
+from earmark.disk.junk import SCRATCH_NAME
 from earmark.errors import ArchiveError
 
 

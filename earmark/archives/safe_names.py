@@ -9,10 +9,10 @@ from pathlib import Path
 import orjson
 import xxhash
 
+from earmark.disk.junk import SCRATCH_NAME
 from earmark.errors import ArchiveError
 
 MAX_DEPTH = 100  # folders inside each other
-SCRATCH_NAME = ".earmark-tmp"  # files.Scratch's own folder on a volume
 
 
 def safe_path(name: str) -> str:

@@ -5,16 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import SPLITS
+from earmark.disk.junk import is_junk
 from earmark.errors import CorpusError
 from earmark.sounds import is_audio
-
-
-def is_junk(name: str) -> bool:
-    """Say whether a name is no part of any corpus.
-
-    Hidden names cover AppleDouble (`._x.wav`), `.DS_Store`, `.completed` and `.<part>_completed` markers.
-    """
-    return name.startswith(".") or name == "__MACOSX" or name.endswith((".lock", ".incomplete"))
 
 
 def stem(path: str) -> str:

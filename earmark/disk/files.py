@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.disk.hashing import hash_bytes
+from earmark.disk.junk import SCRATCH_NAME
 from earmark.errors import DiskFullError
 
 SHARING = {"bcachefs", "btrfs", "ocfs2", "xfs", "zfs"}  # Linux file systems in which files may share blocks
@@ -52,7 +53,7 @@ class Scratch:
 
     def _below(self, home: Path) -> Path:
         # two collections may share a volume: neither sweeps what the other is writing
-        return home / ".earmark-tmp" / hash_bytes(str(self.tmp).encode())[:8]
+        return home / SCRATCH_NAME / hash_bytes(str(self.tmp).encode())[:8]
 
     def sweep(self, keep: tuple[str, ...]) -> None:
         """Empty the scratch folders of what a killed run left, except entries whose name starts with one of `keep`."""

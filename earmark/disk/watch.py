@@ -13,8 +13,9 @@ from typing import Literal
 
 import orjson
 
+from earmark.disk.junk import UNSEEN
+
 FILES_LIMIT = 100_000  # files; with watch = "auto", a larger tree is watched by its folders
-IGNORED = {".earmark-tmp", ".DS_Store"}
 
 Mode = Literal["files", "folders"]
 
@@ -46,7 +47,7 @@ class Changes:
 
 def walk(root: Path, ignored: Iterable[str] = ()) -> Iterator[os.DirEntry[str]]:
     """Yield every file and folder below `root`, folders before what they hold; unsorted."""
-    skip = IGNORED | set(ignored)
+    skip = UNSEEN | set(ignored)
     pending = [str(root)]
     entered = {_place(root.stat())}
     while pending:

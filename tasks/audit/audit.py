@@ -10,6 +10,7 @@ from earmark.archives import proof, unpack
 from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk import watch
+from earmark.disk.junk import is_counted
 from earmark.disk.receipts import Receipt, read_receipt
 from earmark.errors import EarmarkError
 from tasks.audit import inventory
@@ -132,7 +133,7 @@ class _Audit:
             if snapshot and not watch.compare(root, snapshot, scan.ignored(self.project, dataset)).words("x"):
                 if snapshot.mode == "files":
                     names = (path.rpartition("/")[2] for path in snapshot.entries)
-                    n_files = sum(not name.startswith("._") for name in names)
+                    n_files = sum(map(is_counted, names))
                     return n_files, sum(stat[0] for stat in snapshot.entries.values())
                 parts = [extract.extracted(self.project, dataset, file) for file in current.outputs["members"]]
                 size = sum(part.counts["member_bytes"] for part in parts if part)

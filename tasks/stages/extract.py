@@ -16,6 +16,7 @@ from earmark.catalog.tables import ArchiveTable
 from earmark.disk import watch
 from earmark.disk.files import make_folder, publishing
 from earmark.disk.hashing import digest, stat_key
+from earmark.disk.junk import is_counted
 from earmark.disk.receipts import Receipt, make_key, publish_receipt, read_receipt
 from earmark.errors import AbsentError, ArchiveError, CorpusError
 from tasks.engine import deletions
@@ -288,7 +289,7 @@ def _check_expectations(project: Project, dataset: str) -> int:
     found: Counter[str] = Counter()
     files = 0
     for entry in watch.walk(root):
-        if not entry.is_dir(follow_symlinks=False) and not entry.name.startswith("._"):
+        if not entry.is_dir(follow_symlinks=False) and is_counted(entry.name):
             files += 1
             found.update(pattern for pattern in expect.files if fnmatch.fnmatchcase(entry.name, pattern))
     if not files:

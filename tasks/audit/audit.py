@@ -189,7 +189,7 @@ class _Audit:
         if not any(file.sums for file in source.files):
             found.note = "no published sums to compare with"
             return
-        raw = unpack.Raw(source)
+        raw = unpack.HashingReader(source.files)
         with LOG.progress(f"audit {dataset} {archive.file}", found.size, unit="bytes") as bar:
             try:
                 for block in raw.blocks():

@@ -6,7 +6,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +89,14 @@ def archive_files(project: Project, dataset: str, archive: ArchiveTable) -> list
     return [project.folder(dataset) / download.file for download in archive.downloads]
 
 
-def archive_source(project: Project, dataset: str, archive: ArchiveTable) -> unpack.Source:
+def archive_source(project: Project, dataset: str, archive: ArchiveTable) -> unpack.Archive:
     """Return an archive as it is read."""
     paths = archive_files(project, dataset, archive)
-    *parts, last = (
-        unpack.Source(path, download.size, download.sums)
+    files = (
+        unpack.ArchiveFile(path, download.size, download.sums)
         for path, download in zip(paths, archive.downloads, strict=True)
     )
-    return replace(last, parts=tuple(parts), nested=tuple(archive.nested), skip=tuple(archive.skip))
+    return unpack.Archive(tuple(files), tuple(archive.nested), tuple(archive.skip))
 
 
 def staged(project: Project, dataset: str, archive: ArchiveTable) -> Path | None:
@@ -208,7 +207,7 @@ def _extract(project: Project, dataset: str, archive: ArchiveTable) -> tuple[Rec
         publishing(target, project.scratch) as temporary,
         LOG.progress(label, sum(path.stat().st_size for path in there), unit="bytes") as bar,
     ):
-        made = unpack.extract(
+        made = unpack.extract_archive(
             archive_source(project, dataset, archive),
             make_folder(project.folder(dataset)),
             temporary,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.archive_samples import FEW, FORMATS, NOISE, PACKED, Place, contents, fresh_place, split, zip_bytes
 
-from earmark.archives.unpack import Source
+from earmark.archives.unpack import ArchiveFile
 from earmark.errors import ArchiveError
 
 
@@ -16,7 +16,7 @@ def sources(place, pieces, **last):
     for name, piece in zip(names, pieces, strict=True):
         (place.home / name).write_bytes(piece)
     parts = tuple(
-        Source(place.home / name, len(piece), {"md5": hashlib.md5(piece).hexdigest()})
+        ArchiveFile(place.home / name, len(piece), {"md5": hashlib.md5(piece).hexdigest()})
         for name, piece in zip(names, pieces[:-1], strict=False)
     )
     return {"name": "x.zip", "parts": parts} | last
@@ -74,7 +74,7 @@ def test_part_with_a_wrong_sum_is_named(place):
     pieces = split(zip_bytes(FEW), [0.5])
     source = sources(place, pieces)
     (wrong,) = source["parts"]
-    told = refused(place, **source | {"parts": (Source(wrong.path, wrong.size, {"md5": "00"}),)})
+    told = refused(place, **source | {"parts": (ArchiveFile(wrong.path, wrong.size, {"md5": "00"}),)})
     assert "wrong content of x.z01: expected md5 00" in told
 
 

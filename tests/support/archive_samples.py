@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from earmark.archives.unpack import Source, extract
+from earmark.archives.unpack import Archive, ArchiveFile, extract_archive
 from earmark.disk.files import Scratch
 from earmark.errors import ArchiveError
 
@@ -81,12 +81,16 @@ class Place:
         self.members = self.home / "members.jsonl"
         self.staging = self.tmp / "extract-x"
 
-    def extract(self, data=None, name="x.archive", folder=None, on_bytes=lambda n: None, memo=None, **source):
+    def extract(
+        self, data=None, name="x.archive", folder=None, on_bytes=lambda n: None, memo=None, parts=(), **published
+    ):
+        """`parts` are the files before the last; `published` is size, sums, nested and skip."""
         path = self.home / name
         if data is not None:
             path.write_bytes(data)
-        return extract(
-            Source(path, **source),
+        of_file = {key: published.pop(key) for key in ("size", "sums") if key in published}
+        return extract_archive(
+            Archive((*parts, ArchiveFile(path, **of_file)), **published),
             folder or self.tree,
             self.members,
             scratch=Scratch(self.tmp),

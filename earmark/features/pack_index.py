@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from earmark.disk.files import disk_error, flush_folder, make_folder, telling
+from earmark.disk.files import clear_disk_errors, disk_error, flush_folder, make_folder
 from earmark.disk.sqlite import connect, delete, is_damaged, primary_code, transaction
 from earmark.errors import AbsentError
 from earmark.features.packs import PackError, Seal, hash_faults, read_seal, size_faults, structure_faults
@@ -167,7 +167,7 @@ class PackIndex:
         while target.exists():
             n += 1
             target = self._damaged / f"{name}.{n}"
-        with telling(target):
+        with clear_disk_errors(target):
             (self._packs / name).replace(target)
             flush_folder(self._damaged)
             flush_folder(self._packs)

@@ -11,7 +11,7 @@ from pathlib import Path
 from earmark.amounts import Amount, exact, total
 from earmark.catalog.project import Project
 from earmark.disk import watch
-from earmark.disk.files import existing
+from earmark.disk.files import nearest_existing
 from earmark.disk.receipts import read_receipt
 from earmark.errors import DiskFullError, EarmarkError
 from earmark.rates import WAV_BYTES_PER_S
@@ -103,7 +103,7 @@ def volumes(project: Project, steps: list[Step]) -> list[Volume]:
 
 
 def _volume(project: Project, found: dict[int, Volume], folder: Path) -> Volume:
-    home = existing(folder)
+    home = nearest_existing(folder)
     device = home.stat().st_dev
     if device not in found:
         usage = shutil.disk_usage(home)
@@ -113,7 +113,7 @@ def _volume(project: Project, found: dict[int, Volume], folder: Path) -> Volume:
 
 
 def _block_bytes(folder: Path) -> int:
-    return os.statvfs(existing(folder)).f_frsize
+    return os.statvfs(nearest_existing(folder)).f_frsize
 
 
 def budget(project: Project, steps: list[Step], patience_s: float) -> Budget | None:
@@ -172,7 +172,7 @@ def hints(project: Project, steps: list[Step], found: list[Volume], limit: Budge
     form, ways, float32 = project.catalog.standard.format, list[Hint](), dict[str, float]()
     standard = 0.0
     for item in (item for step in steps for item in step.items):
-        if existing(item.folder).stat().st_dev not in short:
+        if nearest_existing(item.folder).stat().st_dev not in short:
             continue
         standard += item.size.likely if item.what == "standard audio" else 0
         name = item.what.removeprefix("packs of ")
@@ -300,7 +300,7 @@ def _plenty(project: Project, found: wanted.Wanted) -> bool:
         encoders = max(1, len(project.catalog.encoders_of(name)))
         needed += 4 * size + size / SLOWEST_BYTES_PER_S * (WAV_BYTES_PER_S + encoders * LARGEST_FEATURES)
     folders = {project.data, project.standard, project.manifests, project.cache, *map(project.folder, found)}
-    return all(shutil.disk_usage(existing(folder)).free > needed for folder in folders)
+    return all(shutil.disk_usage(nearest_existing(folder)).free > needed for folder in folders)
 
 
 def _shortages(seen: Outlook, fits: str) -> Iterator[str]:

@@ -4,14 +4,13 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any
 
-import orjson
-
+from earmark.archives.members import ListedMember
 from earmark.archives.merging import file_blocks
-from earmark.archives.safe_names import SCRATCH_NAME, is_unicode
-from earmark.archives.staging import MEMO_ENTRIES, Extraction, hand_over
+from earmark.archives.safe_names import is_unicode
+from earmark.archives.staging import MEMO_ENTRIES, Extraction, remember
 from earmark.disk.hashing import HashMemo, StatKey, new_hasher, stat_key
+from earmark.disk.junk import SCRATCH_NAME
 from earmark.errors import ArchiveError
 
 
@@ -23,36 +22,38 @@ def adopt_tree(
     on_bytes: Callable[[int], None] = lambda n_bytes: None,
     memo: HashMemo | None = None,
 ) -> Extraction:
-    """List and hash every file below a folder whose archive is gone, in the order of names, as a members file.
+    """List and hash every file below a folder whose archive is gone, and write that list to `members`.
 
-    `ignored` are names in the folder itself that are left out, and so is the scratch folder.
+    The list is what an extraction would have written, in the order of names instead of the archive's. `ignored` are
+    names in the folder itself that are left out, and so is the scratch folder. `on_bytes` is called with the bytes
+    read; a file that the memo knows is not read.
     Raises ArchiveError for what is neither file, folder nor link, names that are not Unicode, unreadable files.
     """
     n_members = n_files = member_bytes = 0
     fresh: list[tuple[StatKey, str]] = []
     with members.open("wb") as lines:
         for path, status in _tree(folder, "", {*ignored, SCRATCH_NAME}):
-            row: dict[str, Any] = {"path": path, "dir": True}
+            member = ListedMember(path)
             if stat.S_ISLNK(status.st_mode):
-                row = {"path": path, "link": str((folder / path).readlink())}
+                member = ListedMember(path, link=str((folder / path).readlink()))
             elif stat.S_ISREG(status.st_mode):
                 key = stat_key(status)
                 xxh3 = memo.get(key) if memo else None
                 if xxh3 is None:
-                    xxh3 = _hash_tree_file(folder / path, on_bytes)
+                    xxh3 = _hash_file(folder / path, on_bytes)
                     fresh.append((key, xxh3))
-                row = {"path": path, "size": status.st_size, "xxh3": xxh3}
+                member = ListedMember(path, status.st_size, xxh3)
                 n_files += 1
                 member_bytes += status.st_size
-            lines.write(orjson.dumps(row) + b"\n")
+            lines.write(member.line())
             n_members += 1
             if len(fresh) >= MEMO_ENTRIES:
-                hand_over(fresh, memo)
-    hand_over(fresh, memo)
+                remember(fresh, memo)
+    remember(fresh, memo)
     return Extraction(n_members=n_members, n_files=n_files, n_matched=n_files, member_bytes=member_bytes)
 
 
-def _hash_tree_file(path: Path, on_bytes: Callable[[int], None]) -> str:
+def _hash_file(path: Path, on_bytes: Callable[[int], None]) -> str:
     hasher = new_hasher("xxh3")
     try:
         for block in file_blocks(path):
@@ -64,6 +65,11 @@ def _hash_tree_file(path: Path, on_bytes: Callable[[int], None]) -> str:
 
 
 def _tree(folder: Path, prefix: str, ignored: Collection[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield path and stat of everything below a folder, names sorted folder by folder, links not followed.
+
+    Not `watch.walk`: that one is unsorted, follows links, and passes over what it cannot list, while what is adopted
+    here must come in the same order each time and be complete.
+    """
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:

@@ -1,6 +1,6 @@
 """What an archive is, its magic bytes say: tar, bare or in gzip (RFC 1952), bzip2 or xz, or zip.
 
-Decompression holds a few blocks, and for xz the dictionary that the stream asks for, XZ_MEMORY_BYTES at most.
+Memory of decompression: a few blocks, and for xz the dictionary that the stream asks for, XZ_MEMORY_BYTES at most.
 """
 
 import bz2
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from earmark.archives.members import DamageError, Member
 from earmark.archives.tars import TAR_BLOCK_BYTES, is_header, tar_members
@@ -19,7 +19,8 @@ from earmark.archives.zips import zip_members
 from earmark.disk.hashing import BLOCK_BYTES
 
 XZ_MEMORY_BYTES = 1 << 30  # the decoder may use this much; `xz -9` needs 65 MB
-AHEAD_BLOCKS = 8  # decoded blocks waiting between the two threads
+AHEAD_BLOCKS = 8  # decoded blocks waiting between the two threads, 1 MiB each
+# First bytes by format: RFC 1952; bzip2; the .xz file format, 2.1.1; APPNOTE 4.3.7 and 4.3.16 (a zip without members).
 MAGIC = {
     "gzip": (b"\x1f\x8b",),
     "bzip2": (b"BZh",),
@@ -64,7 +65,7 @@ def read_nested(blocks: Iterator[bytes], spool: Path, *, ends_known: bool) -> Ge
 
 
 def decoded(blocks: Iterator[bytes], kind: str) -> Generator[bytes, None, None]:
-    """Yield the decompressed bytes of streams laid end to end; what follows the last is read, not used.
+    """Yield the decompressed bytes of one stream after the other; what follows the last is read, not used.
 
     `kind` is what `find_format` says, but for zip. Raises DamageError.
     """
@@ -72,56 +73,78 @@ def decoded(blocks: Iterator[bytes], kind: str) -> Generator[bytes, None, None]:
         yield from blocks
         return
     magic = MAGIC[kind][0]
-    decoder, data = _decoder(kind), b""
+    decompressor: _Decompressor | None = _decompressor(kind)
+    data = b""
     for block in blocks:
         data += block  # something is left in it between two streams only
         while True:
-            if decoder is None:
-                data = data.lstrip(b"\0")
+            if decompressor is None:
+                data = data.lstrip(b"\0")  # padding between streams, as tapes and some writers leave it
                 if len(data) < len(magic):
                     break
                 if not data.startswith(magic):
-                    for _ in blocks:  # gzip, too, ignores what follows; the sums do not
+                    for _ in blocks:  # what follows counts in the published sums; gzip ignores it too
                         pass
                     return
-                decoder = _decoder(kind)
+                decompressor = _decompressor(kind)
             try:
-                out = decoder.decompress(data, BLOCK_BYTES)
+                out = decompressor.decompress(data, BLOCK_BYTES)
             except Exception as error:  # each codec has its own kind of error
                 raise DamageError(f"its {kind} data is altered ({error})") from error
             data = b""
             if out:
                 yield out
-            if decoder.eof:
-                data, decoder = decoder.unused_data, None
-            elif decoder.needs_input:
+            if decompressor.eof:
+                data, decompressor = decompressor.unused_data, None
+            elif decompressor.needs_input:
                 break
-    if decoder is not None:
+    if decompressor is not None:
         raise DamageError(f"it is cut short: its {kind} data has no end")
 
 
-def _decoder(kind: str) -> Any:
+class _Decompressor(Protocol):
+    """What the decompressors of bz2, lzma and isal share."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the end of a stream was read."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether more compressed bytes are needed before more comes out."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was given after the end of the stream."""
+
+    def decompress(self, data: bytes, max_length: int = ...) -> bytes:
+        """Return decompressed bytes, `max_length` at most: a few bytes may become gigabytes."""
+
+
+def _decompressor(kind: str) -> _Decompressor:
     if kind == "gzip":
         from isal import igzip_lib
 
-        return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        decompressor: _Decompressor = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        return decompressor
     if kind == "bzip2":
         return bz2.BZ2Decompressor()
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
 
 
-def ahead(blocks: Generator[bytes, None, None], depth: int = AHEAD_BLOCKS) -> Generator[bytes, None, None]:
+def read_ahead(blocks: Generator[bytes, None, None], depth: int = AHEAD_BLOCKS) -> Generator[bytes, None, None]:
     """Run a generator in a thread of its own, at most `depth` blocks ahead; its errors are raised here.
 
-    Close it (contextlib.closing) and the thread has ended.
+    Hashing and decompression leave the interpreter's lock, so they run beside the writing of members. Once it is closed
+    (contextlib.closing), the thread has ended.
     """
-    done: queue.Queue[bytes | BaseException | None] = queue.Queue(depth)
+    ready: queue.Queue[bytes | BaseException | None] = queue.Queue(depth)
     stop = threading.Event()
 
     def put(item: bytes | BaseException | None) -> None:
         while not stop.is_set():
             try:
-                done.put(item, timeout=0.1)
+                ready.put(item, timeout=0.1)  # not for ever: nobody may be taking any more
             except queue.Full:
                 continue
             return
@@ -140,7 +163,7 @@ def ahead(blocks: Generator[bytes, None, None], depth: int = AHEAD_BLOCKS) -> Ge
     thread = threading.Thread(target=work, name="archive-reader", daemon=True)
     thread.start()
     try:
-        while (item := done.get()) is not None:
+        while (item := ready.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item

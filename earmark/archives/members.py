@@ -1,8 +1,10 @@
-"""Members of an archive, as its reader yields them and an extraction takes them."""
+"""Members of an archive: as its reader yields them, and as a members file lists them once they are in the tree."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
+
+import orjson
 
 from earmark.errors import ArchiveError
 
@@ -18,11 +20,46 @@ class Member:
 
     name: str
     kind: Kind
-    size: int = 0
-    mtime: float = 0.0
+    size: int = 0  # bytes
+    mtime: float = 0.0  # seconds since the epoch
     executable: bool = False
-    target: str = ""
+    target: str = ""  # of a link
     blocks: Iterator[bytes] = field(default_factory=lambda: iter(()))
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMember:
+    """A line of a members file: a file with `size` and `xxh3`, a symbolic link with its `link`, or else a folder.
+
+    `path` is POSIX and relative to the tree.
+    """
+
+    path: str
+    size: int = 0  # bytes
+    xxh3: str = ""  # 32 hex digits
+    link: str = ""  # where a symbolic link points, as it is written in the link
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return not (self.xxh3 or self.link)
+
+    def line(self) -> bytes:
+        """Return it as a JSON line. Receipts name a members file by its hash, so these bytes are a format."""
+        row: dict[str, str | int] = {"path": self.path}
+        if self.xxh3:
+            row |= {"size": self.size, "xxh3": self.xxh3}
+        elif self.link:
+            row["link"] = self.link
+        else:
+            row["dir"] = True
+        return orjson.dumps(row) + b"\n"
+
+
+def parse_member(line: bytes) -> ListedMember:
+    """Read a line of a members file. Raises ValueError, KeyError or TypeError for one that is damaged."""
+    row = orjson.loads(line)
+    return ListedMember(row["path"], row.get("size", 0), row.get("xxh3", ""), row.get("link", ""))
 
 
 class DamageError(ArchiveError):

@@ -1,4 +1,4 @@
-"""Whether a tree still holds every member of an archive as its extraction sealed it; see earmark.extraction."""
+"""Whether a tree still has every member of an archive, as the members file of its extraction lists them."""
 
 import itertools
 import os
@@ -7,26 +7,25 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import orjson
-
+from earmark.archives.members import ListedMember, parse_member
 from earmark.archives.merging import lstat
-from earmark.archives.staging import FOLDERS_KNOWN, MEMO_ENTRIES, READ_BACK_LINES, READERS, hand_over
+from earmark.archives.staging import FOLDERS_KNOWN, MEMO_ENTRIES, READ_BACK_LINES, READERS, remember
 from earmark.disk.hashing import HashMemo, StatKey, hash_from_disk, stat_key
 from earmark.workers.prefetch import threaded_prefetch
 
-# Whose content is read: nobody's; that of files of which the memo does not know that they hold it; everybody's.
+# Whose content is read: no file's; every file's except those that the memo knows to be what is listed; every file's.
 Reading = Literal["sizes", "changed", "all"]
 
 
 @dataclass
 class _Checked:
-    """What was found of some members."""
+    """What comparing some members with the tree came to."""
 
-    faults: list[str] = field(default_factory=list)
-    read: list[tuple[StatKey, str]] = field(default_factory=list)
-    size: int = 0
+    faults: list[str] = field(default_factory=list)  # a sentence each
+    hashes: list[tuple[StatKey, str]] = field(default_factory=list)  # of the files that were read
+    size: int = 0  # bytes of all these members, read or not
 
 
 class _Tree:
@@ -38,43 +37,48 @@ class _Tree:
         self._folders: set[str] = {""}
 
     def check(self, lines: list[bytes]) -> _Checked:
-        """Compare members with what lies on disk."""
-        found = _Checked()
+        """Compare some lines of a members file with the disk."""
+        checked = _Checked()
         for line in lines:
-            row = orjson.loads(line)
+            member = parse_member(line)
             try:
-                fault = self._fault(row, found)
+                fault = self._fault(member, checked)
             except OSError as error:
                 fault = f"cannot be read ({error.strerror})"
             if fault:
-                found.faults.append(f"member {row['path']!r}: {fault}")
-            found.size += row.get("size", 0)
-        return found
+                checked.faults.append(f"member {member.path!r}: {fault}")
+            checked.size += member.size
+        return checked
 
-    def _fault(self, row: dict[str, Any], found: _Checked) -> str:
-        path = row["path"]
-        if fault := self._folder_fault(path if "dir" in row else path.rpartition("/")[0]):
+    def _fault(self, member: ListedMember, checked: _Checked) -> str:
+        """Say what is wrong with a member, or return an empty string."""
+        path = member.path
+        if fault := self._folder_fault(path if member.is_folder else path.rpartition("/")[0]):
             return fault
-        if "dir" in row:
+        if member.is_folder:
             return ""
         status = lstat(self.folder / path)
         if status is None:
             return "gone"
-        if "link" in row:
-            same = stat.S_ISLNK(status.st_mode) and str((self.folder / path).readlink()) == row["link"]
-            return "" if same else f"no link to {row['link']!r} any more"
+        if member.link:
+            same = stat.S_ISLNK(status.st_mode) and str((self.folder / path).readlink()) == member.link
+            return "" if same else f"no link to {member.link!r} any more"
         if not stat.S_ISREG(status.st_mode):
             return "a link is in its place" if stat.S_ISLNK(status.st_mode) else "no file is in its place"
-        if status.st_size != row["size"]:
-            return f"{status.st_size:,} bytes instead of {row['size']:,}"
-        if self.reading == "sizes" or (self.reading == "changed" and self._known(status) == row["xxh3"]):
+        if status.st_size != member.size:
+            return f"{status.st_size:,} bytes instead of {member.size:,}"
+        if self.reading == "sizes" or (self.reading == "changed" and self._known(status) == member.xxh3):
             return ""
-        key, content = hash_from_disk(self.folder / path)
-        found.read.append((key, content))
-        return "" if content == row["xxh3"] else "same size, other content"
+        key, xxh3 = hash_from_disk(self.folder / path)
+        checked.hashes.append((key, xxh3))
+        return "" if xxh3 == member.xxh3 else "same size, other content"
 
     def _folder_fault(self, path: str) -> str:
-        """Say what is wrong with a folder and those above it; a mount inside a tree may show the archive itself."""
+        """Say what is wrong with a folder and those above it, or return an empty string.
+
+        A folder on another volume is one: it may be a mount of the archive itself, which would then prove itself and
+        be deleted as superfluous.
+        """
         if path in self._folders:
             return ""
         if fault := self._folder_fault(path.rpartition("/")[0]):
@@ -103,19 +107,19 @@ def faults(
     memo: HashMemo | None = None,
     on_bytes: Callable[[int], None] = lambda n_bytes: None,
 ) -> Generator[str, None, None]:
-    """Yield a sentence for each member that does not lie below `folder` as the members file says; none: all do.
+    """Yield a sentence for each member that is not below `folder` as the members file lists it; none if all are.
 
-    Links are not followed. What was read is given to the memo; `on_bytes` hears of members' sizes as they pass.
-    Raises OSError where the list or the folder itself cannot be read.
+    Links are not followed. Hashes of what was read go to the memo; `on_bytes` is called with the sizes of members as
+    they are passed, read or not. Raises OSError where the list or the folder itself cannot be read.
     """
     tree, fresh = _Tree(folder, reading, memo), list[tuple[StatKey, str]]()
     with members.open("rb") as lines:
         batches = iter(lambda: list(itertools.islice(lines, READ_BACK_LINES)), [])
-        with closing(threaded_prefetch(tree.check, batches, READERS, 2 * READERS)) as checked:
-            for found in checked:
-                on_bytes(found.size)
-                fresh += found.read
+        with closing(threaded_prefetch(tree.check, batches, READERS, 2 * READERS)) as results:
+            for checked in results:
+                on_bytes(checked.size)
+                fresh += checked.hashes
                 if len(fresh) >= MEMO_ENTRIES:
-                    hand_over(fresh, memo)
-                yield from found.faults
-    hand_over(fresh, memo)
+                    remember(fresh, memo)
+                yield from checked.faults
+    remember(fresh, memo)

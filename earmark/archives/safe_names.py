@@ -1,4 +1,4 @@
-"""Names of members: which may be written below a tree, and which cannot lie side by side on every file system."""
+"""Names of members: which may be written below a tree, and which cannot be together on every file system."""
 
 import os
 import re
@@ -9,10 +9,10 @@ from pathlib import Path
 import orjson
 import xxhash
 
+from earmark.disk.junk import SCRATCH_NAME
 from earmark.errors import ArchiveError
 
-MAX_DEPTH = 100  # folders inside each other
-SCRATCH_NAME = ".earmark-tmp"  # files.Scratch's own folder on a volume
+MAX_DEPTH = 100  # folders inside each other; corpora have a few, and recursion here and elsewhere counts on a bound
 
 
 def safe_path(name: str) -> str:
@@ -28,9 +28,9 @@ def safe_path(name: str) -> str:
         f"its path goes into {SCRATCH_NAME}": SCRATCH_NAME in parts[:1],
         "its name is not Unicode": not is_unicode(name),
     }
-    for problem, found in problems.items():
-        if found:
-            raise refused(name, problem)
+    for problem, is_so in problems.items():
+        if is_so:
+            raise refusal(name, problem)
     return "/".join(parts)
 
 
@@ -39,15 +39,19 @@ def is_unicode(name: str) -> bool:
     return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
-def refused(name: str, problem: str) -> ArchiveError:
+def refusal(name: str, problem: str) -> ArchiveError:
     """Return the error for a member that must not reach the tree."""
     return ArchiveError(
         f"member {name!r} refused: {problem}. Nothing was extracted; `skip` in the catalog leaves it out."
     )
 
 
-class Names:
-    """The paths of one archive as 64-bit hashes of their folded form, 8 bytes a file: finds names that collide."""
+class MemberNames:
+    """The paths of one archive as 64-bit hashes of their folded form: finds names that collide.
+
+    8 bytes a file, since archives have millions: the paths themselves would take a hundred. Two paths whose hashes
+    happen to be equal cost a second look at the members file, nothing else.
+    """
 
     def __init__(self) -> None:
         self.files = array("Q")
@@ -59,7 +63,7 @@ class Names:
         self.folders.extend((hash_path(fold(path)), hash_path(path)))
 
     def check(self, members: Path) -> None:
-        """Raise ArchiveError, with both names, if two members cannot lie side by side on every file system."""
+        """Raise ArchiveError, with both names, if two members cannot be together on every file system."""
         import numpy as np
 
         files = np.asarray(self.files)
@@ -74,7 +78,7 @@ class Names:
             raise ArchiveError("a hard link in it points to a file that is no member of it. Nothing was extracted.")
 
     def remove_strays(self, staging: Path) -> None:
-        """Delete from staging what an interrupted run of another archive left; needs `check` before."""
+        """Delete from staging what an interrupted run of another archive left there; `check` comes first."""
         import numpy as np
 
         files, folders = np.asarray(self.files), np.unique(np.asarray(self.folders))
@@ -89,7 +93,7 @@ class Names:
 
 
 def _name_collisions(members: Path, suspects: set[int]) -> None:
-    """Look at the members a second time, now for the few names whose hashes are equal."""
+    """Look at the members a second time, now for the few names whose hashes are equal. Raises ArchiveError."""
     seen: dict[str, tuple[str, bool]] = {}
     with members.open("rb") as lines:
         for line in lines:
@@ -101,11 +105,11 @@ def _name_collisions(members: Path, suspects: set[int]) -> None:
                     continue
                 other, other_folder = seen.get(folded, ("", False))
                 if other and other != one:
-                    raise refused(one, f"on file systems that ignore case or Unicode form it is one with {other!r}")
+                    raise refusal(one, f"on file systems that ignore case or Unicode form it is one with {other!r}")
                 if other and folder != other_folder:
-                    raise refused(one, "it is a file and also a folder that other members lie in")
+                    raise refusal(one, "it is a file and also a folder that other members lie in")
                 if other and not folder:
-                    raise refused(one, "it occurs twice")
+                    raise refusal(one, "it occurs twice")
                 seen[folded] = (one, folder)
 
 
@@ -113,6 +117,7 @@ def fold(path: str) -> str:
     """Return one spelling for all that a file system without case or with one Unicode form takes for the same."""
     if path.isascii():
         return path.lower()
+    # folding case can bring back letters that are composed otherwise, so the form is made last as well as first
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
 
 

@@ -1,7 +1,7 @@
 """Members of an archive on their way to disk: staged, compared, read back, and moved into the tree at the end.
 
-A members file holds one JSON object a line, in archive order: {"path", "size", "xxh3"} for a file, {"path", "link"} for
-a symbolic link, {"path", "dir": true} for a folder; paths are POSIX, relative to the tree.
+A members file lists them in archive order, a JSON object a line (`members.ListedMember`): {"path", "size", "xxh3"} for
+a file, {"path", "link"} for a symbolic link, {"path", "dir": true} for a folder.
 """
 
 import contextlib
@@ -15,61 +15,59 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from earmark.archives.members import Member
-from earmark.archives.merging import compared, differs, file_blocks, lstat, merge, read_staged
-from earmark.archives.safe_names import Names, fold, hash_path, is_unicode, refused, safe_path
+from earmark.archives.members import ListedMember, Member
+from earmark.archives.merging import checked, differs, file_blocks, lstat, merge, read_staged
+from earmark.archives.safe_names import MemberNames, fold, hash_path, is_unicode, refusal, safe_path
 from earmark.disk.files import disk_error
 from earmark.disk.hashing import HashMemo, StatKey, new_hasher, stat_key
 from earmark.errors import ArchiveError
 
 FOLDERS_KNOWN = 65_536  # folders remembered as checked; one that is forgotten is checked again
-READERS = 4  # threads that read back
+READERS = 4  # threads that read back: a disk answers several requests faster than one after the other
 READ_BACK_LINES = 128  # members a thread takes at a time
 MEMO_ENTRIES = 10_000  # hashes remembered in one transaction
-NAME_ERRORS = {errno.ENAMETOOLONG, errno.EILSEQ}
+NAME_ERRORS = {errno.ENAMETOOLONG, errno.EILSEQ}  # a file system that refuses a name
+# Two members of which one is a file and the other a folder of the same name, once case is ignored.
 SHAPE_ERRORS = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ELOOP}
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """What an extraction did: counts of members, of files (n_written to n_completed add up to n_files), and bytes.
+    """What an extraction did. The four kinds from `n_written` to `n_completed` add up to `n_files`."""
 
-    `n_written` were not on disk, `n_resumed` lay complete in staging from an interrupted run, `n_matched` in the tree,
-    `n_completed` were cut short in the tree; `n_skipped` were left out by pattern and are in no other count. `sums` and
-    `stats` are those of each file of the archive; its stat was the same before and after.
-    """
-
-    archive_size: int = 0
-    sums: Sequence[Mapping[str, str]] = ()
-    stats: Sequence[os.stat_result] = ()
+    archive_size: int = 0  # bytes
+    sums: Sequence[Mapping[str, str]] = ()  # of each file of the archive: algorithm -> hex digits
+    stats: Sequence[os.stat_result] = ()  # of each file of the archive, the same before it was read and after
     n_members: int = 0
     n_files: int = 0
-    n_written: int = 0
-    n_resumed: int = 0
-    n_matched: int = 0
-    n_completed: int = 0
-    n_skipped: int = 0
+    n_written: int = 0  # files that were not on disk
+    n_resumed: int = 0  # that an interrupted run had staged whole
+    n_matched: int = 0  # that the tree had
+    n_completed: int = 0  # that were cut short in the tree
+    n_skipped: int = 0  # members left out by pattern, in no other count
     member_bytes: int = 0
     written_bytes: int = 0
 
 
 class Staging:
-    """Where members of one archive lie until all of them are proved whole; `count` counts as Extraction does."""
+    """Where the members of one archive are until all of them are proved whole; `count` counts as Extraction does.
+
+    After a run that was interrupted the folder is still there, and what is whole in it is not written again.
+    """
 
     def __init__(self, path: Path, folder: Path, memo: HashMemo | None) -> None:
         self.path = path
         self.folder = folder
-        self.names = Names()
+        self.names = MemberNames()
         self.count: Counter[str] = Counter()
         self._memo = memo
         self._remembered: list[tuple[StatKey, str]] = []
         self._resumed = path.exists()
-        self._entered: dict[str, bool] = {}
+        self._entered: dict[str, bool] = {}  # folders that were checked -> whether the tree has them
 
-    def place(self, member: Member) -> dict[str, Any] | None:
-        """Stage one member, or find it in the tree already; return its row for the members file, None for the root.
+    def place(self, member: Member) -> ListedMember | None:
+        """Stage one member, or find it in the tree already; return it for the members file, None for the tree itself.
 
         Raises ArchiveError for what must not reach the tree or differs from it, DiskFullError where it does not fit.
         """
@@ -77,39 +75,42 @@ class Staging:
         if not path and member.kind == "folder":
             return None
         if not path:
-            raise refused(member.name, "it stands where the tree itself is")
+            raise refusal(member.name, "it stands where the tree itself is")
         try:
-            row = self._placed(path, member)
+            listed = self._placed(path, member)
         except OSError as error:
             if error.errno in NAME_ERRORS:
-                raise refused(member.name, f"this file system cannot hold its name ({error.strerror})") from error
+                raise refusal(member.name, f"this file system cannot hold its name ({error.strerror})") from error
             if error.errno in SHAPE_ERRORS:
-                raise refused(member.name, f"something else is in its place ({error.strerror})") from error
+                raise refusal(member.name, f"something else is in its place ({error.strerror})") from error
             raise disk_error(error, self.folder / path, member.size) from error
         self.count["n_members"] += 1
-        return row
+        return listed
 
-    def _placed(self, path: str, member: Member) -> dict[str, Any]:
+    def _placed(self, path: str, member: Member) -> ListedMember:
         if member.kind == "special":
-            raise refused(path, "it is neither file, folder nor link")
+            raise refusal(path, "it is neither file, folder nor link")
         in_tree = self._enter(path if member.kind == "folder" else path.rpartition("/")[0])
         if member.kind == "folder":
             if not in_tree:
                 (self.path / path).mkdir(parents=True, exist_ok=True)
-            return {"path": path, "dir": True}
+            return ListedMember(path)
         self.names.files.append(hash_path(fold(path)))
         if member.kind == "symlink":
             self._place_link(path, member.target, in_tree)
-            return {"path": path, "link": member.target}
+            return ListedMember(path, link=member.target)
         if member.kind == "hardlink":
             member = self._resolved(path, member)
         xxh3 = self._place_file(path, member, in_tree)
         self.count["n_files"] += 1
         self.count["member_bytes"] += member.size
-        return {"path": path, "size": member.size, "xxh3": xxh3}
+        return ListedMember(path, member.size, xxh3)
 
     def _enter(self, path: str) -> bool:
-        """Check that a folder and those above it are neither links nor files; say whether the tree has it."""
+        """Check that a folder and those above it are neither links nor files; return whether the tree has it.
+
+        Looked at on the disk and not only in the archive: a link that was in the tree before could lead anywhere.
+        """
         if not path:
             return True
         known = self._entered.get(path)
@@ -119,9 +120,9 @@ class Staging:
         for root in (self.folder, self.path) if in_tree else (self.path,):
             status = lstat(root / path)
             if status is not None and stat.S_ISLNK(status.st_mode):
-                raise refused(path, "it is a link, and a member lies below it")
+                raise refusal(path, "it is a link, and a member lies below it")
             if status is not None and not stat.S_ISDIR(status.st_mode):
-                raise refused(path, "it is a file and also a folder that other members lie in")
+                raise refusal(path, "it is a file and also a folder that other members lie in")
             if root == self.folder:
                 in_tree = status is not None
         self.names.add_folder(path)
@@ -133,15 +134,15 @@ class Staging:
     def _place_link(self, path: str, target: str, in_tree: bool) -> None:
         """Make a symbolic link, if it cannot lead out of the tree.
 
-        Only leading `..` are taken: no member lies below a link, so those go up real folders, and the rest goes down
-        through links that were held to the same rule.
+        Only leading `..` are allowed. No member is below a link, so those go up real folders, and the rest goes down
+        through links that obeyed the same rule.
         """
         parts = target.split("/")
         up = sum(1 for _ in itertools.takewhile("..".__eq__, parts))
         if not target or "\0" in target or "\\" in target or target.startswith("/") or re.match("[A-Za-z]:", target):
-            raise refused(path, f"a link to {target!r}")
+            raise refusal(path, f"a link to {target!r}")
         if up > path.count("/") or ".." in parts[up:] or not is_unicode(target):
-            raise refused(path, f"a link to {target!r}, which may leave the tree")
+            raise refusal(path, f"a link to {target!r}, which may leave the tree")
         for root in (self.folder, self.path) if in_tree else (self.path,):
             at = root / path
             status = lstat(at)
@@ -165,16 +166,17 @@ class Staging:
                 executable = bool(status.st_mode & 0o100)
                 blocks = file_blocks(root / target)
                 return replace(member, kind="file", size=status.st_size, executable=executable, blocks=blocks)
-        raise refused(path, f"a hard link to {member.target!r}, which is no earlier member")
+        raise refusal(path, f"a hard link to {member.target!r}, which is no earlier member")
 
     def _place_file(self, path: str, member: Member, in_tree: bool) -> str:
+        """Stage a file, unless the tree has it; return its hash."""
         final = self.folder / path
         status = lstat(final) if in_tree else None
         if status is None:
             return self._stage(path, member, member.blocks)
         if not stat.S_ISREG(status.st_mode) or status.st_size > member.size:
             raise differs(final, path)
-        blocks = compared(member.blocks, final, status.st_size, path)
+        blocks = checked(member.blocks, final, status.st_size, path)
         if status.st_size < member.size:
             return self._stage(path, member, blocks, "n_completed")
         hasher = new_hasher("xxh3")
@@ -187,11 +189,11 @@ class Staging:
         return hasher.hexdigest()
 
     def _stage(self, path: str, member: Member, blocks: Iterable[bytes], kind: str = "") -> str:
-        """Write a member, save for what an interrupted run wrote of it; return its hash."""
+        """Write a member, except for the bytes that an interrupted run wrote of it; return its hash."""
         staged = self.path / path
         before = lstat(staged) if self._resumed else None
         if before is not None and not (stat.S_ISREG(before.st_mode) and before.st_nlink == 1):
-            staged.unlink()
+            staged.unlink()  # a link there would have the member written to wherever it leads
             before = None
         descriptor = _open(staged, 0o755 if member.executable else 0o644)
         try:
@@ -217,7 +219,7 @@ class Staging:
     def _remember(self, entries: Iterable[tuple[StatKey, str]]) -> None:
         self._remembered.extend(entries)
         if len(self._remembered) >= MEMO_ENTRIES:
-            hand_over(self._remembered, self._memo)
+            remember(self._remembered, self._memo)
 
     def publish(self, members: Path) -> None:
         """Read everything staged back from the disk, compare, then move it into the tree.
@@ -234,24 +236,25 @@ class Staging:
                 self.path.rmdir()
         except OSError as error:
             raise disk_error(error, self.folder) from error
-        hand_over(self._remembered, self._memo)
+        remember(self._remembered, self._memo)
 
     def _read_back(self, members: Path) -> None:
+        """Raise ArchiveError unless every staged file is read back from the disk as it was written."""
         os.sync()  # once for all: a flush a file is many times slower
         expected = sum(self.count[name] for name in ("n_written", "n_resumed", "n_completed"))
-        found = 0
+        n_read = 0
         with ThreadPoolExecutor(READERS) as pool, members.open("rb") as lines:
             while batch := list(itertools.islice(lines, READERS * READ_BACK_LINES)):
                 parts = [batch[at : at + READ_BACK_LINES] for at in range(0, len(batch), READ_BACK_LINES)]
                 for entries in pool.map(lambda part: read_staged(self.path, part), parts):
-                    found += len(entries)
+                    n_read += len(entries)
                     self._remember(entries)
-        if found != expected:
-            raise ArchiveError(f"{self.path}: {expected - found:,} of {expected:,} staged files are gone. Run again.")
+        if n_read != expected:
+            raise ArchiveError(f"{self.path}: {expected - n_read:,} of {expected:,} staged files are gone. Run again.")
 
 
-def hand_over(entries: list[tuple[StatKey, str]], memo: HashMemo | None) -> None:
-    """Give hashes of files to the memo, if there is one, and empty the list."""
+def remember(entries: list[tuple[StatKey, str]], memo: HashMemo | None) -> None:
+    """Put hashes of files into the memo, if there is one, and empty the list."""
     if memo is not None and entries:
         memo.put(entries)
     entries.clear()

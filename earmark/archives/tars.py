@@ -1,7 +1,8 @@
 """Members of tar files, read forward only and one at a time: memory does not grow with their number.
 
-Formats: v7, ustar (POSIX.1-1988), pax (POSIX.1-2001), GNU with its sparse files. One header is held at a time, of
-HEADER_BYTES at most; a member's data passes in the blocks that it comes in.
+Formats: v7, ustar (POSIX.1-1988), pax (POSIX.1-2001), GNU with its sparse files. One header is in memory at a time, of
+HEADER_BYTES at most; a member's data passes in the blocks that it comes in. The standard library's tarfile
+parses headers; its iteration is not used, as it keeps every member and takes a damaged header for the archive's end.
 """
 
 import tarfile
@@ -13,7 +14,7 @@ from earmark.disk.hashing import BLOCK_BYTES
 
 TAR_BLOCK_BYTES = tarfile.BLOCKSIZE
 TAR_MARK, TAR_MARK_AT = b"ustar", 257  # POSIX.1-1988 and GNU alike
-HEADER_BYTES = 16 << 20  # the longest header believed; a flipped bit can ask for terabytes
+HEADER_BYTES = 16 << 20  # the longest header that is read; one with a flipped bit can ask for terabytes
 
 
 class _Stream:
@@ -62,9 +63,10 @@ class _Stream:
 
 
 def tar_members(blocks: Iterator[bytes], *, ends_known: bool) -> Iterator[Member]:
-    """Yield the members of a tar file; `ends_known`: something else tells whether its end is missing.
+    """Yield the members of a tar file.
 
-    Raises DamageError.
+    `ends_known`: a published size or sum will show whether the end is missing, so that a tar without its end mark, as
+    some writers leave it, is accepted. Raises DamageError.
     """
     stream = _Stream(blocks)
     tar: tarfile.TarFile | None = None
@@ -83,11 +85,12 @@ def tar_members(blocks: Iterator[bytes], *, ends_known: bool) -> Iterator[Member
         assert info is not None  # the constructor has read it, or raised
         data = _tar_data(tar, info, stream)
         yield _tar_member(info, data)
-        for _ in data:  # what the caller left
+        for _ in data:  # what the caller did not read
             pass
         stream.seek(tar.offset)
     if not block and not ends_known:
         raise DamageError("it is cut short: the tar's end mark is missing")
+    # Two tars joined by `cat` have an end mark in the middle: tar itself stops there and loses the second silently.
     while tail := stream.read(BLOCK_BYTES):
         if TAR_MARK in tail and any(is_header(tail[at : at + TAR_BLOCK_BYTES]) for at in _marks(tail)):
             raise DamageError(f"members go on after the tar's end mark, before byte {stream.tell():,}")

@@ -1,7 +1,7 @@
 """Archives of a dataset, read once from end to end and extracted: every member arrives whole, or none does.
 
 Memory: the blocks under way, 8 bytes a file and 16 a folder for the names, and for a zip its whole directory (see
-earmark.zips).
+`earmark.archives.zips`).
 """
 
 import fnmatch
@@ -12,9 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import orjson
-
-from earmark.archives.formats import ahead, decoded, find_format, read_nested
+from earmark.archives.formats import decoded, find_format, read_ahead, read_nested
 from earmark.archives.members import DamageError, Member
 from earmark.archives.safe_names import safe_path
 from earmark.archives.staging import Extraction, Staging
@@ -28,47 +26,55 @@ MAX_NESTING = 5  # archives inside each other
 
 
 @dataclass(frozen=True)
-class Source:
-    """One archive of a dataset, as the catalog names it.
-
-    `size` and `sums` (by algorithm: md5, sha256, xxh3) are what its publisher says; `nested` are patterns of base names
-    of members that are archives themselves, `skip` patterns of member paths that are left out. Of an archive that was
-    cut in several files, or a split zip, this is the last and `parts` are the others, in order.
-    """
+class ArchiveFile:
+    """One file of an archive, with what its publisher says of it; `sums` by algorithm: md5, sha256, xxh3."""
 
     path: Path
-    size: int | None = None
+    size: int | None = None  # bytes
     sums: Mapping[str, str] = field(default_factory=dict)
-    parts: "tuple[Source, ...]" = ()
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One archive of a dataset, as the catalog names it: a file, or those that it was cut or split into, in order.
+
+    `nested` are patterns of base names of members that are archives themselves, `skip` patterns of member paths that
+    are left out.
+    """
+
+    files: tuple[ArchiveFile, ...]
     nested: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
 
     @property
-    def is_known(self) -> bool:
-        """Whether its publisher says enough to tell that its end is missing."""
-        return bool(self.size or self.sums)
+    def path(self) -> Path:
+        """The last of its files, by which the archive is known."""
+        return self.files[-1].path
 
     @property
-    def files(self) -> "tuple[Source, ...]":
-        """The files of the archive, in the order of their bytes."""
-        return (*self.parts, self)
+    def is_known(self) -> bool:
+        """Whether its publisher says enough to tell that its end is missing."""
+        return bool(self.files[-1].size or self.files[-1].sums)
 
 
-class Raw:
-    """An archive read once from end to end; its hashers see every byte, whatever the format makes of them."""
+class HashingReader:
+    """The bytes of an archive, read once from end to end and hashed, whatever the format makes of them.
 
-    def __init__(self, source: Source) -> None:
-        self.files = source.files
-        self.position = 0
+    One pass serves the published sums and the extraction: reading terabytes twice would double the time of both.
+    """
+
+    def __init__(self, files: Sequence[ArchiveFile]) -> None:
+        self.files = files
+        self.position = 0  # bytes read
         self.hashers: list[dict[str, Hasher]] = [
-            {name: new_hasher(name) for name in {**file.sums, "xxh3": ""}} for file in self.files
+            {name: new_hasher(name) for name in {**file.sums, "xxh3": ""}} for file in files
         ]
 
     def blocks(self) -> Generator[bytes, None, None]:
         """Yield the bytes of the files in order. Raises AbsentError where the disk refuses to read."""
-        for source, hashers in zip(self.files, self.hashers, strict=True):
+        for archive_file, hashers in zip(self.files, self.hashers, strict=True):
             try:
-                with source.path.open("rb", buffering=0) as file:
+                with archive_file.path.open("rb", buffering=0) as file:
                     while block := file.read(BLOCK_BYTES):
                         for hasher in hashers.values():
                             hasher.update(block)
@@ -76,24 +82,24 @@ class Raw:
                         yield block
             except OSError as error:
                 raise AbsentError(
-                    f"{source.path}: cannot be read: {error.strerror}. Check the disk and run again."
+                    f"{archive_file.path}: cannot be read: {error.strerror}. Check the disk and run again."
                 ) from error
 
     def checked_sums(self) -> list[dict[str, str]]:
         """Return the sums of each file. Raises ArchiveError for one that is not the published one."""
-        found = [{name: hasher.hexdigest() for name, hasher in hashers.items()} for hashers in self.hashers]
-        for source, sums in zip(self.files, found, strict=True):
-            part = f" of {source.path.name}" if len(self.files) > 1 else ""
-            for name, published in source.sums.items():
+        sums_of_files = [{name: hasher.hexdigest() for name, hasher in hashers.items()} for hashers in self.hashers]
+        for file, sums in zip(self.files, sums_of_files, strict=True):
+            part = f" of {file.path.name}" if len(self.files) > 1 else ""
+            for name, published in file.sums.items():
                 if sums[name] != published.lower():
                     raise ArchiveError(
                         f"wrong content{part}: expected {name} {published}, got {sums[name]}. Download it again."
                     )
-        return found
+        return sums_of_files
 
 
-def extract(
-    source: Source,
+def extract_archive(
+    archive: Archive,
     folder: Path,
     members: Path,
     *,
@@ -104,47 +110,50 @@ def extract(
 ) -> Extraction:
     """Extract an archive into a folder: every member checked, written, read back, then all of them moved in.
 
-    Writes the members file (see earmark.extraction) to `members`. What lies in the folder already must be equal, or cut
-    short; it is not written again. After an interruption or a full disk the staged files are kept for the next run.
-    `on_bytes` hears of raw archive bytes as they are read.
+    Writes the members file (see `earmark.archives.staging`) to `members`. What is in the folder already must be equal,
+    or cut short; it is not written again. After an interruption or a full disk the staged files are kept for the next
+    run; after a fault of the archive they are deleted. `on_bytes` is called with the raw bytes read since it was last
+    called.
     Raises ArchiveError, with the folder as it was, for an archive that is missing, damaged, hostile, another version or
     written to meanwhile; DiskFullError; AbsentError.
     """
-    stats = [_require_whole_size(file) for file in source.files]
+    stats = [_require_whole_size(file) for file in archive.files]
     home = scratch.folder(folder)
     staging = Staging(home / f"extract-{staging_name}", folder, memo)
     try:
-        raw, n_skipped = _stage_members(source, staging, members, home / f"nested-{staging_name}", on_bytes)
-        sums = raw.checked_sums()
-        _require_same(source, stats)
+        reader, n_skipped = _stage_members(archive, staging, members, home / f"nested-{staging_name}", on_bytes)
+        sums = reader.checked_sums()
+        _require_same(archive, stats)
         staging.publish(members)
     except ArchiveError as error:
         remove(staging.path)
-        raise ArchiveError(f"{source.path}{_parts_named(source)}: {error}") from error
-    return Extraction(archive_size=raw.position, sums=sums, stats=stats, n_skipped=n_skipped, **staging.count)
+        raise ArchiveError(f"{archive.path}{_earlier_files(archive)}: {error}") from error
+    return Extraction(archive_size=reader.position, sums=sums, stats=stats, n_skipped=n_skipped, **staging.count)
 
 
-def _parts_named(source: Source) -> str:
-    """Say which files were read before an archive's last one: their order, or one of them, may be what is wrong."""
-    return f" (after {', '.join(part.path.name for part in source.parts)})" if source.parts else ""
+def _earlier_files(archive: Archive) -> str:
+    """Name the files that were read before an archive's last one: their order, or one of them, may be the fault."""
+    names = [file.path.name for file in archive.files[:-1]]
+    return f" (after {', '.join(names)})" if names else ""
 
 
-def _require_whole_size(source: Source) -> os.stat_result:
-    if not source.path.is_file():
-        raise ArchiveError(f"{source.path}: no such archive. Download it and put it there.")
-    status = source.path.stat()
+def _require_whole_size(file: ArchiveFile) -> os.stat_result:
+    """Return a file's stat; raise ArchiveError before a byte is read where its size is not the published one."""
+    if not file.path.is_file():
+        raise ArchiveError(f"{file.path}: no such archive. Download it and put it there.")
+    status = file.path.stat()
     size = status.st_size
-    if source.size is not None and size != source.size:
-        what = "partial download" if size < source.size else "wrong size"
+    if file.size is not None and size != file.size:
+        what = "partial download" if size < file.size else "wrong size"
         raise ArchiveError(
-            f"{source.path}: {what}: expected {source.size:,} bytes, got {size:,}. Finish the download and run again."
+            f"{file.path}: {what}: expected {file.size:,} bytes, got {size:,}. Finish the download and run again."
         )
     return status
 
 
-def _require_same(source: Source, before: list[os.stat_result]) -> None:
-    """Refuse an archive that did not stay what it was: nothing tells which of its bytes the hashes are of."""
-    for file, status in zip(source.files, before, strict=True):
+def _require_same(archive: Archive, before: list[os.stat_result]) -> None:
+    """Raise ArchiveError where a file was written to while it was read: of which bytes are the hashes then?"""
+    for file, status in zip(archive.files, before, strict=True):
         try:
             same = stat_key(file.path.stat()) == stat_key(status)
         except OSError:
@@ -157,21 +166,21 @@ def _require_same(source: Source, before: list[os.stat_result]) -> None:
 
 
 def _stage_members(
-    source: Source, staging: Staging, members: Path, spool: Path, on_bytes: Callable[[int], None]
-) -> tuple[Raw, int]:
+    archive: Archive, staging: Staging, members: Path, spool: Path, on_bytes: Callable[[int], None]
+) -> tuple[HashingReader, int]:
     """Read the archive once, stage its members and list them; return what read it and how many were skipped."""
-    raw, n_skipped, n_done, where = Raw(source), 0, 0, ""
+    reader, n_skipped, n_done, where = HashingReader(archive.files), 0, 0, ""
     try:
         with (
             members.open("wb") as lines,
-            closing(_unfolded(read_archive(source, raw, on_bytes), source, spool)) as found,
+            closing(_unfolded(read_archive(archive, reader, on_bytes), archive, spool)) as unfolded,
         ):
-            for member, wanted in found:
+            for member, wanted in unfolded:
                 where = f"damaged at member {member.name!r} (after {n_done:,} members): "
                 if not wanted:
                     n_skipped += 1
-                elif row := staging.place(member):
-                    lines.write(orjson.dumps(row) + b"\n")
+                elif listed := staging.place(member):
+                    lines.write(listed.line())
                     n_done += 1
                 where = f"damaged after member {member.name!r} ({n_done:,} members): "
     except DamageError as error:
@@ -180,32 +189,33 @@ def _stage_members(
         raise disk_error(error, members) from error
     if not n_done and not n_skipped:
         raise ArchiveError("it holds no members. Download it again.")
-    return raw, n_skipped
+    return reader, n_skipped
 
 
 def _unfolded(
-    members: Generator[Member, None, None], source: Source, spool: Path, depth: int = 0, home: str = ""
+    members: Generator[Member, None, None], archive: Archive, spool: Path, depth: int = 0, home: str = ""
 ) -> Generator[tuple[Member, bool], None, None]:
-    """Yield each member, those of nested archives in the place of these, and whether it is wanted.
+    """Yield each member and whether it is wanted; a nested archive is replaced by its own members.
 
-    `members` is closed at the end, and with it the reader's thread and spool, whoever still holds an error's traceback.
+    `home` is the folder of the nested archive whose members these are. `members` is closed at the end, and with it the
+    reader's thread and spool: an error that somebody keeps, with its traceback, would keep them alive.
     """
     with closing(members):
-        for found in members:
-            member = _below(found, home) if depth else found
+        for raw_member in members:
+            member = _below(raw_member, home) if depth else raw_member
             plain = member.name.strip("/").removeprefix("./")
-            if any(fnmatch.fnmatchcase(plain, pattern) for pattern in source.skip):
+            if any(fnmatch.fnmatchcase(plain, pattern) for pattern in archive.skip):
                 yield member, False
                 continue
             folder, _, name = safe_path(member.name).rpartition("/")
-            if member.kind != "file" or not any(fnmatch.fnmatchcase(name, pattern) for pattern in source.nested):
+            if member.kind != "file" or not any(fnmatch.fnmatchcase(name, pattern) for pattern in archive.nested):
                 yield member, True
                 continue
             if depth == MAX_NESTING:
                 raise ArchiveError(f"member {member.name!r}: more than {MAX_NESTING} archives inside each other")
             inner_spool = spool.with_name(f"{spool.name}-{depth}")
-            inner = read_nested(member.blocks, inner_spool, ends_known=source.is_known)
-            yield from _unfolded(inner, source, spool, depth + 1, folder)
+            inner = read_nested(member.blocks, inner_spool, ends_known=archive.is_known)
+            yield from _unfolded(inner, archive, spool, depth + 1, folder)
 
 
 def _below(member: Member, home: str) -> Member:
@@ -221,26 +231,29 @@ def archive_kind(paths: Sequence[Path]) -> str:
     return "zip" if head.startswith(SPLIT_MARK) or is_last_part(paths[-1]) else find_format(head)
 
 
-def read_archive(source: Source, raw: Raw, on_bytes: Callable[[int], None]) -> Generator[Member, None, None]:
-    """Yield the members of an archive file; once they are used up, `raw` has seen the whole file.
+def read_archive(
+    archive: Archive, reader: HashingReader, on_bytes: Callable[[int], None]
+) -> Generator[Member, None, None]:
+    """Yield the members of an archive; once they are used up, `reader` has read all of its files.
 
-    `on_bytes` hears how many raw bytes were read since the last call, each byte once. Raises DamageError.
+    `on_bytes` is called with the raw bytes read since it was last called, each byte once. Raises DamageError.
     """
-    kind = archive_kind([file.path for file in source.files])
-    if kind == "zip":  # its directory stands at the end: two passes, the first for the sums
-        for block in raw.blocks():
+    kind = archive_kind([file.path for file in archive.files])
+    if kind == "zip":  # its directory is at the end: two passes, the first for the sums
+        for block in reader.blocks():
             on_bytes(len(block))
-        yield from zip_members(*(part.path for part in source.files))
+        yield from zip_members(*(file.path for file in archive.files))
         return
-    with closing(ahead(decoded(raw.blocks(), kind))) as feed:
-        yield from tar_members(_told(feed, raw, on_bytes), ends_known=source.is_known)
+    with closing(read_ahead(decoded(reader.blocks(), kind))) as blocks:
+        yield from tar_members(_counted(blocks, reader, on_bytes), ends_known=archive.is_known)
 
 
-def _told(feed: Iterator[bytes], raw: Raw, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
-    told = 0
-    for block in feed:
-        now = raw.position
-        on_bytes(now - told)
-        told = now
+def _counted(blocks: Iterator[bytes], reader: HashingReader, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+    """Pass decompressed blocks on, and call `on_bytes` with the compressed bytes that were read for them."""
+    counted = 0
+    for block in blocks:
+        position = reader.position
+        on_bytes(position - counted)
+        counted = position
         yield block
-    on_bytes(raw.position - told)
+    on_bytes(reader.position - counted)

@@ -1,8 +1,8 @@
 """Members of zip files, in the order of the directory at their end.
 
 Format: zip with zip64 (PKWARE APPNOTE 6.3), also split over several files (section 8), then without zip64. The whole
-directory is held while a zip is read, about 550 bytes a member (half a gigabyte for a million); a member's data passes
-in blocks.
+directory is in memory while a zip is read, about 550 bytes a member (half a gigabyte for a million); a member's data
+passes in blocks. zipfile parses and decompresses; what it lets pass without a word is checked here.
 """
 
 import bisect
@@ -17,19 +17,22 @@ import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from earmark.archives.members import DamageError, Kind, Member
 from earmark.disk.hashing import BLOCK_BYTES
 from earmark.errors import ArchiveError
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
+
 SPLIT_MARK = b"PK\7\x08"  # what the first file of a split zip begins with (section 8.5.3)
 MEMBER_MARK = b"PK\3\4"  # what a member begins with
 END_BYTES = 22  # a zip's end record, without its comment
-LINK_BYTES = 4096  # longest link target that systems take
+LINK_BYTES = 4096  # longest link target that systems allow (PATH_MAX)
 ZIP_ENCRYPTED, ZIP_UTF8 = 0x1, 0x800  # bits of a member's flags
 JOIN = "join them: `zip -s 0 <this file> --out whole.zip`."
-ZIP64_DISKS = 0xFFFF  # the number of files stands in the zip64 record, which says one
+ZIP64_DISKS = 0xFFFF  # in the end record: the number of files is in the zip64 record, and that says one
 
 
 def zip_members(*paths: Path) -> Iterator[Member]:
@@ -45,9 +48,9 @@ def zip_members(*paths: Path) -> Iterator[Member]:
             if "span multiple disks" in str(error):
                 raise ArchiveError(f"a split zip with a zip64 directory cannot be read in its parts: {JOIN}") from error
             raise DamageError(f"its zip directory is cut short or altered ({error})") from error
-        expected, modulus, found = *_zip_count(paths[-1], len(archive.comment)), len(archive.infolist())
-        if found % modulus != expected:  # one altered length hides the next entry, and zipfile does not count
-            raise DamageError(f"its zip directory is altered: expected {expected:,} members, got {found:,}")
+        expected, modulus, n_members = *_zip_count(paths[-1], len(archive.comment)), len(archive.infolist())
+        if n_members % modulus != expected:  # one altered length hides the next entry, and zipfile does not count
+            raise DamageError(f"its zip directory is altered: expected {expected:,} members, got {n_members:,}")
         _place_members(archive, paths[-1], span.starts)
         _require_first(archive, paths[0])
         for info in archive.infolist():
@@ -55,7 +58,7 @@ def zip_members(*paths: Path) -> Iterator[Member]:
 
 
 def is_last_part(path: Path) -> bool:
-    """Say whether a file is the last of a split zip: its end record counts files before it."""
+    """Return whether a file is the last of a split zip: its end record counts files before it."""
     with path.open("rb") as file:
         file.seek(-min(END_BYTES, path.stat().st_size), os.SEEK_END)
         end = file.read(END_BYTES)
@@ -63,7 +66,7 @@ def is_last_part(path: Path) -> bool:
 
 
 class _Span(io.RawIOBase):
-    """Files laid end to end, read as one."""
+    """Several files, read as if they were one."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._files = [path.open("rb") for path in paths]
@@ -83,7 +86,7 @@ class _Span(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: "Buffer") -> int:
         number = bisect.bisect_right(self.starts, self._at) - 1
         if number >= len(self._files):
             return 0
@@ -100,7 +103,7 @@ class _Span(io.RawIOBase):
 
 
 def _place_members(archive: zipfile.ZipFile, last: Path, starts: list[int]) -> None:
-    """Count each member's place from the first file's start: a split zip counts from the file that it begins in.
+    """Count each member's offset from the start of the first file: a split zip counts from the file that it begins in.
 
     Raises ArchiveError where files of a split zip are not named, or too many.
     """
@@ -122,9 +125,10 @@ def _place_members(archive: zipfile.ZipFile, last: Path, starts: list[int]) -> N
 
 
 def _require_first(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse a file that begins with a member which its directory does not name: of zips joined, the last alone shows.
+    """Raise ArchiveError for a file that begins with a member which its directory does not name.
 
-    Other bytes before the first member, such as the program of a zip that unpacks itself, are none of its members.
+    Of several zips joined in one file, zipfile sees the last alone. Other bytes before the first member, such as the
+    program of a zip that unpacks itself, are no loss.
     """
     first = min((info.header_offset for info in archive.infolist()), default=0)
     with path.open("rb") as file:
@@ -136,9 +140,9 @@ def _require_first(archive: zipfile.ZipFile, path: Path) -> None:
 
 
 def _zip_count(path: Path, comment_bytes: int) -> tuple[int, int]:
-    """Return how many members a zip's end record counts, and modulo what: old writers let 16 bits run over.
+    """Return how many members a zip's end record counts, and modulo what: old writers let its 16 bits overflow.
 
-    Source: APPNOTE 6.3, sections 4.3.14 to 4.3.16; a zip64 record stands right before its locator.
+    Source: APPNOTE 6.3, sections 4.3.14 to 4.3.16; a zip64 record comes right before its locator.
     """
     locator_bytes, end64_bytes = 20, 56
     with path.open("rb") as file:

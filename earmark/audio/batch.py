@@ -1,4 +1,7 @@
-"""Standard audio of a batch of recordings, made in a worker process: plain values in, table rows out."""
+"""Standard audio of a batch of recordings, made in a worker process: plain values in, table rows out.
+
+The catalog and the project stay with the parent: what a worker gets is all that its result depends on.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +16,7 @@ from earmark.errors import BadAudioError, CorpusError
 
 @dataclass(frozen=True)
 class Work:
-    """One recording to standardize; `path` is below the root. `target` is None where no standard file is wished."""
+    """One recording to standardize; `path` is below the root. `target` is None where no standard file is to be made."""
 
     path: str
     source_hash: str

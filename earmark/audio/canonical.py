@@ -10,10 +10,10 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 import soundfile
@@ -21,7 +21,7 @@ import soxr
 import xxhash
 from numpy.typing import NDArray
 
-from earmark.audio.decoding import Block, Source, open_source
+from earmark.audio.decoding import Block, Decoder, open_decoder
 from earmark.audio.levels import FULL_SCALE, LevelMeter
 from earmark.audio.policy import Policy
 from earmark.disk.files import Scratch, disk_error, make_folder, remove, size_on_disk
@@ -35,11 +35,12 @@ _WRITE_BYTES = 1 << 20  # bytes gathered before a write: one write for most utte
 _FICLONE = 0x40049409  # the Linux request to share a file's blocks (linux/fs.h)
 
 Samples = NDArray[np.int16]
+Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class Audio:
-    """What one recording became. The levels, defined in `earmark.levels`, are those of the canonical samples.
+    """What one recording became. The levels, defined in `earmark.audio.levels`, are those of the canonical samples.
 
     peak, rms, dc: 1.0 is full scale. clipped, silence: shares of the samples and of the 20 ms frames.
     """
@@ -61,30 +62,31 @@ def canonical_blocks(path: Path, policy: Policy) -> Iterator[Samples]:
 
     Raises BadAudioError, at the latest after the last block: use the samples only once all have come.
     """
-    with open_source(path) as source:
-        yield from _canonical(source, policy)
+    with open_decoder(path) as decoder:
+        yield from _canonical(decoder, policy)
 
 
 def standardize(source: Path, target: Path | None, policy: Policy, scratch: Scratch) -> tuple[Audio, int]:
     """Make a recording's standard file, whole or not at all; return what it became and the bytes of the target.
 
-    With `target` None or format "none" nothing is written and the bytes are 0. A source that is already what is wished
-    is copied byte for byte after it was decoded. The target is renamed into place, not flushed: the caller flushes.
+    With `target` None or format "none" nothing is written and the bytes are 0. A source that already has the format,
+    rate and channel asked for is copied byte for byte after it was decoded. The target is renamed into place and not
+    flushed: a flush a file is many times slower than one for a whole shard, which the caller makes.
 
     Raises BadAudioError for the recording, DiskFullError or OSError for the disk.
     """
     if target is None or policy.format == "none":
-        with open_source(source) as found:
-            return _measured(found, policy, None), 0
+        with open_decoder(source) as decoder:
+            return _measured(decoder, policy, None), 0
     make_folder(target.parent)
     temporary = scratch.new(target)
     try:
-        with open_source(source) as found:
-            if _is_standard(found, policy):
-                audio = _measured(found, policy, None)
-                _copy(found.descriptor, source, temporary)
+        with open_decoder(source) as decoder:
+            if _is_standard(decoder, policy):
+                audio = _measured(decoder, policy, None)
+                _copy(decoder.descriptor, source, temporary)
             else:
-                audio = _encoded(found, policy, temporary)
+                audio = _encoded(decoder, policy, temporary)
         size = temporary.stat().st_size
         temporary.replace(target)
     except OSError as error:
@@ -100,15 +102,15 @@ def read_canonical(path: Path, start: int = 0, stop: int | None = None) -> Sampl
     Raises BadAudioError for a file that is damaged or not 16 kHz mono 16-bit.
     """
     if start == 0 and stop is None:
-        with open_source(path) as source:
-            _require_canonical(source.rate_hz, source.channels, source.form, source.decoder)
-            whole: Samples = np.concatenate([np.zeros((0, 1), np.int16), *source.blocks])[:, 0]
+        with open_decoder(path) as decoder:
+            _require_canonical(decoder.rate_hz, decoder.channels, decoder.form, decoder.name)
+            whole: Samples = np.concatenate([np.zeros((0, 1), np.int16), *decoder.blocks])[:, 0]
             return whole
     try:
         with path.open("rb") as file, soundfile.SoundFile(file.fileno(), closefd=False) as sound:
-            decoder = f"soundfile/{sound.format} {sound.subtype}"
+            name = f"soundfile/{sound.format} {sound.subtype}"
             plain = sound.format.lower() if sound.subtype == "PCM_16" else ""
-            _require_canonical(sound.samplerate, sound.channels, plain, decoder)
+            _require_canonical(sound.samplerate, sound.channels, plain, name)
             wanted = (sound.frames if stop is None else stop) - start
             sound.seek(start)
             samples: Samples = sound.read(wanted, dtype="int16")
@@ -117,54 +119,57 @@ def read_canonical(path: Path, start: int = 0, stop: int | None = None) -> Sampl
     except soundfile.LibsndfileError as error:
         raise BadAudioError("corrupt", f"expected samples from {start:,}, got: {error}", "soundfile") from error
     if len(samples) != wanted:
-        raise BadAudioError("truncated", f"expected {wanted:,} samples from {start:,}, got {len(samples):,}", decoder)
+        raise BadAudioError("truncated", f"expected {wanted:,} samples from {start:,}, got {len(samples):,}", name)
     return samples
 
 
-def to_int16(values: NDArray[np.floating[Any]]) -> Samples:
+def to_int16(values: Floats) -> Samples:
     """Round values (n,) of full scale 1.0 half to even to int16, clipped at both ends."""
     scaled = np.rint(values * FULL_SCALE)
     whole: Samples = np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled).astype(np.int16)
     return whole
 
 
-def _require_canonical(rate_hz: int, channels: int, form: str, decoder: str) -> None:
+def _require_canonical(rate_hz: int, channels: int, form: str, name: str) -> None:
     if (rate_hz, channels) != (RATE_HZ, 1) or not form:
-        detail = f"expected 16-bit PCM, {RATE_HZ} Hz, 1 channel, got {decoder}, {rate_hz} Hz, {channels} channel(s)"
-        raise BadAudioError("wrong header", detail, decoder)
+        detail = f"expected 16-bit PCM, {RATE_HZ} Hz, 1 channel, got {name}, {rate_hz} Hz, {channels} channel(s)"
+        raise BadAudioError("wrong header", detail, name)
 
 
-def _is_standard(source: Source, policy: Policy) -> bool:
-    return (source.rate_hz, source.channels, source.form) == (RATE_HZ, 1, policy.format)
+def _is_standard(decoder: Decoder, policy: Policy) -> bool:
+    return (decoder.rate_hz, decoder.channels, decoder.form) == (RATE_HZ, 1, policy.format)
 
 
-def _canonical(source: Source, policy: Policy) -> Iterator[Samples]:
-    """Yield canonical blocks of an open source; the last act is to raise if there was no sample at all."""
-    if isinstance(policy.channel, int) and not 0 <= policy.channel < source.channels:
-        detail = f"expected a channel from 0 to {source.channels - 1}, got {policy.channel} in the catalog"
-        raise BadAudioError("no such channel", detail, source.decoder)
-    stream, got, made = None, 0, 0
-    if source.rate_hz != RATE_HZ:
-        stream = soxr.ResampleStream(source.rate_hz, RATE_HZ, 1, dtype="float32", quality=policy.resampler)
-    for block in source.blocks:
+def _canonical(decoder: Decoder, policy: Policy) -> Iterator[Samples]:
+    """Yield canonical blocks (n,) int16, n > 0, of an open recording.
+
+    Raises BadAudioError; after the last block where no sample came at all.
+    """
+    if isinstance(policy.channel, int) and not 0 <= policy.channel < decoder.channels:
+        detail = f"expected a channel from 0 to {decoder.channels - 1}, got {policy.channel} in the catalog"
+        raise BadAudioError("no such channel", detail, decoder.name)
+    resampler, n_read, n_made = None, 0, 0
+    if decoder.rate_hz != RATE_HZ:  # one stream for the whole recording: chunks alone would click at their edges
+        resampler = soxr.ResampleStream(decoder.rate_hz, RATE_HZ, 1, dtype="float32", quality=policy.resampler)
+    for block in decoder.blocks:
         samples = _mono(block, policy.channel)
-        if samples.dtype != np.int16 or stream:
+        if samples.dtype != np.int16 or resampler:  # else canonical already: bit by bit, without a way through floats
             values = _scaled(samples)
-            _require_finite(values, got, source)
-            samples = to_int16(stream.resample_chunk(values.astype(np.float32, copy=False)) if stream else values)
-        got, made = got + len(block), made + len(samples)
+            _require_finite(values, n_read, decoder)
+            samples = to_int16(resampler.resample_chunk(values.astype(np.float32, copy=False)) if resampler else values)
+        n_read, n_made = n_read + len(block), n_made + len(samples)
         if len(samples):
-            yield samples
-    if stream and got:
-        rest = to_int16(stream.resample_chunk(np.zeros(0, np.float32), last=True))
-        made += len(rest)
+            yield samples.astype(np.int16, copy=False)
+    if resampler and n_read:
+        rest = to_int16(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        n_made += len(rest)
         if len(rest):
             yield rest
-    if not made:
-        raise BadAudioError("no samples", f"expected samples, got {got}", source.decoder)
+    if not n_made:
+        raise BadAudioError("no samples", f"expected samples, got {n_read}", decoder.name)
 
 
-def _mono(block: Block, channel: str | int) -> NDArray[Any]:
+def _mono(block: Block, channel: str | int) -> Block:
     """Return one channel as it is, or the mean of all, (n,); a mean of integers is float64 with full scale 1.0."""
     if block.shape[1] == 1 or isinstance(channel, int):
         return block[:, channel if isinstance(channel, int) else 0]
@@ -175,50 +180,55 @@ def _mono(block: Block, channel: str | int) -> NDArray[Any]:
     return total
 
 
-def _full_scale(values: NDArray[Any]) -> int:
+def _full_scale(values: Block) -> int:
     return 1 << (8 * values.itemsize - 1) if values.dtype.kind == "i" else 1
 
 
-def _scaled(values: NDArray[Any]) -> NDArray[np.floating[Any]]:
-    return values / _full_scale(values) if values.dtype.kind == "i" else values
+def _scaled(values: Block) -> Floats:
+    """Return values with full scale 1.0."""
+    return values / _full_scale(values) if values.dtype.kind == "i" else cast("Floats", values)
 
 
-def _require_finite(values: NDArray[Any], first: int, source: Source) -> None:
+def _require_finite(values: Floats, first: int, decoder: Decoder) -> None:
+    """Raise BadAudioError for values that are no sound; the first of them is sample `first` of the recording."""
     if len(values) and not (values.max() < LIMIT and values.min() > -LIMIT):  # a NaN fails both
         at = int(np.argmin(np.abs(values) < LIMIT))
         detail = f"expected finite samples, got {values[at]} at sample {first + at:,}"
-        raise BadAudioError("not finite", detail, source.decoder)
+        raise BadAudioError("not finite", detail, decoder.name)
 
 
-def _measured(source: Source, policy: Policy, writer: Any) -> Audio:
-    """Run a source to its end through hash and levels, and through `writer` if there is one."""
+def _measured(decoder: Decoder, policy: Policy, writer: soundfile.SoundFile | None) -> Audio:
+    """Read a recording to its end through hash and levels, and through `writer` if there is one."""
     hasher, meter = xxhash.xxh3_128(), LevelMeter()
-    for block in _canonical(source, policy):
+    for block in _canonical(decoder, policy):
         hasher.update(block.astype("<i2", copy=False).tobytes())
         meter.update(block)
         if writer is not None:
             writer.write(block)
-    levels: dict[str, Any] = dict(meter.levels())
     return Audio(
         audio_hash=hasher.hexdigest(),
         n_samples=meter.n_samples,
-        source_rate_hz=source.rate_hz,
-        source_channels=source.channels,
-        decoder=source.decoder,
-        **levels,
+        source_rate_hz=decoder.rate_hz,
+        source_channels=decoder.channels,
+        decoder=decoder.name,
+        **meter.levels(),
     )
 
 
 @dataclass
 class _Sink:
-    """A file for libsndfile to write to; it keeps the error that libsndfile would lose."""
+    """A file for libsndfile to write to.
+
+    An exception in one of its callbacks would be printed and lost, and a full disk pass for a short write: so the first
+    one is kept in `error` for the caller to raise.
+    """
 
     file: BinaryIO
     error: OSError | None = None
 
-    def _try(self, action: Any, *args: Any) -> int:
+    def _try(self, action: Callable[..., int], *args: bytes | int) -> int:
         try:
-            return int(action(*args))
+            return action(*args)
         except OSError as error:
             self.error = self.error or error
             return 0
@@ -233,7 +243,8 @@ class _Sink:
         return self._try(self.file.tell)
 
 
-def _encoded(source: Source, policy: Policy, temporary: Path) -> Audio:
+def _encoded(decoder: Decoder, policy: Policy, temporary: Path) -> Audio:
+    """Write a recording's standard file to a fresh path. Raises BadAudioError, and OSError for the disk."""
     level = {"compression_level": FLAC_LEVEL} if policy.format == "flac" else {}
     with temporary.open("xb", buffering=_WRITE_BYTES) as file:
         sink = _Sink(file)
@@ -242,7 +253,7 @@ def _encoded(source: Source, policy: Policy, temporary: Path) -> Audio:
                 sink, "w", samplerate=RATE_HZ, channels=1, subtype="PCM_16", format=policy.format.upper(), **level
             ) as writer:
                 writer.seekable = lambda: False  # soundfile would seek, and so flush, after each write
-                audio = _measured(source, policy, writer)
+                audio = _measured(decoder, policy, writer)
         except (soundfile.LibsndfileError, AssertionError):  # soundfile asserts that all was written
             if sink.error is None:
                 raise

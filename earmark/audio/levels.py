@@ -1,20 +1,26 @@
-"""Levels of int16 samples that arrive in blocks; the blocks' size does not enter the result."""
+"""Levels of int16 samples that arrive in blocks; how they are cut into blocks does not change the result."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.rates import RATE_HZ
+
 FULL_SCALE = 32_768  # the int16 magnitude that counts as 1.0
-FRAME_SAMPLES = 320  # 20 ms at 16 kHz, the frame in which silence is judged
-SILENCE_DBFS = -60.0  # dB relative to a constant of 1.0; a frame whose RMS lies below is silent
+FRAME_SAMPLES = RATE_HZ // 50  # 20 ms, the frame in which silence is judged
+SILENCE_DBFS = -60.0  # dB relative to a constant of 1.0; a frame whose RMS is below is silent
 
 _SILENT_SQUARE = (FULL_SCALE * 10 ** (SILENCE_DBFS / 20)) ** 2  # mean square at the limit of silence
 
 
 @dataclass
 class LevelMeter:
-    """Counts over the samples so far, in whole numbers, so that order and grouping cannot change a sum."""
+    """Counts over the samples so far.
+
+    All are whole numbers: sums of floats would depend on where the blocks end, and the levels are in tables that must
+    be byte-equal between runs.
+    """
 
     n_samples: int = 0
     n_clipped: int = 0
@@ -32,13 +38,13 @@ class LevelMeter:
         self.total += int(block.sum(dtype=np.int64))
         if low == -FULL_SCALE or high == FULL_SCALE - 1:
             self.n_clipped += int(((block == -FULL_SCALE) | (block == FULL_SCALE - 1)).sum())
-        joined = np.concatenate([np.frombuffer(self.tail, np.int16), block]) if self.tail else block
-        whole = len(joined) - len(joined) % FRAME_SAMPLES
-        wide = joined[:whole].astype(np.int32)
+        samples = np.concatenate([np.frombuffer(self.tail, np.int16), block]) if self.tail else block
+        whole = len(samples) - len(samples) % FRAME_SAMPLES
+        wide = samples[:whole].astype(np.int32)  # a square of an int16 fits in, a sum of squares does not
         energies = np.square(wide, out=wide).reshape(-1, FRAME_SAMPLES).sum(axis=1, dtype=np.int64)
         self.squares += int(energies.sum())
         self.n_silent += int((energies < FRAME_SAMPLES * _SILENT_SQUARE).sum())
-        self.tail = joined[whole:].tobytes()
+        self.tail = samples[whole:].tobytes()
 
     def levels(self) -> dict[str, float]:
         """Return peak, rms, clipped, silence and dc, 1.0 being 32,768; at least one sample must have come.

@@ -4,31 +4,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from earmark.disk.junk import is_junk
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS
+from earmark.sounds import is_audio
 
 SHOWN_NAMES = 5  # of a folder, in an error
-
-AUDIO_EXTENSIONS = frozenset(
-    {".aac", ".aif", ".aiff", ".flac", ".flv", ".m4a", ".mka", ".mkv", ".mp3", ".mp4", ".oga", ".ogg", ".opus"}
-    | {".sph", ".wav", ".webm", ".wma"}
-)
-
-
-def is_junk(name: str) -> bool:
-    """Return whether a name is left behind by another program, and part of no corpus.
-
-    Hidden names cover AppleDouble (`._x.wav`), `.DS_Store`, `.completed` and `.<part>_completed` markers.
-    """
-    return name.startswith(".") or name == "__MACOSX" or name.endswith((".lock", ".incomplete"))
-
-
-def is_audio(name: str) -> bool:
-    """Return whether a file name has the extension of a sound file, in any letter case.
-
-    The content may be another format: AISHELL-4 has FLAC in folders called wav, TIMIT has SPHERE in .WAV files.
-    """
-    return name[name.rfind(".") :].lower() in AUDIO_EXTENSIONS if "." in name else False
 
 
 def child(folder: str, name: str) -> str:

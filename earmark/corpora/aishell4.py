@@ -24,8 +24,9 @@ from earmark.corpora import BROKEN_LABEL, Finding, ReaderOptions, Recording
 from earmark.corpora._formats.rttm import Turn, in_order, turns
 from earmark.corpora._formats.textgrid import Tier, read_tiers
 from earmark.corpora._labels import gender, join, once, present
-from earmark.corpora._tree import is_audio, layout_error, listing, stem, walk
+from earmark.corpora._tree import layout_error, listing, stem, walk
 from earmark.rows import SPLITS, DraftLabels, Labels
+from earmark.sounds import is_audio
 
 VERSION = 1
 

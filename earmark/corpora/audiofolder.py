@@ -35,9 +35,10 @@ from earmark.corpora._formats.parquet import columns_of, table_rows
 from earmark.corpora._labels import once
 from earmark.corpora._options import flag, wrong_option
 from earmark.corpora._splits import split_of_name
-from earmark.corpora._tree import every_file, is_audio, layout_error
+from earmark.corpora._tree import every_file, layout_error
 from earmark.errors import CorpusError, near
 from earmark.rows import Labels
+from earmark.sounds import is_audio
 
 VERSION = 1
 OPTIONS = ("label", "splits")

@@ -35,9 +35,10 @@ from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import bad_line
 from earmark.corpora._formats.parquet import audio_rows
 from earmark.corpora._labels import present
-from earmark.corpora._tree import every_file, is_audio, layout_error, stem
+from earmark.corpora._tree import every_file, layout_error, stem
 from earmark.errors import CorpusError
 from earmark.rows import Labels
+from earmark.sounds import is_audio
 
 VERSION = 1
 

@@ -30,10 +30,11 @@ from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import bad_line
 from earmark.corpora._labels import once, present
 from earmark.corpora._lfs import is_pointer, pointer_finding
-from earmark.corpora._tree import child, is_audio, layout_error, listing, walk
+from earmark.corpora._tree import child, layout_error, listing, walk
 from earmark.corpora.crema_d import name_labels
 from earmark.corpora.vocalset import SPOKEN
 from earmark.rows import DraftLabels, Labels
+from earmark.sounds import is_audio
 
 VERSION = 1
 

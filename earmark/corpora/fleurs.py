@@ -29,9 +29,10 @@ from earmark.corpora._formats.lines import bad_line, lines
 from earmark.corpora._huggingface import Copy, TableRow, look
 from earmark.corpora._labels import once, present
 from earmark.corpora._options import choice
-from earmark.corpora._tree import is_audio, layout_error, listing, stem
+from earmark.corpora._tree import layout_error, listing, stem
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS, DraftLabels
+from earmark.sounds import is_audio
 
 VERSION = 1
 OPTIONS = ("edition",)

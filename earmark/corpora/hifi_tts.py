@@ -18,8 +18,9 @@ from earmark.corpora import AUDIO_WITHOUT_LABEL, LABEL_WITHOUT_AUDIO, Finding, R
 from earmark.corpora._formats.json_files import json_object
 from earmark.corpora._formats.lines import Entry, bad_line, lines
 from earmark.corpora._labels import collect, once, present
-from earmark.corpora._tree import audio_files, is_audio, layout_error, listing
+from earmark.corpora._tree import audio_files, layout_error, listing
 from earmark.rows import DraftLabels
+from earmark.sounds import is_audio
 
 VERSION = 1
 

@@ -25,8 +25,9 @@ from earmark.corpora._formats.json_files import json_file
 from earmark.corpora._formats.lines import bad_line
 from earmark.corpora._formats.trans import transcripts
 from earmark.corpora._labels import collect, join, once, present
-from earmark.corpora._tree import is_audio, layout_error, listing, stem, walk
+from earmark.corpora._tree import layout_error, listing, stem, walk
 from earmark.rows import JSON, DraftLabels
+from earmark.sounds import is_audio
 
 VERSION = 1
 

@@ -26,9 +26,10 @@ from earmark.corpora._formats.textgrid import read_tiers
 from earmark.corpora._formats.trans import chapter_entries, transcripts
 from earmark.corpora._labels import collect, gender, join, once, present
 from earmark.corpora._options import folder as folder_option
-from earmark.corpora._tree import is_audio, listing, split_folders, walk
+from earmark.corpora._tree import listing, split_folders, walk
 from earmark.errors import CorpusError
 from earmark.rows import DraftLabels, Labels
+from earmark.sounds import is_audio
 
 VERSION = 2
 OPTIONS = ("alignments",)

@@ -19,9 +19,10 @@ from earmark.corpora import WITHDRAWN, Finding, ReaderOptions, Recording
 from earmark.corpora._formats.lines import Entry, bad_line, lines
 from earmark.corpora._labels import collect, gender, join, once, present
 from earmark.corpora._options import folder as folder_option
-from earmark.corpora._tree import is_audio, split_folders, walk
+from earmark.corpora._tree import split_folders, walk
 from earmark.errors import CorpusError
 from earmark.rows import DraftLabels
+from earmark.sounds import is_audio
 
 VERSION = 1
 OPTIONS = ("bad_samples",)

@@ -22,9 +22,10 @@ from earmark.corpora._emotions import emotion
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import Entry, bad_line
 from earmark.corpora._labels import collect, present, without_audio
-from earmark.corpora._tree import child, is_audio, layout_error, stem, walk
+from earmark.corpora._tree import child, layout_error, stem, walk
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS, DraftLabels, Labels
+from earmark.sounds import is_audio
 
 VERSION = 1
 

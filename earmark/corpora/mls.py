@@ -22,8 +22,9 @@ from typing import BinaryIO
 from earmark.corpora import AUDIO_WITHOUT_LABEL, CONTRADICTION, REPEATED_ID, Finding, ReaderOptions, Recording
 from earmark.corpora._formats.lines import Entry, bad_line, decode_line, lines, unreadable
 from earmark.corpora._labels import collect, gender, join, present
-from earmark.corpora._tree import audio_files, is_audio, layout_error, listing, split_folders, stem
+from earmark.corpora._tree import audio_files, layout_error, listing, split_folders, stem
 from earmark.rows import SPLITS, DraftLabels
+from earmark.sounds import is_audio
 
 VERSION = 2  # 1 -> 2: defects of the text
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from earmark.corpora import LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
 from earmark.corpora._formats.lines import Entry, bad_line, lines
 from earmark.corpora._labels import collect, gender, once, present
-from earmark.corpora._tree import is_audio, layout_error, listing, stem, walk
+from earmark.corpora._tree import layout_error, listing, stem, walk
 from earmark.rows import DraftLabels
+from earmark.sounds import is_audio
 
 VERSION = 1
 

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from earmark.corpora import AUDIO_WITHOUT_LABEL, INCOMPLETE, LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
 from earmark.corpora._labels import once, present
-from earmark.corpora._tree import audio_files, is_audio, layout_error, listing, stem
+from earmark.corpora._tree import audio_files, layout_error, listing, stem
 from earmark.errors import CorpusError
 from earmark.rows import DraftLabels
+from earmark.sounds import is_audio
 
 VERSION = 1
 

@@ -17,8 +17,9 @@ from earmark.corpora import AUDIO_WITHOUT_LABEL, LABEL_WITHOUT_AUDIO, REPEATED_I
 from earmark.corpora._formats.json_stream import json_members
 from earmark.corpora._formats.lines import bad_line
 from earmark.corpora._labels import once, present
-from earmark.corpora._tree import is_audio, layout_error, listing, stem
+from earmark.corpora._tree import layout_error, listing, stem
 from earmark.rows import JSON, DraftLabels, Labels
+from earmark.sounds import is_audio
 
 VERSION = 1
 

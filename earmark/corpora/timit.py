@@ -23,8 +23,9 @@ from earmark.corpora import AUDIO_WITHOUT_LABEL, DUPLICATE, LABEL_WITHOUT_AUDIO,
 from earmark.corpora._formats.lines import bad_line, lines
 from earmark.corpora._labels import gender, once, present
 from earmark.corpora._options import flag
-from earmark.corpora._tree import child, is_audio, layout_error, listing, walk
+from earmark.corpora._tree import child, layout_error, listing, walk
 from earmark.rows import DraftLabels, Labels
+from earmark.sounds import is_audio
 
 VERSION = 1
 OPTIONS = ("dev_speakers",)

@@ -24,9 +24,10 @@ from earmark.corpora._formats.lines import Entry, bad_line, lines
 from earmark.corpora._labels import collect, gender, once, present, without_audio
 from earmark.corpora._options import choice
 from earmark.corpora._options import folder as folder_option
-from earmark.corpora._tree import audio_files, child, is_audio, layout_error, listing
+from earmark.corpora._tree import audio_files, child, layout_error, listing
 from earmark.errors import CorpusError
 from earmark.rows import DraftLabels
+from earmark.sounds import is_audio
 
 VERSION = 1
 OPTIONS = ("split", "lists")

@@ -38,9 +38,10 @@ from earmark.corpora import (
 from earmark.corpora._formats.lines import bad_line, lines
 from earmark.corpora._huggingface import Copy, look
 from earmark.corpora._labels import gender, once, present
-from earmark.corpora._tree import audio_files, child, is_audio, layout_error, listing, stem
+from earmark.corpora._tree import audio_files, child, layout_error, listing, stem
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS, DraftLabels
+from earmark.sounds import is_audio
 
 VERSION = 1
 

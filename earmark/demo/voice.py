@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-HOP = 160  # samples between two settings of the synthesiser: 10 ms
+HOP = RATE_HZ // 100  # samples between two settings of the synthesiser: 10 ms
 N_FFT = 640  # samples: a window of two hops and 20 ms for the slowest resonance to die away
 PEAK = 0.9  # largest amplitude, so that nothing clips
 EDGE_FRAMES = 20  # silence before and after an utterance

@@ -1,1 +1,1 @@
-"""Files, hashes, receipts and shard lists: how what is on disk is named, written, watched and trusted."""
+"""Files, hashes, receipts and shard lists: how they are named, written, watched for edits, and trusted."""

@@ -1,7 +1,8 @@
-"""Files that are either whole or not there: written under a scratch folder, flushed, renamed, folder flushed.
+"""Files that are either whole or not there: written in a scratch folder, flushed, renamed, their folder flushed.
 
 Guaranteed: a reader never sees half a file under its final name, whenever the process dies. After a power cut the
-content is as durable as the disk's own promise about fsync.
+content is there if the disk did what it was asked to by fsync. Not guaranteed: anything against two runs at a time,
+which the run's lock excludes.
 """
 
 import contextlib
@@ -15,27 +16,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.disk.hashing import hash_bytes
+from earmark.disk.junk import SCRATCH_NAME
 from earmark.errors import DiskFullError
 
 SHARING = {"bcachefs", "btrfs", "ocfs2", "xfs", "zfs"}  # Linux file systems in which files may share blocks
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # EFBIG: a limit on the size of one file
+REFUSED = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENOTEMPTY,
+}
 
 
 @dataclass(frozen=True)
 class Scratch:
-    """Where unfinished files lie: `cache/tmp`, or `.earmark-tmp` on a volume of its own.
+    """Where unfinished files are: in `cache/tmp`, or on any other volume in a folder `.earmark-tmp`.
 
-    A rename is atomic within one file system only, so each target gets a scratch folder on its own. `roots` are the
-    folders below which that one is made.
+    A rename is atomic within one file system only, so a target is written on the file system that it will be on.
+    `roots` are the folders in which `.earmark-tmp` is made.
     """
 
     tmp: Path
     roots: tuple[Path, ...] = ()
 
     def folder(self, near: Path) -> Path:
-        """Return (and make) the scratch folder on the file system that holds `near`."""
+        """Return (and make) the scratch folder on the file system of `near`."""
         make_folder(self.tmp)
-        home = existing(near)
+        home = nearest_existing(near)
         if home.stat().st_dev == self.tmp.stat().st_dev:
             return self.tmp
         if not home.is_dir():
@@ -46,16 +57,19 @@ class Scratch:
         return make_folder(self._below(home))
 
     def find(self, name: str, near: Path) -> Path | None:
-        """Return what an unfinished run left under a name where `folder(near)` lies, if it is there; makes nothing."""
+        """Return what an unfinished run left under a name in the folder that `folder(near)` would return, or None.
+
+        Makes no folder: asking for it is looking, and looking writes nothing.
+        """
         places = (folder / name for folder in (self.tmp, *map(self._below, (*self.roots, near))))
         return next((path for path in places if path.exists()), None)
 
     def _below(self, home: Path) -> Path:
-        # two collections may share a volume: neither sweeps what the other is writing
-        return home / ".earmark-tmp" / hash_bytes(str(self.tmp).encode())[:8]
+        # Two collections may share a volume: neither deletes what the other is writing.
+        return home / SCRATCH_NAME / hash_bytes(str(self.tmp).encode())[:8]
 
     def sweep(self, keep: tuple[str, ...]) -> None:
-        """Empty the scratch folders of what a killed run left, except entries whose name starts with one of `keep`."""
+        """Delete what a killed run left in the scratch folders, except names that begin with one of `keep`."""
         for folder in (self.tmp, *map(self._below, self.roots)):
             for entry in folder.iterdir() if folder.is_dir() else ():
                 if not entry.name.startswith(keep):
@@ -67,14 +81,14 @@ class Scratch:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder and those above it; a plain line instead of a traceback when that fails."""
+    """Make a folder and those above it, and return it. Raises DiskFullError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        said = disk_error(error, path)
-        if not isinstance(said, DiskFullError):
-            said = DiskFullError(f"{path}: cannot be made: {error.strerror}. Name another folder in the catalog.")
-        raise said from error
+        clear = disk_error(error, path)
+        if not isinstance(clear, DiskFullError):
+            clear = DiskFullError(f"{path}: cannot be made: {error.strerror}. Name another folder in the catalog.")
+        raise clear from error
     return path
 
 
@@ -86,10 +100,10 @@ def publish(path: Path, data: bytes, scratch: Scratch) -> None:
 
 @contextlib.contextmanager
 def publishing(path: Path, scratch: Scratch, needed: int = 0) -> Iterator[Path]:
-    """Yield a scratch path; when the block ends well, flush it and rename it to `path`, else delete it.
+    """Yield a scratch path; if the block succeeds, flush and rename it to `path`, else delete it. Also for a folder.
 
-    `needed` is the number of bytes that the block will write, for the message when they do not fit.
-    Works for a file and for a folder.
+    `needed` is the number of bytes that the block will write, for the message when they do not fit. Raises
+    DiskFullError.
     """
     temporary = scratch.new(path)
     try:
@@ -105,8 +119,8 @@ def publishing(path: Path, scratch: Scratch, needed: int = 0) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def telling(path: Path, needed: int = 0) -> Iterator[None]:
-    """Turn a disk that is full or refuses to be written into one clear line."""
+def clear_disk_errors(path: Path, needed: int = 0) -> Iterator[None]:
+    """Turn errors of writing to `path` within the block into DiskFullError where `disk_error` does."""
     try:
         yield
     except OSError as error:
@@ -136,7 +150,7 @@ def flush_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
-    except OSError as error:  # some network file systems refuse to fsync a folder; nothing better exists there
+    except OSError as error:  # some network file systems refuse to fsync a folder; they offer nothing better
         if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
             raise
     finally:
@@ -159,12 +173,13 @@ def size_on_disk(path: Path) -> int:
 
 
 def may_share_blocks(source: Path, target: Path) -> bool:
-    """Say whether a copy from one folder to another may take no space: APFS and some of Linux can do that in a volume.
+    """Return whether a copy from one folder to another may take no space, as on APFS and some file systems of Linux.
 
-    Format: proc(5), mountinfo. A device that is not in it, as of a btrfs subvolume, may share blocks.
+    Only within one volume. Format: proc(5), mountinfo; a device that is not listed there, as of a btrfs subvolume, may
+    share blocks.
     """
-    device = existing(source).stat().st_dev
-    if existing(target).stat().st_dev != device:
+    device = nearest_existing(source).stat().st_dev
+    if nearest_existing(target).stat().st_dev != device:
         return False
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
@@ -174,47 +189,35 @@ def may_share_blocks(source: Path, target: Path) -> bool:
     return True
 
 
-def existing(folder: Path) -> Path:
-    """Return a folder, or the nearest above it that is there."""
+def nearest_existing(folder: Path) -> Path:
+    """Return a folder, or the nearest one above it that exists."""
     while not folder.exists():
         folder = folder.parent
     return folder
 
 
 def disk_error(error: OSError, path: Path, needed: int = 0, written: int = 0) -> Exception:
-    """Turn an operating system's refusal to write into one clear line; anything else is returned as it is.
+    """Return a DiskFullError of one line for a disk that is full or refuses to be written; any other error as it is.
 
-    `needed` is the size of what did not fit; where it is not known, `written` is what had been written by then.
+    `needed` is the size in bytes of what did not fit; where it is not known, `written` is what had been written of it.
     """
     if error.errno in FULL:
-        free = shutil.disk_usage(existing(path)).free
+        free = shutil.disk_usage(nearest_existing(path)).free
         wanted = f"{needed:,} bytes needed, " if needed else f"more than {written:,} bytes needed, " if written else ""
         return DiskFullError(
             f"{path}: disk full or file size limit reached: {wanted}{free:,} bytes free"
             f" ({error.strerror}). Free some space and run the same command again; finished work is kept."
         )
-    if error.errno in {
-        errno.EACCES,
-        errno.EPERM,
-        errno.EROFS,
-        errno.ENOTDIR,
-        errno.EEXIST,
-        errno.EISDIR,
-        errno.ENOTEMPTY,
-    }:
+    if error.errno in REFUSED:
         return DiskFullError(
-            f"{path}: cannot be written: {error.strerror}. See what stands there and whether it may be written; run"
-            " again."
+            f"{path}: cannot be written: {error.strerror}. See what is there and whether it may be written; run again."
         )
     return error
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
-    """Refuse work up front whose output will not fit: `needed` bytes below `folder`.
-
-    Raises DiskFullError with both numbers.
-    """
-    free = shutil.disk_usage(existing(folder)).free
+    """Raise DiskFullError, with both numbers, before work begins whose `needed` bytes will not fit below `folder`."""
+    free = shutil.disk_usage(nearest_existing(folder)).free
     if needed > free:
         raise DiskFullError(
             f"{what}: disk full: {needed:,} bytes needed below {folder}, {free:,} bytes free. Free some space and run"

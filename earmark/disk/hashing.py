@@ -1,6 +1,7 @@
 """XXH3-128 of files, samples and typed values, with a memo so that an unchanged file is read once.
 
-XXH3 is fast and finds every accident; it does not resist an adversary who wants two contents to collide.
+XXH3 is fast and finds every accident; it does not resist somebody who wants two contents to collide. Sums that a
+publisher gives are compared by their own algorithm.
 """
 
 import contextlib
@@ -10,35 +11,44 @@ import sqlite3
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 import xxhash
 
-BLOCK_BYTES = 1 << 20  # bytes read at a time; larger blocks were not faster
+from earmark.disk.sqlite import connect, transaction
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
+
+BLOCK_BYTES = 1 << 20  # read at a time; larger blocks were not faster
+MEMO_TABLE = (
+    "create table if not exists memo (what text, dev int, ino int, size int, mtime int, ctime int,"
+    " hash text, primary key (what, dev, ino, size, mtime, ctime)) without rowid"
+)
 
 
 StatKey = tuple[int, int, int, int, int]
 
 
 class Hasher(Protocol):
-    """What hashlib and xxhash objects share."""
+    """What the hashers of hashlib and xxhash share."""
 
-    def update(self, data: Any, /) -> None:
-        """Feed bytes."""
+    def update(self, data: "Buffer", /) -> None:
+        """Add bytes."""
 
     def hexdigest(self) -> str:
-        """Return the digest so far, lower-case hex."""
+        """Return the hash of the bytes so far in lower-case hex."""
 
 
 def new_hasher(algorithm: str) -> Hasher:
     """Return an empty hasher for `md5`, `sha256` or `xxh3` (XXH3-128)."""
     if algorithm == "xxh3":
         return xxhash.xxh3_128()
-    return hashlib.new(algorithm, usedforsecurity=False)
+    return hashlib.new(algorithm, usedforsecurity=False)  # else a system in FIPS mode refuses md5
 
 
-def hash_bytes(data: Any) -> str:
+def hash_bytes(data: "Buffer") -> str:
     """Return the XXH3-128 of a bytes-like object as 32 lower-case hex digits."""
     return xxhash.xxh3_128_hexdigest(data)
 
@@ -53,9 +63,9 @@ def hash_file(path: Path, algorithm: str = "xxh3") -> str:
 
 
 def hash_from_disk(path: Path) -> tuple[StatKey, str]:
-    """Return stat key and XXH3-128 of a file, read from the disk rather than from its cache where that can be asked.
+    """Return stat key and XXH3-128 of a file, read from the disk and not from the system's cache where possible.
 
-    The key is that from before the reading, so it tells of a write meanwhile. A link is not followed.
+    The key is from before the reading, so that a write meanwhile shows as another key. A link is not followed.
     """
     hasher = new_hasher("xxh3")
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
@@ -67,7 +77,7 @@ def hash_from_disk(path: Path) -> tuple[StatKey, str]:
     return key, hasher.hexdigest()
 
 
-def digest(tag: str, value: Any) -> str:
+def digest(tag: str, value: object) -> str:
     """Return the XXH3-128 of a type tag and a JSON value; the tag keeps two kinds from ever colliding."""
     return hash_bytes(tag.encode() + b"\0" + orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
 
@@ -83,30 +93,22 @@ def stat_key(status: os.stat_result) -> StatKey:
 class HashMemo:
     """Hashes of files remembered by their stat, in one SQLite file shared by all tasks.
 
-    Losing it costs time, never correctness; so a memo that cannot be opened or written is done without.
+    Losing it costs time, never correctness: so work goes on without a memo that cannot be opened or written. Threads
+    may share one.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._database: sqlite3.Connection | None = None
-        self._lock = threading.Lock()  # threads share the one connection, and its transaction
+        self._lock = threading.Lock()  # a connection has one transaction, whichever thread began it
 
     def _open(self, *, create: bool) -> sqlite3.Connection | None:
-        """Return the connection; call it under the lock."""
+        """Return the connection, or None; call it under the lock. Without `create`, no file is made by looking."""
         if self._database is None and (create or self._path.exists()):
             try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-                database.execute("pragma journal_mode = wal")
-                database.execute("pragma synchronous = normal")
-                database.execute("pragma busy_timeout = 5000")
-                database.execute(
-                    "create table if not exists memo (what text, dev int, ino int, size int, mtime int, ctime int,"
-                    " hash text, primary key (what, dev, ino, size, mtime, ctime)) without rowid"
-                )
+                self._database = connect(self._path, MEMO_TABLE)
             except (sqlite3.Error, OSError):  # a memo is a convenience: work goes on without it
                 return None
-            self._database = database
         return self._database
 
     def get(self, key: StatKey, what: str = "xxh3") -> str | None:
@@ -123,17 +125,13 @@ class HashMemo:
         return None
 
     def put(self, entries: Iterable[tuple[StatKey, str]], what: str = "xxh3") -> None:
-        """Remember hashes of files whose stat was taken before they were read."""
+        """Remember hashes of files by their stat keys, which must be from before the files were read."""
         rows = [(what, *map(_signed, key), value) for key, value in entries]
         with self._lock, contextlib.suppress(sqlite3.Error):
             database = self._open(create=True)
             if database is not None and rows:
-                database.execute("begin")
-                try:
+                with transaction(database):  # a full disk: forgotten, not half-remembered
                     database.executemany("insert or replace into memo values (?,?,?,?,?,?,?)", rows)
-                    database.execute("commit")
-                except sqlite3.Error:  # a full disk: forgotten, not half-remembered
-                    database.execute("rollback")
 
     def hash_file(self, path: Path) -> str:
         """Return the XXH3-128 of a file, reading it only if its stat was not seen before."""
@@ -154,5 +152,5 @@ class HashMemo:
 
 
 def _signed(value: int) -> int:
-    """Fold an unsigned 64-bit stat field into SQLite's signed range."""
+    """Return an unsigned 64-bit stat field as SQLite can store it: signed. Inodes of some file systems need it."""
     return value - (1 << 64) if value >= 1 << 63 else value

@@ -4,7 +4,8 @@
     eval/00.parquet/17.row     row 17, from 0, of a Parquet file or an Arrow IPC stream with a column
                                `audio`: struct {bytes, path}, as Hugging Face datasets write it
 
-A path is such a name only where a file stands in a folder's place, so no other file can bear it.
+A path is such a name only where its folder is a file, so that no other file can have it. Nothing is unpacked: a corpus
+of a million rows would be a million small files beside the tables that have their bytes already.
 """
 
 import bisect
@@ -14,19 +15,24 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from earmark.errors import BadAudioError
 
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray, RecordBatchStreamReader
+    from pyarrow.parquet import ParquetFile
+
 NAME = re.compile(r"(\d+)\.(stream|row)")
-ARROW = ".arrow"  # the suffix of an Arrow IPC stream; other tables are Parquet
+ARROW, PARQUET = ".arrow", ".parquet"  # the suffix of an Arrow IPC stream; every other table is read as Parquet
+TABLE_SUFFIXES = {ARROW, PARQUET}
 COLUMN, FIELD = "audio", "bytes"  # where Hugging Face datasets keep a recording's own bytes
 READER = "pyarrow"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file to open, and which part of it is meant: all (""), an audio stream, or a table's row."""
+    """A file to open, and the part of it that is meant: all (""), an audio stream, or a table's row."""
 
     file: Path
     part: Literal["", "stream", "row"] = ""
@@ -34,7 +40,7 @@ class Place:
 
 
 def locate(path: Path) -> Place:
-    """Return the file that a path leads into; an ordinary path costs no look at the disk."""
+    """Return the file that a path leads into. Only a path that ends like a part's name is looked up on the disk."""
     match = NAME.fullmatch(path.name)
     if match is None or not path.parent.is_file():
         return Place(path)
@@ -48,9 +54,10 @@ def file_of(path: str) -> str:
 
 
 def read_row(file: Path, number: int) -> bytes:
-    """Return the bytes of the recording in a table's row; the group of rows around it stays in memory for the next.
+    """Return the bytes of the recording in a table's row. Raises BadAudioError: unreadable, no such row, or no bytes.
 
-    Raises BadAudioError: unreadable, no such row, or a row without bytes.
+    The group of rows around it stays in memory for the next call: Parquet decompresses by groups, and recordings are
+    asked for in order.
     """
     try:
         status = file.stat()
@@ -58,18 +65,18 @@ def read_row(file: Path, number: int) -> bytes:
         values = _group(file, group, status.st_mtime_ns)
         if not 0 <= number - first < len(values):
             raise BadAudioError("unreadable", f"expected a row {number:,}, got {len(values):,} rows", READER)
-        found = values[number - first].as_py()
+        data = values[number - first].as_py()
     except BadAudioError:
         raise
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors, KeyErrors and OSErrors
         raise BadAudioError("unreadable", f"expected a table with audio, got: {error}", READER) from error
-    if not found:
+    if not data:
         raise BadAudioError("empty", f"expected a recording in row {number:,}, got no bytes", READER)
-    return bytes(found)
+    return bytes(data)
 
 
 @contextlib.contextmanager
-def open_table(file: Path) -> Iterator[Any]:
+def open_table(file: Path) -> "Iterator[ParquetFile | RecordBatchStreamReader]":
     """Open a table: a pyarrow ParquetFile, or the reader of an Arrow IPC stream. Raises OSError or ValueError."""
     import pyarrow
     import pyarrow.parquet
@@ -104,8 +111,8 @@ def _group_of(file: Path, number: int, mtime_ns: int) -> tuple[int, int]:
 
 
 @functools.lru_cache(maxsize=1)
-def _group(file: Path, group: int, _mtime_ns: int) -> Any:
-    """Return the bytes of a group of rows, an array of pyarrow."""
+def _group(file: Path, group: int, _mtime_ns: int) -> "ChunkedArray":
+    """Return the bytes of the recordings in a group of rows; the time makes a changed file another key of the cache."""
     import pyarrow
 
     with open_table(file) as table:

@@ -1,31 +1,30 @@
 """Shards: stable groups of a dataset's recordings, one JSONL list each.
 
-A recording stays in its shard for as long as it exists; new ones go to new shards; so an edit dirties one shard and
-an addition none of the old ones. Row: {id, path, split?, labels, size, mtime_ns, ctime_ns, inode, source_hash}.
+A recording stays in its shard for as long as it exists, and new ones go to new shards: so an edit makes one shard out
+of date, and an addition none of the old ones. Grouped by sorted path instead, one new file would shift all after it.
+Row: {id, path, split?, labels, size, mtime_ns, ctime_ns, inode, source_hash}.
 """
 
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import orjson
 import xxhash
 
-from earmark.disk.files import Scratch, make_folder, publishing, remove, telling
+from earmark.disk.files import Scratch, clear_disk_errors, make_folder, publishing, remove
 from earmark.disk.hashing import hash_file
 from earmark.disk.inside import file_of
 from earmark.errors import CorpusError
 from earmark.rates import HOUR_S
+from earmark.sounds import BYTES_PER_S, OTHER_BYTES_PER_S, suffix_of
 
-# Bytes a second of typical corpora: enough to cut shards of about the wished length without opening a file.
-BYTES_PER_S = {".flac": 17_000, ".wav": 48_000, ".opus": 5_000, ".ogg": 8_000, ".mp3": 8_000, ".m4a": 16_000}
-BYTES_PER_S |= {".stream": 160_000}  # five AAC streams of 256 kbit/s, as Native Instruments Stems files have them
-OTHER_BYTES_PER_S = 16_000
-ROW_HOURS = 10 / HOUR_S  # a table's rows are clips; the table's size says nothing of one of them
-FLUSH_ROWS = 20_000  # rows held in memory before they are appended to their files
+STREAM_BYTES_PER_S = 160_000  # five AAC streams of 256 kbit/s, as Native Instruments Stems files have them
+ROW_HOURS = 10 / HOUR_S  # of a table's row: a clip of 10 s, as the size of the table says nothing about one row
+FLUSH_ROWS = 20_000  # rows in memory before they are appended to their files
 
 
 class ShardRow(msgspec.Struct, frozen=True):
@@ -68,11 +67,12 @@ def read_rows(path: Path) -> Iterator[ShardRow]:
 
 
 def estimated_hours(path: str, size_bytes: int) -> float:
-    """Guess a recording's length in hours from its file's size and suffix."""
-    suffix = PurePosixPath(path).suffix.lower()
+    """Guess a recording's length in hours from its file's size in bytes and its suffix."""
+    suffix = suffix_of(path)
     if suffix == ".row":
         return ROW_HOURS
-    return size_bytes / BYTES_PER_S.get(suffix, OTHER_BYTES_PER_S) / HOUR_S
+    bytes_per_s = STREAM_BYTES_PER_S if suffix == ".stream" else BYTES_PER_S.get(suffix, OTHER_BYTES_PER_S)
+    return size_bytes / bytes_per_s / HOUR_S
 
 
 @dataclass
@@ -86,7 +86,7 @@ class ShardDigest:
     labels: xxhash.xxh3_128 = field(default_factory=xxhash.xxh3_128)
     files: int = 0
     size_bytes: int = 0
-    last: str = ""  # the file that the row before lies in
+    last: str = ""  # the file of the row before
 
     def add(self, row: ShardRow) -> None:
         """Count one row in. Stat fields stay out: touching a file changes nothing."""
@@ -105,7 +105,7 @@ class ShardDigest:
 class ShardWriter:
     """Writes a dataset's shard lists: known recordings to their old shards, new ones to new shards.
 
-    Holds 64-bit hashes of known paths and of ids in memory (about 200 bytes a recording), never the rows themselves.
+    Memory: 64-bit hashes of known paths and of ids (about 200 bytes a recording), never the rows themselves.
     """
 
     def __init__(self, folder: Path, tables: Path, scratch: Scratch, shard_files: int, shard_hours: float) -> None:
@@ -116,7 +116,7 @@ class ShardWriter:
         self._known = _known_shards(folder, tables)
         self._ids: set[int] = set()
         self._rows: dict[str, list[bytes]] = {}
-        self._held = 0
+        self._n_waiting = 0
         self._digests: dict[str, ShardDigest] = {}
         self._last = max((int(shard) for shard in (*list_shards(folder), *list_shards(tables))), default=-1)
         self._new = ""
@@ -136,8 +136,8 @@ class ShardWriter:
         self._digests.setdefault(shard, ShardDigest()).add(row)
         line = {name: getattr(row, name) for name in ShardRow.__struct_fields__}
         self._rows.setdefault(shard, []).append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-        self._held += 1
-        if self._held >= FLUSH_ROWS:
+        self._n_waiting += 1
+        if self._n_waiting >= FLUSH_ROWS:
             self._flush()
 
     def publish(self) -> dict[str, SealedShard]:
@@ -169,14 +169,14 @@ class ShardWriter:
     def _flush(self) -> None:
         for shard, lines in self._rows.items():
             path = self._work / f"{shard}.jsonl"
-            with telling(self._folder / path.name, sum(map(len, lines))), path.open("ab") as file:
+            with clear_disk_errors(self._folder / path.name, sum(map(len, lines))), path.open("ab") as file:
                 file.writelines(lines)
         self._rows.clear()
-        self._held = 0
+        self._n_waiting = 0
 
 
 def list_shards(folder: Path) -> list[str]:
-    """Return the numbers of the shards whose lists lie in a folder, sorted."""
+    """Return the numbers of the shards whose lists are in a folder, sorted."""
     return sorted(path.stem for path in folder.glob("*.jsonl") if path.stem.isdigit())
 
 

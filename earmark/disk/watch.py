@@ -1,7 +1,8 @@
 """What a tree looked like when it was scanned, so that an edit is noticed by stat alone.
 
-Mode "files": size, mtime, ctime and inode of every file. Mode "folders": mtime of every folder, which notices files
-that come and go, and is instant over millions of files; edits in place are then found by a full scan or verify.
+Mode "files": size, mtime, ctime and inode of every file; ctime, since a program can set mtime back. Mode "folders":
+mtime of every folder, which notices files that come and go, and is instant over millions of files; edits in place are
+then found by a full scan or verify.
 """
 
 import contextlib
@@ -13,8 +14,9 @@ from typing import Literal
 
 import orjson
 
+from earmark.disk.junk import UNSEEN
+
 FILES_LIMIT = 100_000  # files; with watch = "auto", a larger tree is watched by its folders
-IGNORED = {".earmark-tmp", ".DS_Store"}
 
 Mode = Literal["files", "folders"]
 
@@ -36,7 +38,7 @@ class Changes:
     gone: list[str]
 
     def words(self, what: str) -> str:
-        """Say the changes in words with counts, or return an empty string."""
+        """Return the changes in words with counts; an empty string where there are none."""
         parts = []
         for verb, paths in (("new", self.new), ("changed", self.changed), ("gone", self.gone)):
             if paths:
@@ -45,32 +47,37 @@ class Changes:
 
 
 def walk(root: Path, ignored: Iterable[str] = ()) -> Iterator[os.DirEntry[str]]:
-    """Yield every file and folder below `root`, folders before what they hold; unsorted."""
-    skip = IGNORED | set(ignored)
+    """Yield every file and folder below `root`, unsorted, a folder before what is in it.
+
+    `ignored` are names that are passed over wherever they are, with all below them. Links to folders are followed, each
+    folder once: a corpus may be linked together from several volumes, and a link may lead back up.
+    """
+    skip = UNSEEN | set(ignored)
     pending = [str(root)]
-    entered = {_place(root.stat())}
+    entered = {_identity(root.stat())}
     while pending:
         try:
             with os.scandir(pending.pop()) as entries:
-                found = [entry for entry in entries if entry.name not in skip]
+                kept = [entry for entry in entries if entry.name not in skip]
         except (FileNotFoundError, NotADirectoryError):  # gone since its parent was listed
             continue
-        for entry in found:
+        for entry in kept:
             yield entry
-            if entry.is_dir():  # links to folders too, each folder once
+            if entry.is_dir():
                 with contextlib.suppress(OSError):
-                    place = _place(entry.stat())
-                    if place not in entered:
-                        entered.add(place)
+                    identity = _identity(entry.stat())
+                    if identity not in entered:
+                        entered.add(identity)
                         pending.append(entry.path)
 
 
-def _place(status: os.stat_result) -> tuple[int, int]:
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    """Return what no two folders share: device and inode."""
     return status.st_dev, status.st_ino
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """Stat what an entry leads to; a link to nowhere as itself; None for what has just gone."""
+    """Stat what an entry leads to, or a link to nowhere itself; None for what has just been deleted."""
     for follow in (True, False):
         with contextlib.suppress(FileNotFoundError):
             return entry.stat(follow_symlinks=follow)
@@ -107,14 +114,14 @@ def compare(root: Path, old: Snapshot, ignored: Iterable[str] = ()) -> Changes:
 
 
 def _stat_folders(root: Path, old: Snapshot) -> dict[str, list[int]]:
-    """Stat the folders that are known; a new one shows in the mtime of the folder that holds it."""
-    found = {}
+    """Stat the folders that are known; a new one shows in the mtime of the folder above it."""
+    times = {}
     for path in old.entries:
         try:
-            found[path] = [(root / path).stat().st_mtime_ns]
-        except OSError:  # gone: compare() says so
+            times[path] = [(root / path).stat().st_mtime_ns]
+        except OSError:  # deleted, which compare() reports
             continue
-    return found
+    return times
 
 
 def dump(snapshot: Snapshot) -> bytes:

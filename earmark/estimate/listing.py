@@ -16,7 +16,7 @@ from earmark.archives.unpack import archive_kind
 from earmark.archives.zips import zip_members
 from earmark.disk.hashing import BLOCK_BYTES
 from earmark.errors import EarmarkError
-from earmark.estimate.probes import EXCERPTS, Probes, is_audio
+from earmark.estimate.probes import EXCERPTS, Probes, holds_sound
 
 MEMBER_BYTES = 32 << 20  # the largest archive member that a probe holds in memory
 
@@ -36,7 +36,7 @@ class Listing:
     @property
     def audio(self) -> list[tuple[str, int]]:
         """The members that are recordings, by suffix."""
-        return [(name, size) for name, size in self.files if is_audio(name)]
+        return [(name, size) for name, size in self.files if holds_sound(name)]
 
     @property
     def certainty(self) -> Amount:
@@ -66,7 +66,7 @@ def list_archive(
             if any(fnmatchcase(PurePosixPath(plain).name, pattern) for pattern in nested):
                 listing.nested += member.size
                 continue
-            if is_audio(plain) and member.size <= MEMBER_BYTES and time.monotonic() < ends:
+            if holds_sound(plain) and member.size <= MEMBER_BYTES and time.monotonic() < ends:
                 excerpt = n_audio % 8 == 0 and len(listing.probes.flac_rates) < EXCERPTS
                 sound = io.BytesIO(b"".join(member.blocks))
                 listing.probes.add(sound, member.size, channel, resampler, excerpt=excerpt)

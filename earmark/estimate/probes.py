@@ -7,20 +7,19 @@ import contextlib
 import io
 import math
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from earmark.amounts import Amount, about, exact, ratio
-from earmark.disk.inside import file_of, locate, read_row
-from earmark.disk.shards import BYTES_PER_S, OTHER_BYTES_PER_S
+from earmark.disk.inside import TABLE_SUFFIXES, file_of, locate, read_row
 from earmark.errors import BadAudioError
-from earmark.rates import RATE_HZ
+from earmark.rates import RATE_HZ, WAV_BYTES_PER_S
+from earmark.sounds import BYTES_PER_S, OTHER_BYTES_PER_S, is_audio, suffix_of
 
 WAV_HEADER_BYTES = 44
 EXCERPT_S = 10.0  # seconds of a recording that are compressed to learn how well it compresses
 EXCERPTS = 24  # recordings of which an excerpt is compressed, at most
 EXCERPT_SHARE = 0.6  # of a probe's patience that excerpts may take
-AUDIO_SUFFIXES = {*BYTES_PER_S, ".aif", ".aiff", ".amr", ".arrow", ".au", ".mp4", ".oga", ".parquet", ".sph", ".webm"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,9 @@ def probe(source: Path | BinaryIO) -> Sound | None:
 def _media_length(source: Path | BinaryIO, number: int) -> Sound | None:
     import av
 
-    with contextlib.suppress(av.FFmpegError, IndexError), av.open(source) as media:
+    from earmark.audio.decoding import FFMPEG_OPTIONS
+
+    with contextlib.suppress(av.FFmpegError, IndexError), av.open(source, options=FFMPEG_OPTIONS) as media:
         stream = media.streams.audio[number]
         if stream.duration is not None:
             return Sound(float(stream.duration * stream.time_base))
@@ -128,9 +129,9 @@ class Probes:
         copied = [sound.form == form for sound in self.sounds]
         if all(copied):
             return exact(1.0)
-        made = exact(2.0 * RATE_HZ)
+        made = exact(WAV_BYTES_PER_S)
         if form == "flac":
-            made = about(17_000.0)  # 16 kHz speech, where no excerpt could be read
+            made = about(float(BYTES_PER_S[".flac"]))  # 16 kHz speech, where no excerpt could be read
             if self.flac_rates:
                 made = ratio([1.0] * len(self.flac_rates), self.flac_rates, math.inf)
 
@@ -144,12 +145,11 @@ class Probes:
 
 def assumed_rates(path: str, form: str) -> tuple[Amount, Amount]:
     """Return seconds a byte and standard bytes a byte of a recording of which nothing but its name is known."""
-    suffix = PurePosixPath(file_of(path)).suffix.lower()
-    seconds = about(1 / BYTES_PER_S.get(suffix, OTHER_BYTES_PER_S))
-    made = {"none": 0.0, "wav": 2.0 * RATE_HZ, "flac": float(BYTES_PER_S[".flac"])}[form]
+    seconds = about(1 / BYTES_PER_S.get(suffix_of(file_of(path)), OTHER_BYTES_PER_S))
+    made = {"none": 0.0, "wav": float(WAV_BYTES_PER_S), "flac": float(BYTES_PER_S[".flac"])}[form]
     return seconds, seconds * made
 
 
-def is_audio(path: str) -> bool:
-    """Say by its suffix whether a file is a recording."""
-    return PurePosixPath(path).suffix.lower() in AUDIO_SUFFIXES
+def holds_sound(path: str) -> bool:
+    """Say by its suffix whether a file is a recording, or a table whose rows are recordings."""
+    return is_audio(path) or suffix_of(path) in TABLE_SUFFIXES

@@ -1,13 +1,13 @@
 """The index over one encoder's packs: which pack holds which audio hash. Derived; losing it costs a rescan."""
 
-import contextlib
 import errno
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from earmark.disk.files import disk_error, flush_folder, make_folder, remove, telling
+from earmark.disk.files import clear_disk_errors, disk_error, flush_folder, make_folder
+from earmark.disk.sqlite import connect, delete, is_damaged, primary_code, transaction
 from earmark.errors import AbsentError
 from earmark.features.packs import PackError, Seal, hash_faults, read_seal, size_faults, structure_faults
 
@@ -17,7 +17,6 @@ INDEX_VERSION = 1
 INDEX_CACHE_KIB = 64 << 10  # SQLite's page cache; the index of 10 million recordings is several times that
 QUERY_HASHES = 500  # hashes in one query
 INSERT_ROWS = 200_000  # rows that one transaction of a rescan sorts and inserts; pack by pack takes three times as long
-CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class PackIndex:
@@ -66,17 +65,14 @@ class PackIndex:
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
             make_folder(self._path.parent)
-            self._database = database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            for setting in ("busy_timeout = 5000", "journal_mode = wal", "synchronous = normal"):
-                database.execute(f"pragma {setting}")
-            database.execute(f"pragma cache_size = -{INDEX_CACHE_KIB}")
+            self._database = database = connect(self._path, f"pragma cache_size = -{INDEX_CACHE_KIB}")
             (version,) = database.execute("pragma user_version").fetchone()
             (tables,) = database.execute("select count(*) from sqlite_master").fetchone()
             if tables and version != INDEX_VERSION:
                 self._discard()
                 return self._open()
             if not tables:
-                with _transaction(database):
+                with transaction(database):
                     database.execute("create table packs (pack integer primary key, name text unique, seal text)")
                     database.execute(
                         "create table held (hash blob, pack int, row int, n_frames int, primary key (hash, pack))"
@@ -87,8 +83,7 @@ class PackIndex:
 
     def _discard(self) -> None:
         self.close()
-        for ending in ("", "-wal", "-shm"):
-            remove(self._path.with_name(self._path.name + ending))
+        delete(self._path)
 
     def _rebuilding(self, action: Callable[[], T]) -> T:
         """Do something with the database; if its file turns out corrupt, rebuild it and do it again."""
@@ -96,13 +91,13 @@ class PackIndex:
             try:
                 return action()
             except sqlite3.DatabaseError as error:
-                if _code(error) not in CORRUPT:
+                if not is_damaged(error):
                     raise
             self._discard()
             self._sync(set_aside=False)
             return action()
         except sqlite3.Error as error:
-            if _code(error) == sqlite3.SQLITE_FULL:
+            if primary_code(error) == sqlite3.SQLITE_FULL:
                 raise disk_error(OSError(errno.ENOSPC, str(error)), self._path) from error
             raise PackError(
                 f"{self._path}: cannot be used: {error}. Make the folder writable, or delete this file: it is rebuilt."
@@ -134,7 +129,7 @@ class PackIndex:
         self._insert(new)
         gone = known.keys() - names
         if gone:
-            with _transaction(database):
+            with transaction(database):
                 _forget(database, gone)
         return lines
 
@@ -145,7 +140,7 @@ class PackIndex:
             return
         database = self._open()
         rows: list[tuple[bytes, int | None, int, int]] = []
-        with _transaction(database):
+        with transaction(database):
             _forget(database, packs)
             for name, seal in packs.items():
                 group = zarr.open_group(str(self._packs / name), mode="r")
@@ -172,7 +167,7 @@ class PackIndex:
         while target.exists():
             n += 1
             target = self._damaged / f"{name}.{n}"
-        with telling(target):
+        with clear_disk_errors(target):
             (self._packs / name).replace(target)
             flush_folder(self._damaged)
             flush_folder(self._packs)
@@ -193,20 +188,3 @@ def _forget(database: sqlite3.Connection, names: Iterable[str]) -> None:
     """Delete packs and what they hold, inside a transaction."""
     if database.executemany("delete from packs where name = ?", [(name,) for name in names]).rowcount > 0:
         database.execute("delete from held where pack not in (select pack from packs)")
-
-
-def _code(error: sqlite3.Error) -> int:
-    """Return the kind of an SQLite error: the low byte of its code; the rest are details."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-@contextlib.contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[None]:
-    database.execute("begin immediate")
-    try:
-        yield
-        database.execute("commit")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
-            database.execute("rollback")
-        raise

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from earmark.disk.files import Scratch, publishing, remove, require_space, telling
+from earmark.disk.files import Scratch, clear_disk_errors, publishing, remove, require_space
 from earmark.disk.hashing import hash_bytes, hash_file
 from earmark.errors import EarmarkError, ModelError
 
@@ -92,7 +92,7 @@ class PackWriter:
         require_space(self.path.parent, self._needed, self.path.name)
         self._folder = self._scratch.new(self.path)
         try:
-            with telling(self.path, self._needed):
+            with clear_disk_errors(self.path, self._needed):
                 self._frames = self._create()
         except BaseException:
             remove(self._folder)
@@ -158,7 +158,7 @@ class PackWriter:
     def _write(self) -> None:
         """Write the buffer as one whole shard (the last may be short), so that zarr never reads one back."""
         rows = self._buffer[: self._held]
-        with telling(self.path, self._needed):
+        with clear_disk_errors(self.path, self._needed):
             self._frames[self._written : self._written + len(rows)] = rows
         self._written += len(rows)
         self._held = 0

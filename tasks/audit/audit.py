@@ -9,6 +9,7 @@ from pathlib import Path
 from earmark.archives import proof, unpack
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk import watch
+from earmark.disk.junk import is_counted
 from earmark.disk.receipts import Receipt
 from earmark.errors import EarmarkError
 from tasks.audit import inventory
@@ -133,7 +134,7 @@ class _Audit:
             if snapshot and not watch.compare(root, snapshot, scan.ignored(self.project, dataset)).words("x"):
                 if snapshot.mode == "files":
                     names = (path.rpartition("/")[2] for path in snapshot.entries)
-                    n_files = sum(not name.startswith("._") for name in names)
+                    n_files = sum(map(is_counted, names))
                     return n_files, sum(stat[0] for stat in snapshot.entries.values())
                 parts = [extract.extracted(self.project, dataset, file) for file in current.outputs.members]
                 size = sum(part.counts["member_bytes"] for part in parts if part)
@@ -189,7 +190,7 @@ class _Audit:
         if not any(file.sums for file in source.files):
             found.note = "no published sums to compare with"
             return
-        raw = unpack.Raw(source)
+        raw = unpack.HashingReader(source.files)
         with self.run.log.progress(f"audit {dataset} {archive.file}", found.size, unit="bytes") as bar:
             try:
                 for block in raw.blocks():

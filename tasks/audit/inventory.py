@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from earmark.archives.safe_names import SCRATCH_NAME
 from earmark.catalog.tables import ArchiveTable, Catalog, Expect
+from earmark.disk.junk import UNFINISHED, UNSEEN, is_counted
 
 State = Literal[
     "archive only",
@@ -29,9 +29,7 @@ State = Literal[
     "absent volume",
     "nothing there",
 ]
-IGNORED = {SCRATCH_NAME, ".DS_Store"}
 ARCHIVE_NAME = re.compile(r"\.(tar|tgz|tbz2?|txz|zip|z\d\d|7z|rar|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
-UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".incomplete", ".aria2")  # what downloaders append
 NAMED = 3  # names given in a sentence
 SIMILAR = 0.8  # likeness of two names from which one is guessed to be the other
 
@@ -71,7 +69,7 @@ def walk(
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.name in IGNORED or entry.path in skip:
+                    if entry.name in UNSEEN or entry.path in skip:
                         continue
                     try:
                         if entry.is_dir(follow_symlinks=False):
@@ -98,7 +96,7 @@ def _count(
             tally.folder_links.append(entry.path)
             return
     tally.size += size
-    if name.startswith("._"):
+    if not is_counted(name):
         return
     tally.n_files += 1
     for pattern, matches in tests:
@@ -320,7 +318,7 @@ def unclaimed_folders(data: Path, claimed: Collection[Path]) -> list[Path]:
         return []
     for name in names:
         path = data / name
-        if name in IGNORED or path in claimed:
+        if name in UNSEEN or path in claimed:
             continue
         if any(one.is_relative_to(path) for one in claimed):
             found += unclaimed_folders(path, claimed)

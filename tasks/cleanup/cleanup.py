@@ -15,7 +15,7 @@ import msgspec
 from doit.exceptions import TaskFailed
 
 from earmark.archives.proof import Reading, faults
-from earmark.archives.unpack import Raw, Source
+from earmark.archives.unpack import ArchiveFile, HashingReader
 from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk.files import disk_error, flush_folder
@@ -127,7 +127,7 @@ def _content(run: Run, path: Path, same: bool) -> str:
     known = project.memo.get(key) if same else None
     if known is not None:
         return known
-    raw = Raw(Source(path))
+    raw = HashingReader([ArchiveFile(path)])
     with run.log.progress(f"{path.name} (read again)", path.stat().st_size, unit="bytes") as bar:
         for block in raw.blocks():
             bar.advance(len(block))

@@ -13,7 +13,7 @@ from doit.exceptions import TaskFailed
 
 from earmark.catalog.project import Project
 from earmark.catalog.read import read_catalog
-from earmark.disk.files import publishing, telling
+from earmark.disk.files import clear_disk_errors, publishing
 from earmark.errors import CatalogError, EarmarkError
 from tasks.engine.opened import OPENED
 
@@ -134,7 +134,7 @@ def write(project: Project, checkout: Path, name: str) -> list[Path]:
     made: list[Path] = []
     try:
         for path, template in ((reader, READER), (fixture, FIXTURE)):
-            with telling(path), path.open("x", encoding="utf-8") as file:
+            with clear_disk_errors(path), path.open("x", encoding="utf-8") as file:
                 made.append(path)
                 file.write(template.substitute(name=name))
         with publishing(catalog, project.scratch) as temporary:

@@ -12,7 +12,9 @@ from typing import Any
 from doit.dependency import FileChangedChecker
 
 from earmark.catalog.project import Project
+from earmark.disk.sqlite import connect_anew_if_damaged
 
+TABLE = "create table if not exists task (name text primary key, data text) without rowid"
 LAST_KEY = "deps:"  # what doit's Dependency.save_success writes last of a task
 
 
@@ -31,24 +33,9 @@ class Backend:
     def _open(self, *, create: bool) -> sqlite3.Connection | None:
         """Open the file; a damaged one is begun anew, a missing one made only to be written to, a full disk endured."""
         if self._database is None and (create or Path(self.name).exists()):
-            try:
-                Path(self.name).parent.mkdir(parents=True, exist_ok=True)
-                self._database = self._connect()
-            except (sqlite3.OperationalError, OSError):  # locked or full: receipts are asked instead
-                return None
-            except sqlite3.DatabaseError:
-                for suffix in ("", "-wal", "-shm"):
-                    Path(self.name + suffix).unlink(missing_ok=True)
-                self._database = self._connect()
+            with contextlib.suppress(sqlite3.Error, OSError):  # locked or full: receipts are asked instead
+                self._database = connect_anew_if_damaged(Path(self.name), TABLE)
         return self._database
-
-    def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self.name, isolation_level=None)
-        database.execute("pragma journal_mode = wal")
-        database.execute("pragma synchronous = normal")
-        database.execute("pragma busy_timeout = 5000")
-        database.execute("create table if not exists task (name text primary key, data text) without rowid")
-        return database
 
     def _row(self, task_id: str) -> dict[str, Any]:
         if task_id not in self._rows:

@@ -11,9 +11,10 @@ from pathlib import Path
 from earmark.amounts import Amount, exact, total
 from earmark.catalog.project import Project
 from earmark.disk import watch
-from earmark.disk.files import existing
+from earmark.disk.files import nearest_existing
 from earmark.disk.receipts import Outputs, read_receipt
 from earmark.errors import DiskFullError, EarmarkError
+from earmark.rates import WAV_BYTES_PER_S
 from tasks.engine.rollup import Query
 from tasks.engine.units import Unit
 from tasks.plan import wanted
@@ -105,7 +106,7 @@ def volumes(project: Project, steps: list[Step]) -> list[Volume]:
 
 
 def _volume(project: Project, found: dict[int, Volume], folder: Path) -> Volume:
-    home = existing(folder)
+    home = nearest_existing(folder)
     device = home.stat().st_dev
     if device not in found:
         usage = shutil.disk_usage(home)
@@ -115,7 +116,7 @@ def _volume(project: Project, found: dict[int, Volume], folder: Path) -> Volume:
 
 
 def _block_bytes(folder: Path) -> int:
-    return os.statvfs(existing(folder)).f_frsize
+    return os.statvfs(nearest_existing(folder)).f_frsize
 
 
 def budget(project: Project, steps: list[Step], patience_s: float) -> Budget | None:
@@ -178,7 +179,7 @@ def hints(project: Project, steps: list[Step], found: list[Volume], limit: Budge
     form, ways, float32 = project.catalog.standard.format, list[Hint](), dict[str, float]()
     standard = 0.0
     for item in (item for step in steps for item in step.items):
-        if existing(item.folder).stat().st_dev not in short:
+        if nearest_existing(item.folder).stat().st_dev not in short:
             continue
         standard += item.size.likely if item.what == "standard audio" else 0
         name = item.what.removeprefix("packs of ")
@@ -306,9 +307,9 @@ def _plenty(project: Project, found: wanted.Wanted) -> bool:
                 return False
             size = 3.0 * sum(path.stat().st_size for path in paths if path.is_file()) + DEMO_TREE * generated
         encoders = max(1, len(project.catalog.encoders_of(name)))
-        needed += 4 * size + size / SLOWEST_BYTES_PER_S * (32_000 + encoders * LARGEST_FEATURES)
+        needed += 4 * size + size / SLOWEST_BYTES_PER_S * (WAV_BYTES_PER_S + encoders * LARGEST_FEATURES)
     folders = {project.data, project.standard, project.manifests, project.cache, *map(project.folder, found)}
-    return all(shutil.disk_usage(existing(folder)).free > needed for folder in folders)
+    return all(shutil.disk_usage(nearest_existing(folder)).free > needed for folder in folders)
 
 
 def _shortages(seen: Outlook, fits: str) -> Iterator[str]:

@@ -11,8 +11,9 @@ from earmark.amounts import Amount, about, exact
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk import watch
 from earmark.estimate.listing import list_archive
-from earmark.estimate.probes import EXCERPT_SHARE, EXCERPTS, Probes, assumed_rates, is_audio
-from earmark.rates import RATE_HZ
+from earmark.estimate.probes import EXCERPT_SHARE, EXCERPTS, Probes, assumed_rates, holds_sound
+from earmark.rates import WAV_BYTES_PER_S
+from earmark.sounds import is_compressed
 from tasks.engine.judge import receipt_of
 from tasks.engine.rollup import Query
 from tasks.engine.units import Unit
@@ -24,7 +25,6 @@ from tasks.stages import extract, scan
 ROWS_SAMPLED = 4_000  # recordings of a sample, at most
 LIST_ROW, WATCH_ROW, MEMBER_ROW, MEMO_ROW = 450, 90, 140, 110  # bytes of a line or entry, as written on the demo
 FILE_BYTES = 400_000  # bytes of a recording, where nothing is known of it
-PACKED = (".flac", ".m4a", ".mp3", ".ogg", ".opus")  # recordings that an archive makes no smaller
 
 # What earmark.demo writes; its bytes differ by a few where libraries do.
 DEMO_ARCHIVE, DEMO_TREE, DEMO_FILES, DEMO_RECORDINGS, DEMO_SECONDS = 6_628_000, 6_619_000, 64, 52, 338.0
@@ -96,7 +96,7 @@ class Material:
         if not published:
             return Amount()
         absent = sum(one.size or 0 for one in downloads if not (folder / one.file).exists())
-        packed = [pattern for pattern in self.table.expect.files if pattern.endswith(PACKED)]
+        packed = [pattern for pattern in self.table.expect.files if is_compressed(pattern)]
         factor = Amount(1.0, 1.02, 1.1) if packed else Amount(1.0, 1.2, 2.0)
         size = exact(published) * factor
         many = f"{len(missing)} archives" if len(missing) > 1 else missing[0].file
@@ -107,7 +107,7 @@ class Material:
         return size
 
     def _add_generated(self) -> None:
-        made = {"flac": float(DEMO_TREE), "wav": 2 * RATE_HZ * DEMO_SECONDS, "none": 0.0}[self.form]
+        made = {"flac": float(DEMO_TREE), "wav": WAV_BYTES_PER_S * DEMO_SECONDS, "none": 0.0}[self.form]
         self.new += Lot(exact(DEMO_RECORDINGS), exact(DEMO_TREE), exact(DEMO_SECONDS), exact(made))
         self.new_words.append(f"{DEMO_RECORDINGS} recordings, from the generator")
         self._note([".flac"])
@@ -165,7 +165,7 @@ class Material:
 
     def _expected(self) -> int:
         """Return the published number of recordings, or 0."""
-        return sum(count for pattern, count in self.table.expect.files.items() if is_audio(pattern))
+        return sum(count for pattern, count in self.table.expect.files.items() if holds_sound(pattern))
 
     def _add_members(self, path: Path) -> None:
         """Count the recordings in a list of extracted members, as far as the patience goes; none of a damaged one."""
@@ -174,7 +174,7 @@ class Material:
             for line in file:
                 read += len(line)
                 row = orjson.loads(line)
-                if "size" in row and is_audio(row["path"]):
+                if "size" in row and holds_sound(row["path"]):
                     found.append((row["path"], row["size"]))
                 if len(found) % 4096 == 0 and time.monotonic() > ends:
                     break
@@ -186,7 +186,7 @@ class Material:
         ends, found, share = time.monotonic() + self.query.patience_s, list[tuple[str, int]](), 1.0
         for number, entry in enumerate(watch.walk(root, scan.ignored(self.project, self.dataset))):
             with contextlib.suppress(OSError):
-                if is_audio(entry.name) and entry.is_file():
+                if holds_sound(entry.name) and entry.is_file():
                     found.append((entry.path, entry.stat().st_size))
             if number % 4096 == 0 and time.monotonic() > ends:
                 expected = self._expected()
@@ -253,7 +253,7 @@ class Material:
             return
         changes = watch.compare(root, snapshot, scan.ignored(self.project, self.dataset))
         found, touched = list[tuple[str, int]](), 0
-        for path in filter(is_audio, (*changes.new, *changes.changed)):
+        for path in filter(holds_sound, (*changes.new, *changes.changed)):
             with contextlib.suppress(OSError):
                 size, before = (root / path).stat().st_size, snapshot.entries.get(path)
                 if before is not None and before[0] == size:

@@ -19,7 +19,7 @@ from earmark.errors import EarmarkError, ModelError
 from earmark.estimate.probes import WAV_HEADER_BYTES, assumed_rates
 from earmark.features.packs import ITEM_BYTES
 from earmark.features.sizes import HELD_BYTES, pack_bytes
-from earmark.rates import HOUR_S, RATE_HZ
+from earmark.rates import HOUR_S, RATE_HZ, WAV_BYTES_PER_S
 from tasks.engine.judge import receipt_of
 from tasks.engine.units import Unit
 from tasks.plan.sources import ROWS_SAMPLED, Material
@@ -209,7 +209,7 @@ class Outcome:
             length = exact(receipt.counts["samples"] / RATE_HZ * share)
         made = exact(size) * standard
         if self.form == "wav":
-            made = length * (2 * RATE_HZ) + files * WAV_HEADER_BYTES
+            made = length * WAV_BYTES_PER_S + files * WAV_HEADER_BYTES
         return Lot(files, exact(size), length, made)
 
     def _measured_rates(self) -> tuple[Amount, Amount, str] | None:

@@ -6,7 +6,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -17,6 +16,7 @@ from earmark.catalog.tables import ArchiveTable
 from earmark.disk import watch
 from earmark.disk.files import make_folder, publishing
 from earmark.disk.hashing import digest, stat_key
+from earmark.disk.junk import is_counted
 from earmark.disk.receipts import Inputs, Receipt, SealedFile, make_key, publish_receipt, read_receipt
 from earmark.errors import AbsentError, ArchiveError, CorpusError
 from tasks.engine import deletions
@@ -134,14 +134,14 @@ def archive_files(project: Project, dataset: str, archive: ArchiveTable) -> list
     return [project.folder(dataset) / download.file for download in archive.downloads]
 
 
-def archive_source(project: Project, dataset: str, archive: ArchiveTable) -> unpack.Source:
+def archive_source(project: Project, dataset: str, archive: ArchiveTable) -> unpack.Archive:
     """Return an archive as it is read."""
     paths = archive_files(project, dataset, archive)
-    *parts, last = (
-        unpack.Source(path, download.size, download.sums)
+    files = (
+        unpack.ArchiveFile(path, download.size, download.sums)
         for path, download in zip(paths, archive.downloads, strict=True)
     )
-    return replace(last, parts=tuple(parts), nested=tuple(archive.nested), skip=tuple(archive.skip))
+    return unpack.Archive(tuple(files), tuple(archive.nested), tuple(archive.skip))
 
 
 def staged(project: Project, dataset: str, archive: ArchiveTable) -> Path | None:
@@ -255,7 +255,7 @@ def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[Arc
         publishing(target, project.scratch) as temporary,
         run.log.progress(label, sum(path.stat().st_size for path in there), unit="bytes") as bar,
     ):
-        made = unpack.extract(
+        made = unpack.extract_archive(
             archive_source(project, dataset, archive),
             make_folder(project.folder(dataset)),
             temporary,
@@ -333,7 +333,7 @@ def _check_expectations(project: Project, dataset: str) -> int:
     found: Counter[str] = Counter()
     files = 0
     for entry in watch.walk(root):
-        if not entry.is_dir(follow_symlinks=False) and not entry.name.startswith("._"):
+        if not entry.is_dir(follow_symlinks=False) and is_counted(entry.name):
             files += 1
             found.update(pattern for pattern in expect.files if fnmatch.fnmatchcase(entry.name, pattern))
     if not files:

@@ -122,7 +122,7 @@ CHILD = """
 import os, resource, signal, sys
 from pathlib import Path
 from earmark.archives import staging, merging
-from earmark.archives.unpack import Source, extract
+from earmark.archives.unpack import Archive, ArchiveFile, extract_archive
 from earmark.errors import EarmarkError
 from earmark.disk.files import Scratch
 home, how, number = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
@@ -140,8 +140,8 @@ if how == "full":
 else:
     killing(merging if how == "_move" else staging, how)
 try:
-    source, members = Source(home / "x.archive"), home / "members.jsonl"
-    extract(source, home / "tree", members, scratch=Scratch(home / "tmp"), staging_name="x")
+    archive, members = Archive((ArchiveFile(home / "x.archive"),)), home / "members.jsonl"
+    extract_archive(archive, home / "tree", members, scratch=Scratch(home / "tmp"), staging_name="x")
 except EarmarkError as error:
     print(type(error).__name__, error)
 """

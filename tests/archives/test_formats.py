@@ -15,7 +15,7 @@ import pytest
 from support.archive_samples import FEW, FORMATS, NOISE, Place, contents, pack, tar_bytes, tar_entry, zip_bytes
 
 from earmark.archives import unpack
-from earmark.archives.unpack import Source
+from earmark.archives.unpack import Archive, ArchiveFile, HashingReader
 
 
 @pytest.fixture
@@ -106,8 +106,12 @@ def test_zip_directory_that_lost_members_is_found(place):
 def test_zip_with_more_members_than_its_old_count_holds_is_read_in_full(place):
     names = [f"{number % 200}/{number}" for number in range(65_600)]
     place.home.joinpath("x.archive").write_bytes(zip_bytes(dict.fromkeys(names, b""), zipfile.ZIP_STORED))
-    found = unpack.read_archive(source := Source(place.home / "x.archive"), unpack.Raw(source), lambda n: None)
-    assert [member.name for member in found] == names
+    assert [member.name for member in members_of(place.home / "x.archive")] == names
+
+
+def members_of(path):
+    archive = Archive((ArchiveFile(path),))
+    return unpack.read_archive(archive, HashingReader(archive.files), lambda n_bytes: None)
 
 
 def living():
@@ -116,10 +120,10 @@ def living():
 
 def test_members_already_passed_are_not_kept_in_memory(place):
     (place.home / "x.archive").write_bytes(tar_bytes(*(tar_entry(f"s{n // 100}/{n}", b"n") for n in range(2000))))
-    source, alive = Source(place.home / "x.archive"), []
+    alive = []
     gc.collect()
     before = living()
-    for number, _ in enumerate(unpack.read_archive(source, unpack.Raw(source), lambda n: None)):
+    for number, _ in enumerate(members_of(place.home / "x.archive")):
         if number % 500 == 499:
             alive.append(living() - before)
     assert len(alive) == 4 and max(alive) <= 3

@@ -1,39 +1,14 @@
 import hashlib
 import itertools
 import random
-import struct
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.archive_samples import FEW, FORMATS, NOISE, PACKED, Place, contents, fresh_place, zip_bytes
+from support.archive_samples import FEW, FORMATS, NOISE, PACKED, Place, contents, fresh_place, split, zip_bytes
 
-from earmark.archives.unpack import Source
+from earmark.archives.unpack import ArchiveFile
 from earmark.errors import ArchiveError
-
-MARK = b"PK\7\10"  # what a split zip's first file begins with (APPNOTE 8.5.3)
-
-
-def split(data, cuts):
-    """Cut a zip at `cuts` shares of its members' data; places are counted from the file that a member begins in."""
-    end = len(data) - 22
-    n_members, directory_bytes, directory = struct.unpack("<HII", data[end + 10 : end + 20])
-    body, entries = MARK + data[:directory], bytearray(data[directory:end])
-    edges = [0, *sorted({max(len(MARK), int(cut * len(body))) for cut in cuts}), len(body)]
-    edges = sorted(set(edges))
-    pieces = [body[start:stop] for start, stop in itertools.pairwise(edges)]
-    at = 0
-    while at < len(entries):
-        name, extra, comment = struct.unpack("<HHH", entries[at + 28 : at + 34])
-        offset = struct.unpack("<I", entries[at + 42 : at + 46])[0] + len(MARK)
-        disk = max(number for number, edge in enumerate(edges[:-1]) if edge <= offset)
-        entries[at + 34 : at + 36] = struct.pack("<H", disk)
-        entries[at + 42 : at + 46] = struct.pack("<I", offset - edges[disk])
-        at += 46 + name + extra + comment
-    last = len(pieces) - 1
-    start = len(pieces[-1])
-    record = struct.pack("<4sHHHHIIH", b"PK\5\6", last, last, n_members, n_members, directory_bytes, start, 0)
-    return [*pieces[:-1], pieces[-1] + bytes(entries) + record]
 
 
 def sources(place, pieces, **last):
@@ -41,7 +16,7 @@ def sources(place, pieces, **last):
     for name, piece in zip(names, pieces, strict=True):
         (place.home / name).write_bytes(piece)
     parts = tuple(
-        Source(place.home / name, len(piece), {"md5": hashlib.md5(piece).hexdigest()})
+        ArchiveFile(place.home / name, len(piece), {"md5": hashlib.md5(piece).hexdigest()})
         for name, piece in zip(names, pieces[:-1], strict=False)
     )
     return {"name": "x.zip", "parts": parts} | last
@@ -99,7 +74,7 @@ def test_part_with_a_wrong_sum_is_named(place):
     pieces = split(zip_bytes(FEW), [0.5])
     source = sources(place, pieces)
     (wrong,) = source["parts"]
-    told = refused(place, **source | {"parts": (Source(wrong.path, wrong.size, {"md5": "00"}),)})
+    told = refused(place, **source | {"parts": (ArchiveFile(wrong.path, wrong.size, {"md5": "00"}),)})
     assert "wrong content of x.z01: expected md5 00" in told
 
 

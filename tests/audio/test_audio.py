@@ -451,7 +451,9 @@ def test_a_playlist_cannot_make_the_decoder_open_other_files(tmp_path):
     (tmp_path / "a.m4a").write_bytes(b"\x01ffconcat version 1.0\nfile secret.ts\n")
     with pytest.raises(BadAudioError, match="undecodable"):
         canonical(tmp_path / "a.m4a")
-    assert not {"hls", "concat", "dash", "image2", "lavfi"} & set(decoding.FFMPEG_FORMATS.split(","))
+    assert not {"hls", "concat", "dash", "image2", "lavfi"} & set(
+        decoding.FFMPEG_OPTIONS["format_whitelist"].split(",")
+    )
 
 
 @pytest.mark.parametrize("stated", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import orjson
 import pytest
-from support.archive_samples import pack, zip_bytes
+from support.archive_samples import pack, split, zip_bytes
 from support.collection import Collection, write_chapter
 from support.runs import open_run
 from test_cleanup import FILES, MORE, Hoard
-from test_split_zips import split
 
 from earmark.catalog.project import open_project
 from earmark.disk.hashing import hash_bytes

@@ -15,10 +15,9 @@ from pathlib import Path
 import orjson
 import pytest
 from doit.exceptions import TaskFailed
-from support.archive_samples import pack, tar_bytes, tar_entry, zip_bytes
+from support.archive_samples import pack, split, tar_bytes, tar_entry, zip_bytes
 from support.collection import CHECKOUT, Collection, done, write_chapter
 from support.runs import open_run
-from test_split_zips import split
 
 from earmark.archives import proof
 from earmark.disk.hashing import hash_bytes, stat_key

@@ -9,6 +9,10 @@ import pytest
 from support.heavy import HEAVY
 
 CHECKOUT = Path(__file__).parents[2]
+EARMARK = CHECKOUT / "earmark"
+PACKAGES_THAT_ARE_REGISTRIES = ("earmark/encoders/", "earmark/corpora/")
+# Still to be turned round: the planner asks the loader for the tasks of a dataset. Files that import against the way.
+TURN_BACK_TODAY = ("tasks/cli/commands.py", "tasks/plan/wanted.py", "tasks/plan/speed.py", "tasks/plan/writes.py")
 MODULES = sorted([*CHECKOUT.glob("earmark/**/*.py"), *CHECKOUT.glob("tasks/**/*.py"), CHECKOUT / "dodo.py"])
 
 
@@ -44,26 +48,73 @@ def test_engines_are_imported_in_the_encoders_alone(path):
         assert not found
 
 
-def test_modules_do_not_import_each_other_in_circles():
-    graph = {}
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(CHECKOUT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room(path: Path) -> str:
+    """Return the folder that a module is in; a module that is in no folder of its package is one by itself."""
+    relative = path.relative_to(CHECKOUT)
+    return relative.parent.as_posix() if len(relative.parts) > 2 else relative.as_posix()
+
+
+def lines_that_turn_back(nodes: dict[str, str]) -> list[str]:
+    """Return "file:line: module" of each import on a way that leads back to where it began.
+
+    `nodes`: module -> what must not import itself by way of others, such as the module or its folder.
+    """
+    edges: dict[tuple[str, str], list[str]] = {}
     for path in MODULES:
-        relative = path.relative_to(CHECKOUT).with_suffix("")
-        name = ".".join(relative.parts).removesuffix(".__init__")
-        graph[name] = {target for target, _ in imports(path)}
-    graph = {
-        name: {target for target in targets if target in graph and target != name} for name, targets in graph.items()
-    }
+        here = nodes.get(module_name(path))
+        for target, line in imports(path) if here else ():
+            there = nodes.get(target)
+            if there not in {None, here}:
+                where = f"{path.relative_to(CHECKOUT)}:{line}: {target}"
+                edges.setdefault((here, there), []).append(where)
+    after: dict[str, set[str]] = {}
+    for here, there in edges:
+        after.setdefault(here, set()).add(there)
+    back = [pair for pair in edges if pair[0] in reached(after, pair[1])]
+    return sorted(line for pair in back for line in edges[pair])
 
-    def reach(name, seen):
-        for target in graph[name]:
-            if target not in seen:
-                seen.add(target)
-                reach(target, seen)
-        return seen
 
+def reached(after: dict[str, set[str]], start: str) -> set[str]:
+    """Return what a way along the arrows leads to."""
+    found, pending = set(), [start]
+    while pending:
+        new = after.get(pending.pop(), set()) - found
+        found |= new
+        pending += new
+    return found
+
+
+def test_modules_do_not_import_each_other_in_circles():
+    names = {module_name(path): module_name(path) for path in MODULES}
     # A package's own parts may name it; what they may not do is meet in a circle with another package.
-    circles = {name for name in graph if name in reach(name, set())}
-    assert not {name for name in circles if not name.startswith(("earmark.encoders", "earmark.corpora"))}
+    assert not [line for line in lines_that_turn_back(names) if not line.startswith(PACKAGES_THAT_ARE_REGISTRIES)]
+
+
+def test_folders_of_earmark_do_not_import_each_other_in_circles():
+    rooms = {module_name(path): room(path) for path in MODULES if layer(path) == "earmark" and path.parent != EARMARK}
+    assert not lines_that_turn_back(rooms)
+
+
+def test_folders_of_tasks_do_not_import_each_other_in_circles():
+    rooms = {module_name(path): room(path) for path in MODULES if layer(path) == "tasks"}
+    back = lines_that_turn_back(rooms)
+    assert not [line for line in back if not line.startswith(TURN_BACK_TODAY)]
+    assert all(any(line.startswith(known) for line in back) for known in TURN_BACK_TODAY), "take it out of the list"
+
+
+def test_an_import_that_turns_back_is_named_with_its_line():
+    """Two folders made up for the test: `a` imports `b` in one place, and `b` would import `a` in another."""
+    watch = CHECKOUT / "earmark" / "disk" / "watch.py"
+    line = next(number for name, number in imports(watch) if name == "earmark.disk.junk")
+    one_way = {"earmark.disk.watch": "a", "earmark.disk.junk": "b", "earmark.corpora._tree": "b"}
+    assert lines_that_turn_back(one_way) == []
+    back = lines_that_turn_back(one_way | {"earmark.corpora": "a"})  # which _tree imports
+    assert f"earmark/disk/watch.py:{line}: earmark.disk.junk" in back
+    assert any(each.startswith("earmark/corpora/_tree.py:") for each in back)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from support.readers import FIXTURES, as_dict, as_row, items_of, texts_of, write
 
 from earmark import corpora
 from earmark.corpora import Finding, ReaderOptions, Recording
-from earmark.corpora._tree import is_audio
 from earmark.disk.inside import locate
 from earmark.errors import CatalogError, CorpusError
 from earmark.rows import RESERVED, SPLITS
+from earmark.sounds import is_audio
 
 LARGEST_BYTES = 4096  # of a fixture, so that a reviewer reads all of it
 

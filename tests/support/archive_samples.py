@@ -3,9 +3,11 @@
 import bz2
 import gzip
 import io
+import itertools
 import json
 import lzma
 import random
+import struct
 import tarfile
 import tempfile
 import threading
@@ -15,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from earmark.archives.unpack import Source, extract
+from earmark.archives.unpack import Archive, ArchiveFile, extract_archive
 from earmark.disk.files import Scratch
 from earmark.errors import ArchiveError
 
+SPLIT_MARK = b"PK\7\10"  # what a split zip's first file begins with (APPNOTE 8.5.3)
 FORMATS = ["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"]
 
 PACK = {
@@ -78,12 +81,16 @@ class Place:
         self.members = self.home / "members.jsonl"
         self.staging = self.tmp / "extract-x"
 
-    def extract(self, data=None, name="x.archive", folder=None, on_bytes=lambda n: None, memo=None, **source):
+    def extract(
+        self, data=None, name="x.archive", folder=None, on_bytes=lambda n: None, memo=None, parts=(), **published
+    ):
+        """`parts` are the files before the last; `published` is size, sums, nested and skip."""
         path = self.home / name
         if data is not None:
             path.write_bytes(data)
-        return extract(
-            Source(path, **source),
+        of_file = {key: published.pop(key) for key in ("size", "sums") if key in published}
+        return extract_archive(
+            Archive((*parts, ArchiveFile(path, **of_file)), **published),
             folder or self.tree,
             self.members,
             scratch=Scratch(self.tmp),
@@ -112,3 +119,25 @@ def fresh_place():
 NOISE = {f"n/{n}.wav": random.Random(n).randbytes(3000) for n in range(8)}
 
 PACKED = {kind: pack(NOISE, kind) for kind in FORMATS}
+
+
+def split(data, cuts):
+    """Cut a zip at `cuts` shares of its members' data; places are counted from the file that a member begins in."""
+    end = len(data) - 22
+    n_members, directory_bytes, directory = struct.unpack("<HII", data[end + 10 : end + 20])
+    body, entries = SPLIT_MARK + data[:directory], bytearray(data[directory:end])
+    edges = [0, *sorted({max(len(SPLIT_MARK), int(cut * len(body))) for cut in cuts}), len(body)]
+    edges = sorted(set(edges))
+    pieces = [body[start:stop] for start, stop in itertools.pairwise(edges)]
+    at = 0
+    while at < len(entries):
+        name, extra, comment = struct.unpack("<HHH", entries[at + 28 : at + 34])
+        offset = struct.unpack("<I", entries[at + 42 : at + 46])[0] + len(SPLIT_MARK)
+        disk = max(number for number, edge in enumerate(edges[:-1]) if edge <= offset)
+        entries[at + 34 : at + 36] = struct.pack("<H", disk)
+        entries[at + 42 : at + 46] = struct.pack("<I", offset - edges[disk])
+        at += 46 + name + extra + comment
+    last = len(pieces) - 1
+    start = len(pieces[-1])
+    record = struct.pack("<4sHHHHIIH", b"PK\5\6", last, last, n_members, n_members, directory_bytes, start, 0)
+    return [*pieces[:-1], pieces[-1] + bytes(entries) + record]

@@ -103,7 +103,7 @@ def weights_hash(folder: Path) -> str:
     for name, tensor in read_tensors(path, PREFIX).items():
         if name not in POSITION_NAMES:
             hasher.update(json.dumps([name, tensor.kind, list(tensor.data.shape)]).encode() + b"\n")
-            hasher.update(tensor.data.reshape(-1).view("u1"))
+            hasher.update(tensor.data.reshape(-1).view("u1").data)
     return hasher.hexdigest()
 
 

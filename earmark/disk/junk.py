@@ -1,0 +1,24 @@
+"""Names that are no part of any corpus: left in folders by file managers, archivers, downloaders and this project."""
+
+SCRATCH_NAME = ".earmark-tmp"  # our own folder of unfinished files on a volume other than the cache's
+
+# Neither watched nor counted nor walked into: a Mac writes .DS_Store whenever somebody looks into a folder, and that
+# must not make a dataset look edited.
+UNSEEN = frozenset({SCRATCH_NAME, ".DS_Store"})
+APPLE_DOUBLE = "._"  # a Mac's metadata of the file of that name, on volumes and in archives that cannot store it
+FILE_MANAGERS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+LOCKS = (".lock", ".incomplete")  # what huggingface_hub appends while it downloads
+UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".incomplete", ".aria2")  # what downloaders append
+
+
+def is_counted(name: str) -> bool:
+    """Say whether a file is one of those that a publisher counts.
+
+    The count goes into receipts and is compared with later ones, so it leaves out less than a reader does.
+    """
+    return name not in UNSEEN and not name.startswith(APPLE_DOUBLE)
+
+
+def is_junk(name: str) -> bool:
+    """Say whether a reader passes a file or folder over without a word: hidden, a file manager's, or a lock."""
+    return name.startswith(".") or name in FILE_MANAGERS or name.endswith(LOCKS)

@@ -1,0 +1,85 @@
+import sqlite3
+import threading
+
+import pytest
+
+from earmark.disk import sqlite
+from earmark.disk.sqlite import connect, connect_anew_if_damaged, is_damaged, transaction
+
+TABLE = "create table if not exists t (x int)"
+
+
+def fill(path, values):
+    database = connect(path, TABLE)
+    with transaction(database):
+        database.executemany("insert into t values (?)", [(value,) for value in values])
+    database.close()
+
+
+def values_in(path):
+    database = connect(path, TABLE)
+    values = [value for (value,) in database.execute("select x from t order by x")]
+    database.close()
+    return values
+
+
+def test_what_a_block_did_is_there_for_the_next_process_and_a_block_that_fails_does_nothing(tmp_path):
+    fill(tmp_path / "folder" / "a.db", [1, 2])
+    database = connect(tmp_path / "folder" / "a.db")
+    with pytest.raises(ZeroDivisionError), transaction(database):
+        database.execute("insert into t values (3)")
+        raise ZeroDivisionError
+    database.close()
+    assert values_in(tmp_path / "folder" / "a.db") == [1, 2]
+
+
+@pytest.mark.parametrize("keep", [0, 4096])
+def test_a_damaged_file_is_begun_anew_where_that_is_asked_and_refused_where_not(tmp_path, keep):
+    path = tmp_path / "a.db"
+    fill(path, range(3000))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:keep] + b"\xff" * (len(whole) - keep))
+    with pytest.raises(sqlite3.DatabaseError) as caught:
+        database = connect(path, "select count(*) from t")
+    assert is_damaged(caught.value)
+    database = connect_anew_if_damaged(path, TABLE, "select count(*) from t")
+    assert database.execute("select count(*) from t").fetchone() == (0,)
+    database.close()
+
+
+def test_a_folder_in_its_place_is_no_damage_and_nothing_is_deleted(tmp_path):
+    (tmp_path / "a.db").mkdir()
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        connect_anew_if_damaged(tmp_path / "a.db", TABLE)
+    assert not is_damaged(caught.value)
+    assert (tmp_path / "a.db").is_dir()
+
+
+def test_a_deleted_database_leaves_no_log_behind(tmp_path):
+    database = connect(tmp_path / "a.db", TABLE, "insert into t values (1)")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.db", "a.db-wal", "a.db-shm"}
+    sqlite.delete(tmp_path / "a.db")
+    database.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_looks_is_not_held_up_by_who_writes_and_a_second_writer_waits(tmp_path):
+    path = tmp_path / "a.db"
+    fill(path, [1])
+    first, second, begun = connect(path), connect(path), threading.Event()
+
+    def write():
+        begun.set()
+        with transaction(second):
+            second.execute("insert into t values (3)")
+
+    thread = threading.Thread(target=write)
+    with transaction(first):
+        first.execute("insert into t values (2)")
+        assert values_in(path) == [1]
+        thread.start()
+        begun.wait()
+    thread.join()
+    assert values_in(path) == [1, 2, 3]
+    first.close()
+    second.close()

@@ -7,14 +7,12 @@ from typing import Any
 
 import orjson
 
-from earmark import encoders
 from earmark.catalog.project import Project
-from earmark.catalog.tables import EncoderTable
 from earmark.disk.files import publishing, remove
-from earmark.disk.hashing import digest, stat_key
+from earmark.disk.hashing import digest
 from earmark.disk.receipts import Receipt
-from earmark.encoders.whisper import config, weights
-from earmark.errors import CatalogError, EarmarkError, near
+from earmark.encoders import Encoder, EncoderTable, ModelStore
+from earmark.errors import CatalogError, EarmarkError, ModelAbsentError
 from earmark.features.pack_index import PackIndex
 from earmark.features.packs import pack_damage
 from tasks.engine.stage import Built, Stage, Unit, UpstreamError, broken, receipt_of, seal
@@ -24,19 +22,6 @@ from tasks.stages.standardize import after, audio_file, audio_folder, audio_path
 from tasks.stages.standardize_gather import require_accepted
 
 NAME, VERSION = "features", 1
-GENERATED = "earmark:demo"  # the model that earmark writes itself: Whisper-tiny's architecture, seeded weights
-
-
-def encoder_table(project: Project, name: str) -> EncoderTable:
-    """Return an encoder's table.
-
-    Raises CatalogError with the nearest name.
-    """
-    try:
-        return project.catalog.encoders[name]
-    except KeyError:
-        known = project.catalog.encoders
-        raise CatalogError(f'{project.path.name}: no encoder "{name}"{near(name, known)}.') from None
 
 
 def _encoders(project: Project, dataset: str) -> tuple[str, ...]:
@@ -46,38 +31,15 @@ def _encoders(project: Project, dataset: str) -> tuple[str, ...]:
     return names
 
 
-def _generated(project: Project) -> Path:
-    return project.cache / "models" / "untrained-whisper-tiny"
-
-
-def model_folder(project: Project, name: str) -> Path | None:
-    """Return an encoder's model folder if it is on this disk, without asking the network."""
-    model = encoder_table(project, name).model
-    if not model:
-        return None
-    if model == GENERATED:
-        return _generated(project) if _generated(project).is_dir() else None
-    return weights.resolve_cached(model, project.home)
-
-
 def identity(project: Project, name: str) -> dict[str, Any]:
     """Return all that names an encoder's numbers.
 
     Raises UpstreamError while its model is not here, ModelError when it cannot be used.
     """
-    table = encoder_table(project, name)
-    if table.kind == "f0":
-        return encoders.f0_identity(table.floor_hz, table.ceiling_hz, table.codec)
-    folder = model_folder(project, name)
-    if folder is None:
-        raise UpstreamError(f"model {table.model} is not here yet")
-    shape = config.read_config(folder)
-    key = stat_key(config.weights_file(folder).stat())
-    known = project.memo.get(key, "encoder-weights")
-    if known is None:
-        known = weights.weights_hash(folder)
-        project.memo.put([(key, known)], "encoder-weights")
-    return encoders.identity(known, shape, window=table.window, precision=table.precision, codec=table.codec)
+    try:
+        return project.encoder(name).identity(project.models)
+    except ModelAbsentError as error:
+        raise UpstreamError(str(error)) from error
 
 
 def encoder_folder(project: Project, name: str) -> Path:
@@ -93,18 +55,7 @@ def folder_of(project: Project, name: str, known: dict[str, Any]) -> Path:
 def _prepare(project: Project, unit: Unit) -> None:
     """Fetch or write the models that are not here yet."""
     for name in _encoders(project, unit.dataset):
-        table = encoder_table(project, name)
-        if table.kind == "f0":
-            encoders.open_f0()
-            continue
-        encoders.choose_engine(table.engine)
-        if table.model == GENERATED:
-            if not _generated(project).is_dir():
-                from earmark.demo import corpus
-
-                corpus.write_model(_generated(project), project.scratch)
-        else:
-            weights.resolve(table.model, project.home)
+        project.encoder(name).prepare(project.models)
 
 
 def _inputs(project: Project, unit: Unit) -> dict[str, Any]:
@@ -163,9 +114,10 @@ def _encode(project: Project, unit: Unit, name: str, rows: list[dict[str, Any]])
         )
         for row in new
     ]
-    table = encoder_table(project, name)
-    encoder = _opened(model_folder(project, name), table.engine, table.precision, table.window)
-    _say_untrained(project, name, table)
+    table = project.encoder(name)
+    encoder = _opened(table, project.models)
+    if warning := table.warning(project.models):
+        LOG.note(f"encoder {name}: {warning} in [encoders.{name}] of {project.path.name}.")
     held_here = digest("pack", [row["audio_hash"] for row in new])
     pack = f"{unit.dataset}-{unit.part}-{held_here[:8]}.zarr"
     attributes: dict[str, Any] = {"encoder": name, "identity": identity(project, name), "source": str(unit)}
@@ -175,7 +127,6 @@ def _encode(project: Project, unit: Unit, name: str, rows: list[dict[str, Any]])
             encoder,
             folder / "packs",
             pack,
-            front_end=encoders.front_end(attributes["identity"]),
             dtype=table.codec,
             attributes=attributes,
             resampler=project.catalog.standard.resampler,
@@ -188,10 +139,8 @@ def _encode(project: Project, unit: Unit, name: str, rows: list[dict[str, Any]])
 
 
 @functools.lru_cache(maxsize=2)
-def _opened(folder: Path | None, engine: str, precision: str, window: str) -> encoders.Encoder:
-    if folder is None:  # the one kind without a model, or prepare() would have fetched it
-        return encoders.open_f0()
-    return encoders.open_encoder(folder, encoders.choose_engine(engine), precision, window)
+def _opened(table: EncoderTable, models: ModelStore) -> Encoder:
+    return table.open(models)
 
 
 def held(project: Project, name: str, hashes: set[str]) -> set[str]:
@@ -211,16 +160,6 @@ def open_index(folder: Path) -> PackIndex:
     for damage in index.sync():
         LOG.note(f"{damage}; set aside, what it held is encoded again")
     return index
-
-
-def _say_untrained(project: Project, name: str, table: EncoderTable) -> None:
-    folder = model_folder(project, name)
-    if folder is not None and config.read_json(folder).get("untrained"):
-        LOG.note(
-            f"encoder {name}: these weights are UNTRAINED (seeded, for trying earmark out). For real features set"
-            f' model = "mlx-community/whisper-tiny-mlx", or a folder with config.json and weights.safetensors, in'
-            f" [encoders.{name}] of {project.path.name}."
-        )
 
 
 STAGE = Stage(NAME, VERSION, _inputs, _intact, _build, _prepare)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from earmark.audio import canonical
 from earmark.disk.files import Scratch, remove, require_space, size_on_disk
 from earmark.encoders import Encoder, FrontEnd, Window
-from earmark.errors import BadAudioError, CorpusError
+from earmark.errors import BadAudioError, CorpusError, ModelError
 from earmark.features.packs import PackWriter, chunk_frames_of
 from earmark.rates import RATE_HZ
 from earmark.workers.prefetch import threaded_prefetch
@@ -77,7 +77,8 @@ def encode_pack(
 ) -> tuple[int, int]:
     """Encode recordings into a new pack; return its bytes and frames.
 
-    Raises CorpusError when a file no longer decodes to its hash, DiskFullError when the pack does not fit.
+    Raises CorpusError when a file no longer decodes to its hash, DiskFullError when the pack does not fit,
+    ModelError when the encoder gives too few frames or some that cannot be stored.
     """
     front_end = encoder.front_end
     n_frames = [front_end.frames.count(recording.n_samples) for recording in recordings]
@@ -97,8 +98,10 @@ def encode_pack(
         append = stack.enter_context(_appending(writer))
         for batch in _batches(_windows(loaded, on_done), encoder.batch):
             encoded = encoder.encode(np.stack([window for window, _ in batch]))
-            for frames, (_, rows) in zip(encoded, batch, strict=True):
-                append(frames[:rows])
+            for frames, (_, n_kept) in zip(encoded, batch, strict=True):
+                if len(frames) < n_kept:
+                    raise ModelError(f"{pack}: the encoder gave {len(frames)} frames of a window of {n_kept}.")
+                append(frames[:n_kept])
     return size_on_disk(folder / pack), sum(n_frames)
 
 

@@ -7,6 +7,8 @@ import pytest
 from support.collection import Collection, write_chapter
 from support.models import write_model
 
+pytest.register_assert_rewrite("support.encoder_promises")  # its asserts are tests, and should explain themselves
+
 
 @pytest.fixture
 def collection(tmp_path: Path) -> Collection:

@@ -18,7 +18,7 @@ from earmark.errors import CatalogError, near
 from earmark.table import Table
 
 VARIABLE = "EARMARK_CATALOG"
-FORMS = {"literal['mean']", "constrained-int"}  # pydantic's names for the forms that `channel` may take
+FORMS = {"literal['mean']", "literal['last']", "constrained-int"}  # pydantic's names for forms that one key may take
 
 
 def catalog_path(folder: Path) -> Path:

@@ -38,9 +38,9 @@ class Graph:
         )  # fmt: skip
         return self.add("Tanh", convolved)
 
-    def attend(self, rows, name):
+    def attend(self, rows, name, width=WIDTH):
         """One head of self-attention and a residual: every frame hears the whole window, as in a transformer."""
-        query, key, value = (self.add("MatMul", rows, self.weight(WIDTH, WIDTH)) for _ in range(3))
+        query, key, value = (self.add("MatMul", rows, self.weight(width, width)) for _ in range(3))
         scores = self.add("MatMul", query, self.add("Transpose", key, perm=[0, 2, 1]))
         mixed = self.add("MatMul", self.add("Softmax", scores, axis=-1), value)
         return self.add("Add", rows, mixed, name=name)
@@ -58,7 +58,7 @@ def value(name, *shape, element=TensorProto.FLOAT):
     return helper.make_tensor_value_info(name, element, list(shape))
 
 
-def write_hubert(path, seed=0, convolutions=HUBERT, length="samples", mask=False):
+def write_hubert(path, seed=0, convolutions=HUBERT, length="samples", mask=False, width=WIDTH):
     """Write a model of samples (1, n): convolutions without padding, two blocks; outputs `last_hidden_state`, `first`.
 
     With `mask` it wants an attention mask too, and adds what it says to every frame.
@@ -66,16 +66,16 @@ def write_hubert(path, seed=0, convolutions=HUBERT, length="samples", mask=False
     graph = Graph(seed)
     rows = graph.add("Unsqueeze", "input_values", graph.constant(np.array([1], np.int64)))
     for number, (kernel, stride) in enumerate(convolutions):
-        rows = graph.convolve(rows, 1 if number == 0 else WIDTH, WIDTH, kernel, stride)
+        rows = graph.convolve(rows, 1 if number == 0 else width, width, kernel, stride)
     rows = graph.add("Transpose", rows, perm=[0, 2, 1])
     inputs = [value("input_values", "batch", length)]
     if mask:
         heard = graph.add("ReduceMean", graph.add("Cast", "attention_mask", to=TensorProto.FLOAT), keepdims=0)
         rows = graph.add("Add", rows, heard)
         inputs.append(value("attention_mask", "batch", length, element=TensorProto.INT64))
-    first = graph.attend(rows, "first")
-    graph.add("Tanh", graph.attend(first, "second"), name="last_hidden_state")
-    outputs = [value(name, "batch", "frames", WIDTH) for name in ("last_hidden_state", "first")]
+    first = graph.attend(rows, "first", width)
+    graph.add("Tanh", graph.attend(first, "second", width), name="last_hidden_state")
+    outputs = [value(name, "batch", "frames", width) for name in ("last_hidden_state", "first")]
     return graph.save(path, inputs, outputs)
 
 

@@ -29,8 +29,8 @@ HALF_TOLERANCE = {"float16": 5e-3, "bfloat16": 4e-2}  # 11 and 8 significant bit
 CONFIG = weights.WhisperConfig(80, 1_500, 64, 4, 2)
 
 
-def forward(tensors, mels, n_head):
-    """Whisper's encoder in float64 NumPy, by the book: (frames, n_mels) to (frames // 2, n_state)."""
+def forward(tensors, mels, n_head, layers=("last",)):
+    """Whisper's encoder in float64 NumPy, by the book: (frames, n_mels) to (frames // 2, n_state) of each layer."""
     tensors = {name.removeprefix("encoder."): tensor.astype(np.float64) for name, tensor in tensors.items()}
     gelu = lambda x: x * (1 + erf(x / np.sqrt(2))) / 2  # noqa: E731
 
@@ -51,7 +51,8 @@ def forward(tensors, mels, n_head):
     n_rows, n_state = x.shape
     angles = np.arange(n_rows)[:, None] / 10_000 ** (np.arange(n_state // 2) / (n_state // 2 - 1))
     x = x + np.hstack([np.sin(angles), np.cos(angles)])
-    for block in sorted({name.rsplit(".", 3)[0] for name in tensors if ".attn." in name}):
+    states = {}
+    for number, block in enumerate(sorted({name.rsplit(".", 3)[0] for name in tensors if ".attn." in name}), 1):
         hidden = norm(x, f"{block}.attn_ln")
         heads = []
         for part in np.split(np.arange(n_state), n_head):
@@ -61,7 +62,9 @@ def forward(tensors, mels, n_head):
             heads.append(scores / scores.sum(-1, keepdims=True) @ value)
         x = x + linear(np.hstack(heads), f"{block}.attn.out")
         x = x + linear(gelu(linear(norm(x, f"{block}.mlp_ln"), f"{block}.mlp1")), f"{block}.mlp2")
-    return norm(x, "ln_post")
+        states[number] = x
+    states["last"] = norm(x, "ln_post")
+    return np.hstack([states[layer] for layer in layers])
 
 
 def relative(got, expected):
@@ -110,6 +113,22 @@ def test_engines_agree_with_float64_numpy_on_clips_of_any_length(folder, clip_en
         rows = encoder.encode(mels[None])
         assert rows.shape == (1, *expected.shape)
         assert relative(rows[0], expected) < FLOAT32_TOLERANCE
+
+
+@pytest.mark.parametrize("window", ["padded", "clip"])
+@pytest.mark.parametrize("layers", [(2,), (1, 3), (3, "last", 1), ("last",)], ids=str)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_hidden_states_of_chosen_layers_agree_with_float64_numpy(tmp_path, engine, layers, window):
+    model = weights.load(write_model(tmp_path, n_state=32, n_layer=3))
+    encoder = whisper.open_encoder(tmp_path, engine, "float32", window, layers)
+    assert encoder.n_state == 32 * len(layers)
+    mels = mel.log_mel(noise(40_000), 80, window)
+    rows = encoder.encode(mels[None])[0]
+    expected = forward(model.tensors, mels, 4, layers)
+    for part in range(len(layers)):  # each on its own: hidden states before the last layer norm are of other sizes
+        own = slice(32 * part, 32 * (part + 1))
+        assert relative(rows[:, own], expected[:, own]) < FLOAT32_TOLERANCE
+    assert len({round(float(np.abs(expected[:, 32 * part]).sum()), 3) for part in range(len(layers))}) == len(layers)
 
 
 def test_padded_rows_are_those_of_mlx_whisper(tmp_path):
@@ -448,8 +467,9 @@ def test_unknown_precision_or_window_is_refused(folder, precision, window, messa
 
 
 def test_identity_names_all_that_names_the_numbers_and_not_the_engine():
-    def make(weights_hash="ab", config=CONFIG, window="padded", precision="float32", codec="float16"):
-        return whisper.identity(weights_hash, config, window=window, precision=precision, codec=codec)
+    def make(weights_hash="ab", config=CONFIG, window="padded", precision="float32", codec="float16", layers=()):
+        keys = {"window": window, "precision": precision, "codec": codec, "layers": layers}
+        return whisper.identity(weights_hash, config, **keys)
 
     one = make()
     assert one["kind"] == "whisper"
@@ -461,8 +481,12 @@ def test_identity_names_all_that_names_the_numbers_and_not_the_engine():
         make(window="clip"),
         make(precision="bfloat16"),
         make(codec="int8"),
+        make(layers=(1,)),
+        make(layers=(1, "last")),
+        make(layers=("last", 1)),
     ]
-    assert len({json.dumps(other) for other in [one, *others]}) == 6
+    assert len({json.dumps(other) for other in [one, *others]}) == 9
+    assert "layers" not in make(layers=())
     assert one["mel"] == {"rate_hz": mel.RATE_HZ, "n_fft": mel.N_FFT, "hop": mel.HOP, "n_mels": 80, "scale": "slaney"}
     assert config_module.N_MELS == mel.N_MELS
 

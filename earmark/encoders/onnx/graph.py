@@ -187,10 +187,23 @@ def _select(path: Path, model: Any, names: tuple[str, ...]) -> Any:
                 ) from None
     kept = [model.output(name).get_node().input_value(0) for name in names or known[:1]]
     try:
-        return Model([kept[0] if len(kept) == 1 else op.concat(kept, -1)], model.get_parameters(), "encoder")
+        joined = kept[0] if len(kept) == 1 else op.concat(kept, -1)
+        return Model([joined], _heard(kept, model.get_parameters()), "encoder")
     except RuntimeError:
         shapes = ", ".join(str(one.get_partial_shape()) for one in kept)
         raise _refused(path, "outputs", "tensors of as many frames", shapes) from None
+
+
+def _heard(kept: list[Any], parameters: list[Any]) -> list[Any]:
+    """Return the inputs on which some tensors depend: a decoder's, in the same file, are not asked for."""
+    seen: set[str] = set()
+    nodes = [tensor.get_node() for tensor in kept]
+    while nodes:
+        node = nodes.pop()
+        if node.get_friendly_name() not in seen:
+            seen.add(node.get_friendly_name())
+            nodes += [tensor.get_node() for tensor in node.input_values()]
+    return [parameter for parameter in parameters if parameter.get_friendly_name() in seen]
 
 
 def _input(path: Path, model: Any, name: str | None) -> Any:

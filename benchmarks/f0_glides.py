@@ -8,8 +8,8 @@ import time
 
 import numpy as np
 
-from earmark.encoders import F0_CEILING_HZ, F0_FLOOR_HZ
-from earmark.encoders.f0 import Pitch
+from earmark.encoders.f0 import CEILING_HZ, FLOOR_HZ
+from earmark.encoders.f0.pitch import Pitch
 
 RATE_HZ, STEP, SECONDS = 16_000, 320, 4.0
 SNRS_DB = (None, 20, 10)
@@ -36,7 +36,7 @@ def voice(f0_hz, snr_db):
 
 def main():
     """Print one line a contour and ratio."""
-    pitch = Pitch(F0_FLOOR_HZ, F0_CEILING_HZ)
+    pitch = Pitch(FLOOR_HZ, CEILING_HZ)
     print(f"{'contour':<28} {'SNR':>6} {'voiced':>7} {'median':>7} {'95 %':>6} {'gross':>6}   (cents; shares of rows)")
     seconds = heard = 0.0
     for name, f0_hz in CONTOURS.items():

@@ -42,6 +42,10 @@ class ModelError(EarmarkError):
     """An encoder's folder, weights, configuration or engine cannot be used."""
 
 
+class ModelAbsentError(ModelError):
+    """An encoder's model is not on this disk yet; `prepare` fetches it."""
+
+
 class DiskFullError(EarmarkError):
     """A write did not fit on the disk."""
 

@@ -23,6 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("fast")
 
 
+pytest.register_assert_rewrite("support.encoder_promises")  # its asserts are tests, and should explain themselves
+
+
 @pytest.fixture
 def collection(tmp_path: Path) -> Collection:
     """An empty collection with a small seeded encoder."""

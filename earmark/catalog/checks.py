@@ -5,8 +5,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from earmark import corpora
-from earmark.catalog.tables import Catalog, DatasetTable, EncoderTable, JobTable
-from earmark.encoders import f0_range
+from earmark.catalog.tables import Catalog, DatasetTable, JobTable
 from earmark.errors import CatalogError, near
 from earmark.rows import SPLITS, field_names
 
@@ -25,7 +24,8 @@ def check(file: str, catalog: Catalog) -> None:
     for table, found in names.items():
         _check_names(file, table, found)
     for name, encoder in catalog.encoders.items():
-        _check_encoder(f"{file}: [encoders.{name}]", encoder)
+        if wrong := encoder.fault():
+            raise CatalogError(f"{file}: [encoders.{name}]: {wrong}.")
     readers = corpora.names()
     for name, dataset in catalog.datasets.items():
         _check_dataset(f"{file}: [datasets.{name}]", dataset, catalog.encoders, readers)
@@ -49,18 +49,6 @@ def _check_names(file: str, table: str, names: Collection[str]) -> None:
             raise CatalogError(f'{file}: [{table}."{name}"]: names become files and folders: got {got}.')
         if not NAME.fullmatch(name):
             raise CatalogError(f'{file}: [{table}."{name}"]: a name holds letters, digits, "_", "-" and "." only.')
-
-
-def _check_encoder(where: str, encoder: EncoderTable) -> None:
-    """Check that an encoder's keys are those of its kind."""
-    if encoder.kind == "whisper" and not encoder.model:
-        raise CatalogError(f'{where}: key "model" is missing: expected a value, got none.')
-    others = {"whisper": ("floor_hz", "ceiling_hz"), "f0": ("model", "engine", "precision", "window")}[encoder.kind]
-    for key in others:
-        if key in encoder.model_fields_set:
-            raise CatalogError(f'{where}: {key}: an encoder of kind "{encoder.kind}" has no such key.')
-    if encoder.kind == "f0":
-        f0_range(encoder.floor_hz, encoder.ceiling_hz, where)
 
 
 def _check_dataset(where: str, dataset: DatasetTable, encoders: Collection[str], readers: list[str]) -> None:

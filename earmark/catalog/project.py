@@ -10,6 +10,7 @@ from earmark.catalog.read import read_catalog
 from earmark.catalog.tables import Catalog, DatasetTable
 from earmark.disk.files import Scratch
 from earmark.disk.hashing import HashMemo
+from earmark.encoders import EncoderTable, ModelStore
 from earmark.errors import CatalogError, near
 
 
@@ -66,6 +67,22 @@ class Project:
             raise CatalogError(
                 f'{self.path.name}: no dataset "{name}"{near(name, self.catalog.datasets)}. `doit list` names them all.'
             ) from None
+
+    @cached_property
+    def models(self) -> ModelStore:
+        """Where encoders find their models."""
+        return ModelStore(self.home, self.cache / "models", self.scratch, self.memo)
+
+    def encoder(self, name: str) -> EncoderTable:
+        """Return an encoder's table.
+
+        Raises CatalogError with the nearest name.
+        """
+        try:
+            return self.catalog.encoders[name]
+        except KeyError:
+            known = self.catalog.encoders
+            raise CatalogError(f'{self.path.name}: no encoder "{name}"{near(name, known)}.') from None
 
     def folder(self, dataset: str) -> Path:
         """Return the folder that holds a dataset's archives and is extracted into."""

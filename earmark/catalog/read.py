@@ -12,11 +12,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from earmark.catalog.checks import check
-from earmark.catalog.tables import PATTERNS, Catalog, Table
+from earmark.catalog.tables import PATTERNS, Catalog
+from earmark.encoders import WHOLE_LINE
 from earmark.errors import CatalogError, near
+from earmark.table import Table
 
 VARIABLE = "EARMARK_CATALOG"
-FORMS = {"literal['mean']", "constrained-int"}  # pydantic's names for the forms that `channel` may take
+FORMS = {"literal['mean']", "literal['last']", "constrained-int"}  # pydantic's names for forms that one key may take
 
 
 def catalog_path(folder: Path) -> Path:
@@ -54,6 +56,8 @@ def _explain(path: Path, where: tuple[int | str, ...], details: list[ErrorDetail
     *steps, key = where
     table = "".join(f" entry {step + 1}" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
     place, detail = f"{path.name}: [{table or 'top level'}]", details[0]
+    if detail["type"] == WHOLE_LINE:
+        return f"{place}: {detail['msg']}."
     if detail["type"] == "extra_forbidden":
         return f'{place}: unknown key "{key}"{near(str(key), _keys_beside(list(where)))}.'
     if detail["type"] == "missing":

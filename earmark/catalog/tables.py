@@ -3,7 +3,10 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from earmark.encoders import AnyEncoderTable
+from earmark.table import Table
 
 SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "PB": 10**15}  # bytes, SI
 MD5, SHA256, XXH3 = r"^[0-9a-f]{32}$", r"^[0-9a-f]{64}$", r"^[0-9a-f]{32}$"
@@ -47,12 +50,6 @@ def in_list(value: Any) -> Any:
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
-class Table(BaseModel):
-    """A table of the catalog: no unknown key, no silent conversion, no change after reading."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
 class Paths(Table):
     """Where things lie; relative to the catalog's folder."""
 
@@ -81,19 +78,6 @@ class Standard(Table):
 
     format: Literal["flac", "wav", "none"] = "flac"
     resampler: Literal["QQ", "LQ", "MQ", "HQ", "VHQ"] = "HQ"
-
-
-class EncoderTable(Table):
-    """One encoder: which weights, computed how, stored how; of kind "f0", between which frequencies."""
-
-    kind: Literal["whisper", "f0"] = "whisper"
-    model: str = Field(default="", min_length=1)
-    engine: Literal["auto", "mlx", "openvino"] = "auto"
-    precision: Literal["float32", "float16", "bfloat16"] = "float32"
-    window: Literal["padded", "clip"] = "padded"
-    codec: Literal["float16", "float32"] = "float16"
-    floor_hz: float | None = Field(default=None, gt=0)
-    ceiling_hz: float | None = Field(default=None, gt=0)
 
 
 class DownloadTable(Table):
@@ -207,7 +191,7 @@ class Catalog(Table):
     paths: Paths = Paths()
     disk: Disk = Disk()
     standard: Standard = Standard()
-    encoders: dict[str, EncoderTable] = {}
+    encoders: dict[str, AnyEncoderTable] = {}
     datasets: dict[str, DatasetTable] = {}
     manifests: dict[str, ManifestTable] = {}
     jobs: dict[str, JobTable] = {}

@@ -1,54 +1,127 @@
-"""Encoders: Whisper's, the same numbers from two engines, MLX and OpenVINO, and F0; behind one small protocol.
+"""Encoders: what makes frames of a recording. One kind a module or package of this folder, and nothing else knows it.
 
-Nothing heavy is imported here, so that a build tool may ask for names and identities at its start-up.
+A kind exports `KIND`, its table in the catalog: a subclass of EncoderTable that owns the keys, the identity, the model,
+the front end, the frame rate and the cost. The folder's listing is the registry, so adding a kind adds one file. Names
+that start with `_` are shared code. Nothing heavy is imported here or when a kind is imported: doit asks for names and
+identities at its start-up.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import platform
-import sys
-from dataclasses import asdict
+import importlib
+import pkgutil
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias
 
-from earmark.errors import CatalogError, ModelError, near
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from earmark.errors import near
 from earmark.rates import RATE_HZ
+from earmark.table import Table
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from earmark.encoders.whisper.weights import WhisperConfig
+    from earmark.disk.files import Scratch
+    from earmark.disk.hashing import HashMemo
 
-CODE_VERSION = 1  # raise it when our mel or encoder code changes the numbers: every feature is then computed anew
-F0_CODE_VERSION = 1
-F0_LOWEST_HZ, F0_HIGHEST_HZ = 20.0, 4000.0
-F0_FLOOR_HZ, F0_CEILING_HZ = 60.0, 1100.0  # from a low voice to a soprano's high c
-ENGINES = ("mlx", "openvino")
-PRECISIONS = ("float32", "float16", "bfloat16")
-WINDOWS = ("padded", "clip")
-MLX_CUDA_DISTRIBUTIONS = ("mlx-cuda-13", "mlx-cuda-12", "mlx-cuda")  # what the extras mlx[cuda13] etc. install
+DEFAULT_KIND = "whisper"  # of a table without the key `kind`
+WHOLE_LINE = "whole_line"  # pydantic's type of an error whose message needs no "expected ..., got ..." around it
+
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
+Identity: TypeAlias = "dict[str, Json]"  # all that names an encoder's numbers: equal identities, equal packs
+Window: TypeAlias = "tuple[NDArray[np.float32], int]"  # an encoder's input of one window, frames that are kept of it
+
+
+@dataclass(frozen=True)
+class Frames:
+    """How many frames n samples give: floor((per * n - first) / step) + 1, and one at least for any sound at all.
+
+    Whisper's ceil(n / 320) is Frames(320). A stack of convolutions without padding, floor((n - 400) / 320) + 1, is
+    Frames(320, first=400). A model of fixed length, W samples to F frames, is Frames(W, per=F): ceil(n * F / W).
+    """
+
+    step: int  # samples from frame to frame, times `per`
+    first: int = 1  # samples of the shortest sound that has a frame, times `per`; 0 and less where padding adds some
+    per: int = 1  # so that a rate need not be a whole number of samples a frame
+
+    @property
+    def per_s(self) -> float:
+        """Frames a second."""
+        return RATE_HZ * self.per / self.step
+
+    def count(self, n_samples: int) -> int:
+        """Return the frames of a recording; one that is too short for any is padded with silence until it has one."""
+        return max(1, self.inside(n_samples)) if n_samples > 0 else 0
+
+    def inside(self, n_samples: int) -> int:
+        """Return the frames that fit in a window of n samples, without padding."""
+        return max(0, (self.per * n_samples - self.first) // self.step + 1)
+
+    def mean(self, seconds: float, recordings: float) -> float:
+        """Return about how many frames some recordings have, of which the last is begun, half of it on the average."""
+        return seconds * self.per_s + recordings * (0.5 - (self.first - 1) / self.step)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What an encoder will give, known before it is opened: for plans."""
+
+    width: int  # values in a frame
+    frames: Frames
+    windows_per_s: float  # 30 s windows encoded a second on two shared cores, before any measurement
+    assumed: str = ""  # what of this is assumed, in words
+    model_bytes: int = 0  # bytes of a model that prepare() would write below the cache
+
+
+@dataclass(frozen=True, eq=False)
+class ModelStore:
+    """Where models are: names resolve against `home`, the catalog's folder; what is generated goes below `folder`."""
+
+    home: Path
+    folder: Path
+    scratch: Scratch
+    memo: HashMemo
 
 
 class FrontEnd(Protocol):
-    """What makes an encoder's input of samples; `context` is how many samples around a window it looks at."""
+    """What makes an encoder's input of samples."""
+
+    @property
+    def frames(self) -> Frames:
+        """How many frames a recording gives."""
+
+    @property
+    def window_samples(self) -> int:
+        """Samples from the start of one window to the start of the next."""
 
     @property
     def context(self) -> int:
-        """Samples wanted on both sides, as far as the recording has them."""
+        """Samples wanted on both sides of a window, where the recording has them."""
 
-    def windows(self, samples: NDArray[np.int16], start: int, stop: int) -> list[tuple[NDArray[np.float32], int]]:
-        """Return the input of each 30 s window of samples[start:stop], and the number of rows that it must give."""
+    def windows(self, samples: NDArray[np.int16], start: int, stop: int) -> list[Window]:
+        """Return the input of each window of samples[start:stop], and how many of its frames are kept.
+
+        `samples`: (n,) int16, with the context around [start, stop). A recording's windows give `frames.count(n)`
+        frames between them.
+        """
 
 
 class Encoder(Protocol):
-    """An encoder, ready to run; the front end that belongs to it makes its input."""
+    """An encoder, ready to run, and the front end that belongs to it."""
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """What makes its input."""
 
     @property
     def n_state(self) -> int:
-        """Width of a feature row."""
+        """Width of a frame."""
 
     @property
     def batch(self) -> int:
@@ -56,136 +129,108 @@ class Encoder(Protocol):
 
     @property
     def engine(self) -> str:
-        """`mlx`, `openvino` or `praat`."""
+        """`mlx`, `openvino`, `praat` or `numpy`."""
 
     @property
     def version(self) -> str:
         """Library version and device, for the record."""
 
-    def encode(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the rows after the last layer norm, (batch, frames // 2, n_state) float32, 50 a second.
+    @property
+    def about(self) -> Mapping[str, Json]:
+        """What a pack's attributes say of it besides identity, engine and version."""
 
-        `mels`: (batch, frames, n_mels) float32, 100 frames a second, `frames` even and at most 3,000; exactly 3,000
-        where the window is "padded".
+    def encode(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the frames of a batch of windows of equal shape, (batch, frames, n_state) float32."""
+
+
+class EncoderTable(Table):
+    """One encoder of the catalog: its keys, and what its kind does with them."""
+
+    kind: str = Field(description="what computes the frames; see docs/encoders.md")
+    codec: Literal["float16", "float32"] = Field(default="float16", description="how frames are stored")
+
+    def fault(self) -> str:
+        """Return what two keys contradict each other in, or an empty string."""
+        return ""
+
+    def prepare(self, models: ModelStore) -> None:
+        """Fetch or generate what `identity` must read. Raises ModelError."""
+        _ = models  # most kinds need nothing
+
+    @abstractmethod
+    def identity(self, models: ModelStore) -> Identity:
+        """Return all that names the numbers, a JSON object; the engine is not in it, for engines agree.
+
+        Raises ModelAbsentError while the model is not here, ModelError when it cannot be used.
         """
 
+    @abstractmethod
+    def forecast(self, models: ModelStore) -> Forecast:
+        """Return width, frame rate and cost, from the model or, while that is not here, assumed. Raises ModelError."""
 
-def choose_engine(name: str) -> str:
-    """Return the engine to use, `mlx` or `openvino`; `auto` takes MLX where it has a GPU, else OpenVINO.
+    @abstractmethod
+    def open(self, models: ModelStore) -> Encoder:
+        """Return the encoder, its weights loaded. Raises ModelError."""
 
-    Raises ModelError when the name is unknown or the engine is not installed.
+    def warning(self, models: ModelStore) -> str:
+        """Return what its user should know before the frames are used, or an empty string."""
+        _ = models
+        return ""
+
+
+def names() -> list[str]:
+    """Return the names of all kinds, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def kind(name: str) -> type[EncoderTable]:
+    """Return the table of a kind that `names` lists."""
+    table: type[EncoderTable] = importlib.import_module(f"{__name__}.{name}").KIND
+    return table
+
+
+def parse_table(raw: Any) -> EncoderTable:
+    """Return an encoder's table as the class of its kind.
+
+    Raises ValidationError, which pydantic takes over with its place. A key that the kind does not have is a WHOLE_LINE.
     """
-    if name == "auto":
-        return choose_engine("mlx" if _mlx_has_gpu() else "openvino")
-    if name not in ENGINES:
-        raise ModelError(
-            f'engine "{name}": unknown: expected "auto", "mlx" or "openvino"{near(name, ("auto", *ENGINES))}.'
-            " Correct it in the catalog."
+    if isinstance(raw, EncoderTable):
+        return raw
+    name = raw.get("kind", DEFAULT_KIND) if isinstance(raw, dict) else DEFAULT_KIND
+    if name not in names():
+        raise _unknown_kind(name)
+    table = kind(name)
+    try:
+        return table.model_validate(raw)
+    except ValidationError as error:
+        raise _with_hints(table, name, error) from None
+
+
+# Pydantic's own discriminated union would import every kind, and put the kind's name in the place of each error.
+AnyEncoderTable: TypeAlias = Annotated[EncoderTable, BeforeValidator(parse_table)]
+
+
+def _unknown_kind(name: object) -> ValidationError:
+    expected = " or ".join(f"'{one}'" for one in names())
+    known = {"type": "literal_error", "loc": ("kind",), "input": name, "ctx": {"expected": expected}}
+    return ValidationError.from_exception_data("encoder", [InitErrorDetails(**known)])  # type: ignore[typeddict-item]
+
+
+def _with_hints(table: type[EncoderTable], name: str, error: ValidationError) -> ValidationError:
+    """Return the same errors, those of unknown keys in words that name the kind."""
+    lines = []
+    for detail in error.errors():
+        line = InitErrorDetails(
+            type=detail["type"], loc=detail["loc"], input=detail["input"], ctx=detail.get("ctx", {})
         )
-    if importlib.util.find_spec(name) is None:
-        package = "mlx[cpu]" if name == "mlx" and sys.platform == "linux" else name
-        raise ModelError(
-            f'engine "{name}": not installed: expected the package {name}, found none.'
-            f" Install it (uv pip install '{package}') or name the other engine in the catalog."
-        )
-    return name
+        if detail["type"] == "extra_forbidden":
+            line["type"] = PydanticCustomError(WHOLE_LINE, "{line}", {"line": _no_such_key(table, name, detail["loc"])})
+        lines.append(line)
+    return ValidationError.from_exception_data(error.title, lines)
 
 
-def _mlx_has_gpu() -> bool:
-    """Tell whether MLX computes on a GPU here: Apple silicon, or Linux with one of MLX's CUDA packages."""
-    if sys.platform == "darwin":
-        return platform.machine() == "arm64"
-    for distribution in MLX_CUDA_DISTRIBUTIONS:
-        try:
-            importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        return True
-    return False
-
-
-def check_choice(what: str, value: str, known: tuple[str, ...]) -> str:
-    """Return `value` if it is one of `known`; raises ModelError with the nearest known one if not."""
-    if value not in known:
-        expected = ", ".join(f'"{one}"' for one in known)
-        raise ModelError(
-            f'{what} "{value}": unknown: expected one of {expected}{near(value, known)}. Correct it in the catalog.'
-        )
-    return value
-
-
-def open_encoder(folder: Path, engine: str, precision: str, window: str) -> Encoder:
-    """Return the encoder of a model folder, its weights loaded and its graph built.
-
-    `engine`: `auto`, `mlx` or `openvino`. `precision`: what it computes in: `float32`, `float16` or `bfloat16`.
-    `window`: `padded` (always 3,000 mel frames) or `clip` (any even number up to that).
-    Raises ModelError for a folder, weights, name or precision that cannot be used here.
-    """
-    chosen = choose_engine(engine)
-    check_choice("precision", precision, PRECISIONS)
-    check_choice("window", window, WINDOWS)
-    from earmark.encoders.whisper import mlx_engine, openvino_engine, weights
-
-    build = mlx_engine.build if chosen == "mlx" else openvino_engine.build
-    return build(weights.load(folder), precision, window)
-
-
-def open_f0() -> Encoder:
-    """Return the encoder of kind "f0". Raises ModelError where its library is not installed."""
-    from earmark.encoders import f0
-
-    return f0.build()
-
-
-def front_end(identity: dict[str, Any]) -> FrontEnd:
-    """Return the front end that an identity names."""
-    from earmark.encoders import f0
-    from earmark.encoders.whisper import mel
-
-    if identity["kind"] == "f0":
-        return f0.Pitch(identity["floor_hz"], identity["ceiling_hz"])
-    return mel.LogMel(identity["mel"]["n_mels"], identity["window"])
-
-
-def f0_range(floor_hz: float | None, ceiling_hz: float | None, where: str = "the catalog") -> tuple[float, float]:
-    """Return the frequencies between which F0 is looked for. Raises CatalogError for what no analysis can have."""
-    floor, ceiling = floor_hz or F0_FLOOR_HZ, ceiling_hz or F0_CEILING_HZ
-    if not F0_LOWEST_HZ <= floor < ceiling <= F0_HIGHEST_HZ:
-        raise CatalogError(
-            f"{where}: floor_hz, ceiling_hz: expected {F0_LOWEST_HZ:g} <= floor_hz < ceiling_hz <= {F0_HIGHEST_HZ:g},"
-            f" got {floor:g} and {ceiling:g}."
-        )
-    return floor, ceiling
-
-
-def f0_identity(floor_hz: float | None, ceiling_hz: float | None, codec: str) -> dict[str, Any]:
-    """Return all that names the numbers of an encoder of kind "f0"; Praat's version is recorded, not keyed."""
-    floor, ceiling = f0_range(floor_hz, ceiling_hz)
-    return {
-        "kind": "f0",
-        "method": "praat autocorrelation",
-        "floor_hz": floor,
-        "ceiling_hz": ceiling,
-        "codec": codec,
-        "code": F0_CODE_VERSION,
-    }
-
-
-def identity(weights: str, config: WhisperConfig, *, window: str, precision: str, codec: str) -> dict[str, Any]:
-    """Return all that names the numbers in a feature pack; the engine is not in it, for engines agree.
-
-    `weights` is the hash from `weights.weights_hash`, `config` comes from `weights.read_config`.
-    Raises ModelError for an unknown window or precision.
-    """
-    check_choice("precision", precision, PRECISIONS)
-    check_choice("window", window, WINDOWS)
-    return {
-        "kind": "whisper",
-        "weights": weights,
-        "config": asdict(config),
-        "mel": {"rate_hz": RATE_HZ, "n_fft": 400, "hop": 160, "n_mels": config.n_mels, "scale": "slaney"},
-        "window": window,
-        "precision": precision,
-        "codec": codec,
-        "code": CODE_VERSION,
-    }
+def _no_such_key(table: type[EncoderTable], name: str, loc: tuple[int | str, ...]) -> str:
+    key = str(loc[-1])
+    if any(key in kind(other).model_fields for other in names()):
+        return f'{key}: an encoder of kind "{name}" has no such key'
+    return f'unknown key "{key}"{near(key, table.model_fields)}'

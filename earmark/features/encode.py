@@ -19,17 +19,16 @@ from numpy.typing import NDArray
 from earmark.audio import canonical
 from earmark.audio.policy import Policy
 from earmark.disk.files import Scratch, remove, require_space, size_on_disk
-from earmark.encoders import Encoder, FrontEnd
-from earmark.encoders.whisper import mel
-from earmark.errors import BadAudioError, CorpusError
-from earmark.features.packs import PackWriter
+from earmark.encoders import Encoder, FrontEnd, Window
+from earmark.errors import BadAudioError, CorpusError, ModelError
+from earmark.features.packs import PackWriter, chunk_frames_of
 from earmark.rates import RATE_HZ
 from earmark.workers.prefetch import threaded_prefetch
 
 LOADERS = 2  # threads that decode; more than the encoder can follow would only hold memory
 LOOKAHEAD = 8  # chunks decoded ahead
 WRITES_AHEAD = 4  # encoded batches waiting for the writer
-WINDOWS_A_CHUNK = 8  # windows of one recording loaded at a time: 4 minutes
+WINDOWS_A_CHUNK = 8  # windows of one recording loaded at a time: 4 minutes where a window has 30 s
 SPOOL_SAMPLES = 60 * 10 * RATE_HZ  # samples; a longer source without a standard file is decoded to disk first
 
 
@@ -56,16 +55,13 @@ class _Chunk:
     last: bool
 
 
-_Window = tuple[NDArray[np.float32], int]  # an encoder's input of one window, rows that the encoder must give
-
-
 @dataclass(frozen=True)
 class _Loaded:
     """A decoded chunk: its samples (n,) int16 and the encoder's input of each of its windows."""
 
     chunk: _Chunk
     samples: NDArray[np.int16]
-    windows: list[_Window]
+    windows: list[Window]
 
 
 def encode_pack(
@@ -74,7 +70,6 @@ def encode_pack(
     folder: Path,
     pack: str,
     *,
-    front_end: FrontEnd,
     dtype: str,
     attributes: dict[str, Any],
     resampler: str,
@@ -83,24 +78,31 @@ def encode_pack(
 ) -> tuple[int, int]:
     """Encode recordings into a new pack; return its bytes and frames.
 
-    Raises CorpusError when a file no longer decodes to its hash, DiskFullError when the pack does not fit.
+    Raises CorpusError when a file no longer decodes to its hash, DiskFullError when the pack does not fit,
+    ModelError when the encoder gives too few frames or some that cannot be stored.
     """
-    n_frames = [mel.n_output_frames(recording.n_samples) for recording in recordings]
+    front_end = encoder.front_end
+    n_frames = [front_end.frames.count(recording.n_samples) for recording in recordings]
     needed = sum(n_frames) * encoder.n_state * np.dtype(dtype).itemsize
     require_space(folder, needed, f"{folder.name}/{pack}")
     hashes = [recording.audio_hash for recording in recordings]
-    about = attributes | {"engine": encoder.engine, "engine_version": encoder.version}
+    about = {**attributes, "engine": encoder.engine, "engine_version": encoder.version, **encoder.about}
+    chunk_frames = chunk_frames_of(front_end.frames)
     with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(PackWriter(folder, pack, hashes, n_frames, encoder.n_state, dtype, about, scratch))
+        writer = stack.enter_context(
+            PackWriter(folder, pack, hashes, n_frames, encoder.n_state, dtype, about, scratch, chunk_frames)
+        )
         spool = stack.enter_context(_spool(scratch))
-        chunks = _chunks(recordings, spool, resampler)
+        chunks = _chunks(recordings, spool, resampler, WINDOWS_A_CHUNK * front_end.window_samples)
         loaded = threaded_prefetch(lambda chunk: _load(chunk, front_end, resampler), chunks, LOADERS, LOOKAHEAD)
         stack.enter_context(contextlib.closing(loaded))
         append = stack.enter_context(_appending(writer))
         for batch in _batches(_windows(loaded, on_done), encoder.batch):
             encoded = encoder.encode(np.stack([window for window, _ in batch]))
-            for frames, (_, rows) in zip(encoded, batch, strict=True):
-                append(frames[:rows])
+            for frames, (_, n_kept) in zip(encoded, batch, strict=True):
+                if len(frames) < n_kept:
+                    raise ModelError(f"{pack}: the encoder gave {len(frames)} frames of a window of {n_kept}.")
+                append(frames[:n_kept])
     return size_on_disk(folder / pack), sum(n_frames)
 
 
@@ -131,8 +133,8 @@ def _spool(scratch: Scratch) -> Iterator[Path]:
             remove(leftover)
 
 
-def _chunks(recordings: Iterable[Recording], spool: Path, resampler: str) -> Iterator[_Chunk]:
-    """Cut recordings into chunks of whole windows; long sources are decoded to raw samples on disk first."""
+def _chunks(recordings: Iterable[Recording], spool: Path, resampler: str, step: int) -> Iterator[_Chunk]:
+    """Cut recordings into chunks of whole windows, `step` samples each; long sources are decoded to disk first."""
     for number, recording in enumerate(recordings):
         path, raw = recording.path, False
         if not recording.standard:
@@ -143,7 +145,6 @@ def _chunks(recordings: Iterable[Recording], spool: Path, resampler: str) -> Ite
             with path.open("wb") as file:
                 for block in _decode(recording, resampler):
                     file.write(block.tobytes())
-        step = WINDOWS_A_CHUNK * mel.WINDOW_SAMPLES
         for start in range(0, recording.n_samples, step):
             stop = min(start + step, recording.n_samples)
             yield _Chunk(recording, path, start, stop, raw, last=stop == recording.n_samples)
@@ -177,7 +178,7 @@ def _samples(chunk: _Chunk, resampler: str) -> NDArray[np.int16]:
     return np.concatenate(list(_decode(chunk.recording, resampler)))
 
 
-def _windows(loaded: Iterable[_Loaded], on_done: Callable[[int, float], None]) -> Iterator[_Window]:
+def _windows(loaded: Iterable[_Loaded], on_done: Callable[[int, float], None]) -> Iterator[Window]:
     """Yield windows in order, and hold each recording's samples against its audio hash on the way."""
     hasher = xxhash.xxh3_128()
     for item in loaded:
@@ -201,9 +202,9 @@ def _require_hash(recording: Recording, found: str) -> None:
         )
 
 
-def _batches(windows: Iterable[_Window], size: int) -> Iterator[list[_Window]]:
+def _batches(windows: Iterable[Window], size: int) -> Iterator[list[Window]]:
     """Group consecutive windows of equal shape, up to what the engine likes at once."""
-    batch: list[_Window] = []
+    batch: list[Window] = []
     for item in windows:
         if batch and (len(batch) >= size or item[0].shape != batch[0][0].shape):
             yield batch

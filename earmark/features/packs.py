@@ -1,8 +1,8 @@
 """Encoder features in immutable Zarr v3 packs keyed by audio hash.
 
-A pack is a group that plain `zarr.open_group` reads: `frames (total_frames, n_state)` float16 or float32, 50 a second;
+A pack is a group that plain `zarr.open_group` reads: `frames (total_frames, n_state)` float16 or float32;
 `offsets (n+1,) int64`: recording i has rows offsets[i]:offsets[i+1]; `audio_hash (n, 16) uint8`: its bytes in reading
-order. Nothing is compressed: chunks of 1,500 frames follow each other in shard files, so a reader can map them.
+order. Nothing is compressed: chunks of 30 s follow each other in shard files, so a reader can map them.
 `seal.json`, written last, holds the size and XXH3-128 of every other file. A chunk that is not there reads as NaN.
 """
 
@@ -23,9 +23,11 @@ if TYPE_CHECKING:  # numpy and zarr are loaded where they are used: doit's start
     import numpy as np
     from numpy.typing import NDArray
 
+    from earmark.encoders import Frames
+
 T = TypeVar("T")
 
-CHUNK_FRAMES = 1500  # frames in a chunk: 30 s
+CHUNK_S = 30  # seconds of frames in a chunk: what most recordings of speech fit in
 SHARD_BYTES = 128 << 20  # bytes of frames in a shard file, at most; also the writer's buffer
 ITEM_BYTES = {"float16": 2, "float32": 4}
 HASH_BYTES = 16
@@ -35,6 +37,11 @@ SEAL_VERSION = 1
 
 class PackError(EarmarkError):
     """A feature pack, or the index over packs, is missing, damaged or in the way."""
+
+
+def chunk_frames_of(frames: "Frames") -> int:
+    """Return how many frames of an encoder lie in a chunk of a pack."""
+    return round(CHUNK_S * frames.per_s)
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ class PackWriter:
     """Writes one pack, `folder`/`name` (name ends in .zarr), whole or not at all: a context manager.
 
     `hashes` (32 hex digits each, no two alike) and `n_frames` (rows of each) are in the order in which rows will be
-    appended; `attributes` is any JSON object. At most one shard of rows is buffered. Use it from one thread at a time.
+    appended; `attributes` is any JSON object; `chunk_frames` is what `chunk_frames_of` says. At most one shard of rows
+    is buffered. Use it from one thread at a time.
 
     Raises PackError if the pack exists, ModelError for frames that `dtype` cannot hold, DiskFullError.
     """
@@ -67,6 +75,7 @@ class PackWriter:
         dtype: str,
         attributes: dict[str, Any],
         scratch: Scratch,
+        chunk_frames: int,
     ) -> None:
         assert name.endswith(".zarr") and "/" not in name and not name.startswith("."), name
         assert 0 < len(hashes) == len(n_frames) == len(set(hashes)) and min(n_frames) > 0 and n_state > 0
@@ -78,9 +87,10 @@ class PackWriter:
         self._dtype = dtype
         self._attributes = attributes
         self._scratch = scratch
-        chunks = -(-self._total // CHUNK_FRAMES)
-        chunk_bytes = CHUNK_FRAMES * n_state * ITEM_BYTES[dtype]
-        self._shard_frames = CHUNK_FRAMES * max(1, min(SHARD_BYTES // chunk_bytes, chunks))
+        self._chunk_frames = chunk_frames
+        chunks = -(-self._total // chunk_frames)
+        chunk_bytes = chunk_frames * n_state * ITEM_BYTES[dtype]
+        self._shard_frames = chunk_frames * max(1, min(SHARD_BYTES // chunk_bytes, chunks))
         self._needed = chunks * chunk_bytes + len(hashes) * (HASH_BYTES + 8)
         self._written = self._held = 0  # rows in shard files, rows in the buffer
 
@@ -113,7 +123,7 @@ class PackWriter:
             "frames",
             shape=self._shape,
             dtype=self._dtype,
-            chunks=(CHUNK_FRAMES, self._shape[1]),
+            chunks=(self._chunk_frames, self._shape[1]),
             shards=(self._shard_frames, self._shape[1]),
             fill_value=float("nan"),
             **raw,
@@ -285,7 +295,7 @@ def structure_faults(pack: Path, seal: Seal) -> Iterator[str]:
 
 
 def read_features(packs_folder: Path, pack: str, row: int) -> "NDArray[np.floating[Any]]":
-    """Return one recording's features, (n_frames, n_state) in the pack's dtype, 50 frames a second.
+    """Return one recording's features, (n_frames, n_state) in the pack's dtype.
 
     `pack` and `row` are as in a feature manifest. Raises PackError.
     """

@@ -8,7 +8,7 @@ from earmark.amounts import Amount, about
 from earmark.catalog.project import Project
 from earmark.catalog.tables import DatasetTable
 from earmark.disk.receipts import Outputs, Receipt, read_receipt
-from earmark.features.packs import CHUNK_FRAMES
+from earmark.encoders import Forecast, Frames
 from earmark.rates import RATE_HZ
 from tasks.engine.rollup import Query
 from tasks.report import human
@@ -18,7 +18,7 @@ from tasks.stages.manifest import ManifestFiles
 MEASURED = 20  # receipts of a stage from which its speed is taken
 ENOUGH_S = 2.0  # seconds of work from which a speed may be taken
 
-# Units a second before any receipt says better, for two shared cores; an encoder's are scaled by its size.
+# Units a second before any receipt says better, for two shared cores; an encoder says its own.
 DEFAULT = {"extract": 30e6, "scan": 100e6, "standardize": 100.0, "manifest": 20_000.0}
 UNITS = {
     "extract": "bytes a second",
@@ -27,9 +27,7 @@ UNITS = {
     "manifest": "rows a second",
     "features": "windows of 30 s a second",
 }
-WINDOWS_PER_S = 2.0  # 30 s windows a second through Whisper-tiny
-F0_WINDOWS_PER_S = 5.0
-TINY_COST = 4 * 384**2  # layers times width squared of Whisper-tiny's encoder
+WINDOW_S = 30  # seconds of audio in what the speed of encoders is counted by
 
 
 def pace(query: Query, dataset: str, stage: str) -> tuple[Amount, str]:
@@ -38,17 +36,15 @@ def pace(query: Query, dataset: str, stage: str) -> tuple[Amount, str]:
     return _pace(query, dataset, stage, done, DEFAULT[stage])
 
 
-def encoding_pace(query: Query, dataset: str, encoder: str, width: int, layers: int) -> tuple[Amount, str]:
+def encoding_pace(query: Query, dataset: str, encoder: str, forecast: Forecast) -> tuple[Amount, str]:
     """Return seconds that an encoder takes for a window of 30 s, and where that is from."""
-    default = WINDOWS_PER_S * TINY_COST / (layers * width**2)
-    if query.run.project.catalog.encoders[encoder].kind == "f0":
-        default = F0_WINDOWS_PER_S
-    return _pace(query, dataset, "features", functools.partial(_windows, encoder=encoder), default)
+    done = functools.partial(_windows, encoder=encoder, frames=forecast.frames)
+    return _pace(query, dataset, "features", done, forecast.windows_per_s)
 
 
-def windows(recordings: float, frames: float) -> float:
+def windows(recordings: float, n_frames: float, frames: Frames) -> float:
     """Return about how many windows of 30 s some recordings fill: one each at the least."""
-    return max(recordings, frames / CHUNK_FRAMES + recordings / 2)
+    return max(recordings, n_frames / (WINDOW_S * frames.per_s) + recordings / 2)
 
 
 Timed = tuple[float, float]  # units done, and the seconds that they took
@@ -111,12 +107,12 @@ def _decoded_s(query: Query, dataset: str) -> Iterator[Timed]:
         yield counts["samples"] / RATE_HZ * counts["decoded"] / max(1, counts["files"]), receipt.seconds
 
 
-def _windows(query: Query, dataset: str, *, encoder: str) -> Iterator[Timed]:
+def _windows(query: Query, dataset: str, *, encoder: str, frames: Frames) -> Iterator[Timed]:
     """Yield about how many windows of 30 s each shard's encoding took; 0 where other encoders worked, too."""
     project = query.run.project
     for receipt in _receipts(_parts(project, "features", dataset), features.EncodedShard, features.VERSION):
         alone = list(receipt.outputs.packs) == [encoder]
-        yield windows(receipt.counts["encoded"], receipt.counts["frames"]) if alone else 0.0, receipt.seconds
+        yield windows(receipt.counts["encoded"], receipt.counts["frames"], frames) if alone else 0.0, receipt.seconds
 
 
 def _words(speed: float, stage: str) -> str:

@@ -2,17 +2,16 @@
 
 import contextlib
 import random
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from earmark.amounts import Amount, total
-from earmark.rates import HOUR_S, RATE_HZ
+from earmark.encoders import Frames
+from earmark.rates import HOUR_S
 from tasks.engine.stage import State, Verdict
 from tasks.engine.units import Unit
 
 RECEIPT_BYTES = 1_100
-FRAME_SAMPLES = 320  # canonical samples in a feature frame
-FRAMES_PER_S = RATE_HZ / FRAME_SAMPLES
 
 
 @dataclass(frozen=True)
@@ -71,10 +70,10 @@ class Lot:
             self.standard + other.standard,
         )
 
-    @property
-    def frames(self) -> Amount:
-        """Feature frames; each recording's last is begun, half of it on the average."""
-        return self.seconds * FRAMES_PER_S + self.files * 0.5
+    def frames(self, frames: Frames) -> Amount:
+        """Return about how many frames an encoder gives of them."""
+        pairs = zip(astuple(self.seconds), astuple(self.files), strict=True)
+        return Amount(*(frames.mean(seconds, files) for seconds, files in pairs))
 
 
 def sampler() -> random.Random:

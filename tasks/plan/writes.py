@@ -14,17 +14,17 @@ from earmark.disk.files import may_share_blocks
 from earmark.disk.inside import file_of
 from earmark.disk.receipts import Receipt
 from earmark.disk.shards import ShardRow, read_rows
-from earmark.encoders.whisper import config
-from earmark.errors import EarmarkError, ModelError
+from earmark.encoders import Frames
+from earmark.errors import EarmarkError
 from earmark.estimate.probes import WAV_HEADER_BYTES, assumed_rates
-from earmark.features.packs import ITEM_BYTES
+from earmark.features.packs import ITEM_BYTES, chunk_frames_of
 from earmark.features.sizes import HELD_BYTES, pack_bytes
 from earmark.rates import HOUR_S, RATE_HZ, WAV_BYTES_PER_S
 from tasks.engine.judge import receipt_of
 from tasks.engine.units import Unit
 from tasks.plan.sources import ROWS_SAMPLED, Material
 from tasks.plan.speed import encoding_pace, pace, windows
-from tasks.plan.steps import FRAME_SAMPLES, FRAMES_PER_S, RECEIPT_BYTES, Item, Lot, Step, count, hours, sampler
+from tasks.plan.steps import RECEIPT_BYTES, Item, Lot, Step, count, hours, sampler
 from tasks.stages import features, standardize
 from tasks.stages.manifest import ManifestFiles
 from tasks.stages.standardize import ShardInputs, StandardizedShard, audio_file, is_whole, journal_path, policy_of
@@ -33,10 +33,6 @@ SHARDS_READ = 64  # shards whose tables are read whole; of more, receipts and a 
 SHARDS_SAMPLED = 8  # shards whose lists are read for a sample
 TABLE_ROW, MANIFEST_ROW, FEATURE_ROW = 515, 440, 182  # bytes of a line, as written on the demo
 PACK_FILES = 8
-DEMO_MODEL = 15_271_000  # bytes of the model that earmark.demo writes
-F0_VALUES = 2  # values in a frame of fundamental frequency
-SHAPES = {"tiny": (384, 4), "base": (512, 6), "small": (768, 12), "medium": (1024, 24), "large": (1280, 32)}
-SHAPES |= {"turbo": (1280, 32)}  # width and layers of Whisper's encoders, by a word in a model's name
 
 SOME_AUDIO = GoodAudio(  # stands for what is not made yet: a row's size hardly depends on it
     path="",
@@ -288,30 +284,36 @@ class Outcome:
 
     def _encode(self, step: Step, name: str, late: set[str]) -> None:
         """Add what one encoder writes for the recordings whose audio hash no pack of it holds."""
-        encoder = self.project.catalog.encoders[name]
-        width, layers, model_words = self._shape(step, name)
+        encoder = self.project.encoder(name)
+        forecast = encoder.forecast(self.project.models)
+        frames, width = forecast.frames, forecast.width
+        if forecast.model_bytes:
+            step.items.append(Item("model", self.project.cache / "models", exact(forecast.model_bytes), 2))
         n_held = n_known = 0
         lots: list[tuple[Amount, Amount]] = []  # recordings and frames of each pack
         for unit, verdict in step.shards:
             again = self.todo.get(unit.part)
             if again is not None and not self._alike(unit.part):  # else: other standard files of the same audio
-                lots.append((again.files, again.frames))
+                lots.append((again.files, again.frames(frames)))
             elif verdict.state == "R":
                 packs = any((self.project.cache / "features").glob(f"{name}-*"))
                 if len(late) > SHARDS_READ or not packs:
-                    lots.append(self._counted(unit.part, held=packs))
+                    lots.append(self._counted(unit.part, frames, held=packs))
                     continue
                 made = self._made(unit.part)
                 held = self._held(name, set(made))
-                n_frames = sum(math.ceil(made[key] / FRAME_SAMPLES) for key in made.keys() - held)
+                n_frames = sum(frames.count(made[key]) for key in made.keys() - held)
                 n_held, n_known = n_held + len(held), n_known + len(made)
                 lots += [(exact(len(made) - len(held)), exact(n_frames))] if n_frames else []
-        sizes = [pack_bytes(frames, files.likely, width, encoder.codec) for files, frames in lots]
+        size_of = functools.partial(
+            pack_bytes, n_state=width, codec=encoder.codec, chunk_frames=chunk_frames_of(frames)
+        )
+        sizes = [size_of(n_frames, files.likely) for files, n_frames in lots]
         n_packs = float(len(lots))
         if "" in self.todo:
             new, n_new = self.todo[""], self._new_shards()
-            lots.append((new.files, new.frames))
-            sizes.append(pack_bytes(new.frames, new.files.likely, width, encoder.codec, packs=int(n_new)))
+            lots.append((new.files, new.frames(frames)))
+            sizes.append(size_of(new.frames(frames), new.files.likely, packs=int(n_new)))
             n_packs += n_new
         if n_known:
             step.held = f"{n_held:,} of {n_known:,} recordings are in packs of {name} already"
@@ -325,11 +327,11 @@ class Outcome:
         self._feature_manifest(step, name)
         if not sizes:
             return
-        speed, words = encoding_pace(self.query, self.dataset, name, width, layers)
-        step.seconds += exact(windows(all_files.likely, all_frames.likely)) * speed
-        per_s = width * ITEM_BYTES[encoder.codec] * FRAMES_PER_S / 1000
-        length = hours(all_frames * (1 / FRAMES_PER_S))
-        step.inputs.append(f"{name}: {length} x {per_s:.1f} kB/s{model_words}")
+        speed, words = encoding_pace(self.query, self.dataset, name, forecast)
+        step.seconds += exact(windows(all_files.likely, all_frames.likely, frames)) * speed
+        per_s = width * ITEM_BYTES[encoder.codec] * frames.per_s / 1000
+        length = hours(all_frames * (1 / frames.per_s))
+        step.inputs.append(f"{name}: {length} x {per_s:.1f} kB/s" + (forecast.assumed and f" ({forecast.assumed})"))
         step.inputs.append(words)
 
     def _feature_manifest(self, step: Step, name: str) -> None:
@@ -340,22 +342,6 @@ class Outcome:
         old = target.stat().st_size if target.exists() else 0
         size = about(rows * (FEATURE_ROW + 2 * len(self.dataset)), 1.3)
         step.items.append(Item("feature manifest", self.project.manifests, size, 1, old))
-
-    def _shape(self, step: Step, name: str) -> tuple[int, int, str]:
-        """Return width and layers of an encoder, from its model or, while that is not here, from its name."""
-        encoder = self.project.catalog.encoders[name]
-        if encoder.kind == "f0":
-            return F0_VALUES, 1, ""
-        folder = features.model_folder(self.project, name)
-        if folder is not None:
-            with contextlib.suppress(ModelError):
-                shape = config.read_config(folder)
-                return shape.n_audio_state, shape.n_audio_layer, ""
-        if encoder.model == features.GENERATED:
-            step.items.append(Item("model", self.project.cache / "models", exact(DEMO_MODEL), 2))
-            return (*SHAPES["tiny"], "")
-        size = next((size for size in SHAPES if size in encoder.model.lower()), "large")
-        return (*SHAPES[size], f" (the model is not here: assumed the shape of {size}; its download is not counted)")
 
     def _alike(self, shard: str) -> bool:
         """Say whether a shard's canonical audio stays what it is, since nothing but its standard format differs."""
@@ -372,14 +358,14 @@ class Outcome:
             return {row.audio_hash: row.n_samples for row in read_good(self.project.table(self.dataset, shard))}
         return {}
 
-    def _counted(self, shard: str, *, held: bool) -> tuple[Amount, Amount]:
+    def _counted(self, shard: str, frames: Frames, *, held: bool) -> tuple[Amount, Amount]:
         """Return recordings and frames of a standardized shard from its receipt; `held`: packs may hold any of them."""
         receipt = self._standardized(shard)
         if receipt is None:
             return Amount(), Amount()
         good = receipt.counts["files"] - receipt.counts["bad"]
-        frames = receipt.counts["samples"] / FRAME_SAMPLES + good / 2
-        return exact(good), Amount(0.0 if held else frames, frames, frames)
+        n_frames = frames.mean(receipt.counts["samples"] / RATE_HZ, good)
+        return exact(good), Amount(0.0 if held else n_frames, n_frames, n_frames)
 
     def _held(self, name: str, hashes: set[str]) -> set[str]:
         with contextlib.suppress(EarmarkError):

@@ -7,15 +7,13 @@ from typing import Any
 
 import msgspec
 
-from earmark import encoders
 from earmark.audio.table import GoodAudio, read_good
 from earmark.catalog.project import Project
-from earmark.catalog.tables import EncoderTable
 from earmark.disk.files import publishing, remove
-from earmark.disk.hashing import digest, stat_key
+from earmark.disk.hashing import digest
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
-from earmark.encoders.whisper import config, weights
-from earmark.errors import CatalogError, EarmarkError, near
+from earmark.encoders import Encoder, EncoderTable, ModelStore
+from earmark.errors import CatalogError, EarmarkError, ModelAbsentError
 from earmark.features.manifest import FeatureRow, dump_row
 from earmark.features.pack_index import PackIndex
 from earmark.features.packs import pack_damage
@@ -28,7 +26,6 @@ from tasks.stages.standardize import StandardizedShard, after, audio_file, audio
 from tasks.stages.standardize_gather import require_accepted
 
 NAME, VERSION = "features", 1
-GENERATED = "earmark:demo"  # the model that earmark writes itself: Whisper-tiny's architecture, seeded weights
 
 
 class EncodedShard(msgspec.Struct, frozen=True):
@@ -49,18 +46,6 @@ class MadeBy(msgspec.Struct, frozen=True):
     encoders: dict[str, dict[str, Any]]
 
 
-def encoder_table(project: Project, name: str) -> EncoderTable:
-    """Return an encoder's table.
-
-    Raises CatalogError with the nearest name.
-    """
-    try:
-        return project.catalog.encoders[name]
-    except KeyError:
-        known = project.catalog.encoders
-        raise CatalogError(f'{project.path.name}: no encoder "{name}"{near(name, known)}.') from None
-
-
 def _encoders(project: Project, dataset: str) -> tuple[str, ...]:
     names = project.catalog.encoders_of(dataset)
     if not names and project.dataset(dataset).encoders is None:
@@ -68,38 +53,15 @@ def _encoders(project: Project, dataset: str) -> tuple[str, ...]:
     return names
 
 
-def _generated(project: Project) -> Path:
-    return project.cache / "models" / "untrained-whisper-tiny"
-
-
-def model_folder(project: Project, name: str) -> Path | None:
-    """Return an encoder's model folder if it is on this disk, without asking the network."""
-    model = encoder_table(project, name).model
-    if not model:
-        return None
-    if model == GENERATED:
-        return _generated(project) if _generated(project).is_dir() else None
-    return weights.resolve_cached(model, project.home)
-
-
 def identity(project: Project, name: str) -> dict[str, Any]:
     """Return all that names an encoder's numbers.
 
     Raises UpstreamError while its model is not here, ModelError when it cannot be used.
     """
-    table = encoder_table(project, name)
-    if table.kind == "f0":
-        return encoders.f0_identity(table.floor_hz, table.ceiling_hz, table.codec)
-    folder = model_folder(project, name)
-    if folder is None:
-        raise UpstreamError(f"model {table.model} is not here yet")
-    shape = config.read_config(folder)
-    key = stat_key(config.weights_file(folder).stat())
-    known = project.memo.get(key, "encoder-weights")
-    if known is None:
-        known = weights.weights_hash(folder)
-        project.memo.put([(key, known)], "encoder-weights")
-    return encoders.identity(known, shape, window=table.window, precision=table.precision, codec=table.codec)
+    try:
+        return project.encoder(name).identity(project.models)
+    except ModelAbsentError as error:
+        raise UpstreamError(str(error)) from error
 
 
 def encoder_folder(project: Project, name: str) -> Path:
@@ -116,18 +78,7 @@ def _prepare(run: Run, unit: Unit) -> None:
     """Fetch or write the models that are not here yet."""
     project = run.project
     for name in _encoders(project, unit.dataset):
-        table = encoder_table(project, name)
-        if table.kind == "f0":
-            encoders.open_f0()
-            continue
-        encoders.choose_engine(table.engine)
-        if table.model == GENERATED:
-            if not _generated(project).is_dir():
-                from earmark.demo import corpus
-
-                corpus.write_model(_generated(project), project.scratch)
-        else:
-            weights.resolve(table.model, project.home)
+        project.encoder(name).prepare(project.models)
 
 
 def _inputs(run: Run, unit: Unit) -> Inputs:
@@ -197,9 +148,10 @@ def _encode(run: Run, unit: Unit, name: str, rows: list[GoodAudio]) -> tuple[lis
         Recording(row.audio_hash, audio_file(project, unit.dataset, row.path), row.n_samples, standard, channel)
         for row in new
     ]
-    table = encoder_table(project, name)
-    encoder = _opened(model_folder(project, name), table.engine, table.precision, table.window)
-    _note_untrained(run, name, table)
+    table = project.encoder(name)
+    encoder = _opened(table, project.models)
+    if warning := table.warning(project.models):
+        run.log.note(f"encoder {name}: {warning} in [encoders.{name}] of {project.path.name}.")
     content = digest("pack", [row.audio_hash for row in new])
     pack = f"{unit.dataset}-{unit.part}-{content[:8]}.zarr"
     attributes: dict[str, Any] = {"encoder": name, "identity": identity(project, name), "source": str(unit)}
@@ -209,7 +161,6 @@ def _encode(run: Run, unit: Unit, name: str, rows: list[GoodAudio]) -> tuple[lis
             encoder,
             folder / "packs",
             pack,
-            front_end=encoders.front_end(attributes["identity"]),
             dtype=table.codec,
             attributes=attributes,
             resampler=project.catalog.standard.resampler,
@@ -222,10 +173,8 @@ def _encode(run: Run, unit: Unit, name: str, rows: list[GoodAudio]) -> tuple[lis
 
 
 @functools.lru_cache(maxsize=2)
-def _opened(folder: Path | None, engine: str, precision: str, window: str) -> encoders.Encoder:
-    if folder is None:  # the one kind without a model, or prepare() would have fetched it
-        return encoders.open_f0()
-    return encoders.open_encoder(folder, encoders.choose_engine(engine), precision, window)
+def _opened(table: EncoderTable, models: ModelStore) -> Encoder:
+    return table.open(models)
 
 
 def stored(project: Project, name: str, hashes: set[str]) -> set[str]:
@@ -245,17 +194,6 @@ def open_index(folder: Path, run: Run) -> PackIndex:
     for damage in index.sync():
         run.log.note(f"{damage}; set aside, what it held is encoded again")
     return index
-
-
-def _note_untrained(run: Run, name: str, table: EncoderTable) -> None:
-    project = run.project
-    folder = model_folder(project, name)
-    if folder is not None and config.read_json(folder).get("untrained"):
-        run.log.note(
-            f"encoder {name}: these weights are UNTRAINED (seeded, for trying earmark out). For real features set"
-            f' model = "mlx-community/whisper-tiny-mlx", or a folder with config.json and weights.safetensors, in'
-            f" [encoders.{name}] of {project.path.name}."
-        )
 
 
 RULE = Rule(NAME, VERSION, EncodedShard, _inputs, _intact, _build, _prepare)

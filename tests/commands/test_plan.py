@@ -395,15 +395,16 @@ def test_what_cannot_be_estimated_is_not_refused(copied: Collection, monkeypatch
 # arithmetic and probes
 
 
+@pytest.mark.parametrize("chunk_frames", [1500, 3000])
 @pytest.mark.parametrize("n_frames", [[10], [1500], [1400, 101], [4000, 700, 3]])
 @pytest.mark.parametrize(("n_state", "codec"), [(384, "float16"), (32, "float32")])
-def test_the_bytes_of_a_pack_are_known_from_its_frames(tmp_path, n_frames, n_state, codec):
+def test_the_bytes_of_a_pack_are_known_from_its_frames(tmp_path, n_frames, n_state, codec, chunk_frames):
     hashes = [f"{number:032x}" for number in range(len(n_frames))]
     with PackWriter(
-        tmp_path / "packs", "a.zarr", hashes, n_frames, n_state, codec, {}, Scratch(tmp_path / "tmp")
+        tmp_path / "packs", "a.zarr", hashes, n_frames, n_state, codec, {}, Scratch(tmp_path / "tmp"), chunk_frames
     ) as pack:
         pack.append(np.ones((sum(n_frames), n_state), np.float32))
-    expected = pack_bytes(amounts.exact(sum(n_frames)), len(n_frames), n_state, codec)
+    expected = pack_bytes(amounts.exact(sum(n_frames)), len(n_frames), n_state, codec, chunk_frames=chunk_frames)
     assert expected.low == expected.high
     assert abs(size_on_disk(tmp_path / "packs") - expected.likely) < 2_500
 

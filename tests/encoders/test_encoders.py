@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from scipy.special import erf
 from support.models import random_tensors, write_config, write_model, write_tensors
 
-from earmark import encoders
+from earmark.encoders import _engines, whisper
 from earmark.encoders.whisper import config as config_module
 from earmark.encoders.whisper import mel, weights
 from earmark.errors import ModelError
@@ -29,8 +29,8 @@ HALF_TOLERANCE = {"float16": 5e-3, "bfloat16": 4e-2}  # 11 and 8 significant bit
 CONFIG = weights.WhisperConfig(80, 1_500, 64, 4, 2)
 
 
-def forward(tensors, mels, n_head):
-    """Whisper's encoder in float64 NumPy, by the book: (frames, n_mels) to (frames // 2, n_state)."""
+def forward(tensors, mels, n_head, layers=("last",)):
+    """Whisper's encoder in float64 NumPy, by the book: (frames, n_mels) to (frames // 2, n_state) of each layer."""
     tensors = {name.removeprefix("encoder."): tensor.astype(np.float64) for name, tensor in tensors.items()}
     gelu = lambda x: x * (1 + erf(x / np.sqrt(2))) / 2  # noqa: E731
 
@@ -51,7 +51,8 @@ def forward(tensors, mels, n_head):
     n_rows, n_state = x.shape
     angles = np.arange(n_rows)[:, None] / 10_000 ** (np.arange(n_state // 2) / (n_state // 2 - 1))
     x = x + np.hstack([np.sin(angles), np.cos(angles)])
-    for block in sorted({name.rsplit(".", 3)[0] for name in tensors if ".attn." in name}):
+    states = {}
+    for number, block in enumerate(sorted({name.rsplit(".", 3)[0] for name in tensors if ".attn." in name}), 1):
         hidden = norm(x, f"{block}.attn_ln")
         heads = []
         for part in np.split(np.arange(n_state), n_head):
@@ -61,7 +62,9 @@ def forward(tensors, mels, n_head):
             heads.append(scores / scores.sum(-1, keepdims=True) @ value)
         x = x + linear(np.hstack(heads), f"{block}.attn.out")
         x = x + linear(gelu(linear(norm(x, f"{block}.mlp_ln"), f"{block}.mlp1")), f"{block}.mlp2")
-    return norm(x, "ln_post")
+        states[number] = x
+    states["last"] = norm(x, "ln_post")
+    return np.hstack([states[layer] for layer in layers])
 
 
 def relative(got, expected):
@@ -79,7 +82,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def clip_encoders(folder):
-    return {engine: encoders.open_encoder(folder, engine, "float32", "clip") for engine in ENGINES}
+    return {engine: whisper.open_encoder(folder, engine, "float32", "clip") for engine in ENGINES}
 
 
 # Numbers
@@ -91,7 +94,7 @@ def clip_encoders(folder):
 def test_padded_window_agrees_with_float64_numpy(tmp_path, engine, n_mels):
     model = weights.load(write_model(tmp_path, n_mels=n_mels, n_state=32, seed=n_mels))
     mels = mel.log_mel(noise(90_000), n_mels, "padded")
-    encoder = encoders.open_encoder(tmp_path, engine, "float32", "padded")
+    encoder = whisper.open_encoder(tmp_path, engine, "float32", "padded")
     rows = encoder.encode(mels[None])
     assert rows.shape == (1, 1_500, 32)
     assert rows.dtype == np.float32
@@ -113,6 +116,22 @@ def test_engines_agree_with_float64_numpy_on_clips_of_any_length(folder, clip_en
         assert relative(rows[0], expected) < FLOAT32_TOLERANCE
 
 
+@pytest.mark.parametrize("window", ["padded", "clip"])
+@pytest.mark.parametrize("layers", [(2,), (1, 3), (3, "last", 1), ("last",)], ids=str)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_hidden_states_of_chosen_layers_agree_with_float64_numpy(tmp_path, engine, layers, window):
+    model = weights.load(write_model(tmp_path, n_state=32, n_layer=3))
+    encoder = whisper.open_encoder(tmp_path, engine, "float32", window, layers)
+    assert encoder.n_state == 32 * len(layers)
+    mels = mel.log_mel(noise(40_000), 80, window)
+    rows = encoder.encode(mels[None])[0]
+    expected = forward(model.tensors, mels, 4, layers)
+    for part in range(len(layers)):  # each on its own: hidden states before the last layer norm are of other sizes
+        own = slice(32 * part, 32 * (part + 1))
+        assert relative(rows[:, own], expected[:, own]) < FLOAT32_TOLERANCE
+    assert len({round(float(np.abs(expected[:, 32 * part]).sum()), 3) for part in range(len(layers))}) == len(layers)
+
+
 @pytest.mark.slow
 def test_padded_rows_are_those_of_mlx_whisper(tmp_path):
     with warnings.catch_warnings():
@@ -126,7 +145,7 @@ def test_padded_rows_are_those_of_mlx_whisper(tmp_path):
     theirs.update(tree_unflatten([(name.removeprefix("encoder."), tensor) for name, tensor in stored.items()]))
     expected = np.array(theirs(mx.array(mels)))
     for engine in ENGINES:
-        rows = encoders.open_encoder(tmp_path, engine, "float32", "padded").encode(mels)
+        rows = whisper.open_encoder(tmp_path, engine, "float32", "padded").encode(mels)
         assert relative(rows, expected) < FLOAT32_TOLERANCE
 
 
@@ -137,9 +156,9 @@ def test_half_precision_is_near_float32_or_refused(folder, clip_encoders, engine
     expected = clip_encoders[engine].encode(mels)
     if engine == "openvino" and not openvino_computes_in(precision):
         with pytest.raises(ModelError, match=f'precision "{precision}": this CPU cannot .* expected one of float32'):
-            encoders.open_encoder(folder, engine, precision, "clip")
+            whisper.open_encoder(folder, engine, precision, "clip")
         return
-    rows = encoders.open_encoder(folder, engine, precision, "clip").encode(mels)
+    rows = whisper.open_encoder(folder, engine, precision, "clip").encode(mels)
     assert rows.dtype == np.float32
     error = relative(rows, expected)
     assert FLOAT32_TOLERANCE < error < HALF_TOLERANCE[precision]  # not computed in float32 in silence either
@@ -153,11 +172,11 @@ def openvino_computes_in(precision):
 
 
 def test_precision_that_the_cpu_takes_but_does_not_compute_in_is_refused(folder, monkeypatch):
-    from earmark.encoders.whisper import openvino_engine
+    from earmark.encoders import _openvino
 
-    monkeypatch.setitem(openvino_engine.CAPABILITIES, "float16", "NEVER")
+    monkeypatch.setitem(_openvino.CAPABILITIES, "float16", "NEVER")
     with pytest.raises(ModelError, match=r'precision "float16": this CPU .* expected one of float32'):
-        encoders.open_encoder(folder, "openvino", "float16", "clip")
+        whisper.open_encoder(folder, "openvino", "float16", "clip")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -176,7 +195,7 @@ def test_audio_over_30_s_gives_50_rows_a_second_in_every_engine(tmp_path, window
     samples = noise(480_000 + 12_345)
     results = {}
     for engine in ENGINES:
-        encoder = encoders.open_encoder(tmp_path, engine, "float32", window)
+        encoder = whisper.open_encoder(tmp_path, engine, "float32", window)
         rows = []
         for start, stop in mel.windows(samples.size):
             mels = mel.log_mel(samples[start:stop], 80, window)
@@ -192,7 +211,7 @@ def test_audio_over_30_s_gives_50_rows_a_second_in_every_engine(tmp_path, window
 def test_rows_do_not_depend_on_the_clips_before(folder, engine, precision, first):
     if engine == "openvino" and precision != "float32" and not openvino_computes_in(precision):
         pytest.skip(f"this CPU does not compute in {precision}")
-    encoder = encoders.open_encoder(folder, engine, precision, "clip")
+    encoder = whisper.open_encoder(folder, engine, precision, "clip")
     tensors = weights.load(folder).tensors
     for n_rows in (first, 60, 3, 1, 2, 33, first):
         mels = mel.log_mel(noise(320 * n_rows, n_rows), 80, "clip")
@@ -276,7 +295,7 @@ def test_quantised_weights_are_what_mlx_dequantises(tmp_path, bits, group_size, 
     assert len(expected) == 12
     for name, tensor in expected.items():
         assert np.abs(loaded[name] - tensor).max() <= 1e-6 * np.abs(tensor).max()
-    encoder = encoders.open_encoder(tmp_path, "openvino", "float32", "clip")
+    encoder = whisper.open_encoder(tmp_path, "openvino", "float32", "clip")
     mels = mel.log_mel(noise(9_000), 80, "clip")
     assert relative(encoder.encode(mels[None])[0], forward(loaded, mels, 4)) < FLOAT32_TOLERANCE
 
@@ -410,12 +429,12 @@ def test_cut_weights_are_called_damaged(tmp_path, container, kept):
 
 def test_engine_that_is_unknown_or_not_installed_is_refused(monkeypatch):
     with pytest.raises(ModelError, match=r'engine "openvin": unknown: .*\(did you mean "openvino"\?\)'):
-        encoders.choose_engine("openvin")
+        _engines.choose_engine("openvin")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
         ModelError, match=r'engine "openvino": not installed: expected the package openvino.*pip install'
     ):
-        encoders.choose_engine("openvino")
+        _engines.choose_engine("openvino")
 
 
 @pytest.mark.parametrize(
@@ -437,7 +456,7 @@ def test_auto_takes_mlx_where_it_has_a_gpu(monkeypatch, system, machine, install
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr("platform.machine", lambda: machine)
     monkeypatch.setattr(importlib.metadata, "version", version)
-    assert encoders.choose_engine("auto") == expected
+    assert _engines.choose_engine("auto") == expected
 
 
 @pytest.mark.parametrize(
@@ -446,14 +465,15 @@ def test_auto_takes_mlx_where_it_has_a_gpu(monkeypatch, system, machine, install
 )
 def test_unknown_precision_or_window_is_refused(folder, precision, window, message):
     with pytest.raises(ModelError, match=message):
-        encoders.open_encoder(folder, "openvino", precision, window)
+        whisper.open_encoder(folder, "openvino", precision, window)
     with pytest.raises(ModelError, match=message):
-        encoders.identity("00", CONFIG, window=window, precision=precision, codec="float16")
+        whisper.identity("00", CONFIG, window=window, precision=precision, codec="float16")
 
 
 def test_identity_names_all_that_names_the_numbers_and_not_the_engine():
-    def make(weights_hash="ab", config=CONFIG, window="padded", precision="float32", codec="float16"):
-        return encoders.identity(weights_hash, config, window=window, precision=precision, codec=codec)
+    def make(weights_hash="ab", config=CONFIG, window="padded", precision="float32", codec="float16", layers=()):
+        keys = {"window": window, "precision": precision, "codec": codec, "layers": layers}
+        return whisper.identity(weights_hash, config, **keys)
 
     one = make()
     assert one["kind"] == "whisper"
@@ -465,8 +485,12 @@ def test_identity_names_all_that_names_the_numbers_and_not_the_engine():
         make(window="clip"),
         make(precision="bfloat16"),
         make(codec="int8"),
+        make(layers=(1,)),
+        make(layers=(1, "last")),
+        make(layers=("last", 1)),
     ]
-    assert len({json.dumps(other) for other in [one, *others]}) == 6
+    assert len({json.dumps(other) for other in [one, *others]}) == 9
+    assert "layers" not in make(layers=())
     assert one["mel"] == {"rate_hz": mel.RATE_HZ, "n_fft": mel.N_FFT, "hop": mel.HOP, "n_mels": 80, "scale": "slaney"}
     assert config_module.N_MELS == mel.N_MELS
 
@@ -564,13 +588,13 @@ def test_names_and_cached_models_are_known_without_heavy_imports(tmp_path):
     run_python(f"""if True:
         import sys
         from pathlib import Path
-        from earmark import encoders
+        from earmark.encoders import _engines, whisper
         from earmark.encoders.whisper import weights
         folder = Path({str(write_model(tmp_path))!r})
-        encoders.choose_engine("auto")
+        _engines.choose_engine("auto")
         config = weights.read_config(weights.resolve_cached(str(folder), folder))
         weights.resolve_cached("some/model", folder)
-        encoders.identity("00", config, window="clip", precision="float32", codec="float16")
+        whisper.identity("00", config, window="clip", precision="float32", codec="float16")
         heavy = {{"mlx", "mlx.core", "openvino", "numpy", "huggingface_hub", "mlx_whisper"}} & set(sys.modules)
         assert not heavy, heavy
     """)
@@ -585,8 +609,8 @@ def test_openvino_reports_to_nobody(tmp_path):
             raise AssertionError("network")
         socket.socket.connect = socket.getaddrinfo = refuse
         from pathlib import Path
-        from earmark import encoders
-        encoders.open_encoder(Path({str(model)!r}), "openvino", "float32", "clip")
+        from earmark.encoders import whisper
+        whisper.open_encoder(Path({str(model)!r}), "openvino", "float32", "clip")
         assert not [name for name in sys.modules if "telemetry" in name or "tools.ovc" in name]
     """
     run_python(code, HOME=str(home))

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.collection import RATE_HZ, speech
 
-from earmark import encoders
 from earmark.catalog.read import read_catalog
-from earmark.encoders.f0 import Pitch
+from earmark.encoders.f0 import F0
+from earmark.encoders.f0.pitch import Pitch
 from earmark.errors import CatalogError
 
 STEP = 320  # samples a row
@@ -111,10 +111,12 @@ def test_keys_of_another_kind_and_impossible_frequencies_are_refused(table, mess
 
 
 def test_identity_holds_what_changes_the_numbers():
-    known = encoders.f0_identity(None, None, "float32")
-    assert known == encoders.f0_identity(60.0, 1100.0, "float32")
-    others = [encoders.f0_identity(75.0, None, "float32"), encoders.f0_identity(None, 600.0, "float32")]
-    assert all(other != known for other in [*others, encoders.f0_identity(None, None, "float16")])
+    def made(**keys):
+        return F0(**keys).identity(None)
+
+    known = made(codec="float32")
+    assert known == made(floor_hz=60.0, ceiling_hz=1100.0, codec="float32")
+    assert all(other != known for other in (made(), made(codec="float32", floor_hz=75.0), made(ceiling_hz=600.0)))
 
 
 @pytest.mark.parametrize("form", ["flac", "none"])

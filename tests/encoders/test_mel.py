@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from earmark.encoders.mel import true_mel
 from earmark.encoders.whisper import mel
 
 TOLERANCE = 1e-4  # of the scaled log10: float32 rounding of two transforms, 8 decades below the loudest value
@@ -69,6 +70,19 @@ def test_clip_mel_is_that_of_mlx_whisper_on_whole_rows(mlx_audio, n, seed, n_mel
 def test_clip_of_a_full_window_equals_its_padded_mel():
     samples = np.random.default_rng(3).normal(0, 3_000, 480_000).astype(np.int16)
     np.testing.assert_array_equal(mel.log_mel(samples, 80, "clip"), mel.log_mel(samples, 80, "padded"))
+
+
+@settings(deadline=None, max_examples=20)
+@given(n=st.integers(1, 480_000), n_mels=st.sampled_from([80, 128]))
+def test_mel_of_true_length_filled_up_is_the_padded_one_but_for_its_last_frames(n, n_mels):
+    samples = np.random.default_rng(n).normal(0, 3_000, n).astype(np.int16)
+    true, padded = true_mel(samples, n_mels), mel.log_mel(samples, n_mels, "padded")
+    assert true.shape == (-(-n // 160), n_mels)
+    heard = max(0, (n - mel.N_FFT // 2) // mel.HOP)  # frames whose transform ends before the sound does
+    loudest_is_in_both = true[:heard].max(initial=-1) == padded.max() == true.max()
+    if loudest_is_in_both:  # else the end, mirrored, was louder than all before it, and scaled the others
+        np.testing.assert_allclose(true[:heard], padded[:heard], rtol=0, atol=1e-6)
+        assert (padded[heard + 5 :] == padded.min()).all()
 
 
 @pytest.mark.parametrize("n_mels", [80, 128])

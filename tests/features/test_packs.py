@@ -20,6 +20,7 @@ from earmark.features.pack_index import PackIndex
 from earmark.features.packs import PackError, PackWriter, pack_damage, read_features, verify_pack
 
 N_STATE = 8
+CHUNK = {"frames": 1500}  # of the packs written here
 
 
 def names_of(n, seed=0):
@@ -38,7 +39,15 @@ def write(
     hashes = hashes or names_of(len(n_frames), seed)
     scratch = Scratch(folder / "tmp")
     with PackWriter(
-        folder / "packs", name, hashes, n_frames, N_STATE, dtype, attributes or {"encoder": "x"}, scratch
+        folder / "packs",
+        name,
+        hashes,
+        n_frames,
+        N_STATE,
+        dtype,
+        attributes or {"encoder": "x"},
+        scratch,
+        CHUNK["frames"],
     ) as writer:
         for piece in np.split(frames, sorted(splits)):
             writer.append(piece)
@@ -53,7 +62,7 @@ def left(folder):
 @pytest.fixture
 def small_shards(monkeypatch):
     """Make a shard hold two chunks of ten frames, so that boundaries are crossed often."""
-    monkeypatch.setattr(packs, "CHUNK_FRAMES", 10)
+    monkeypatch.setitem(CHUNK, "frames", 10)
     monkeypatch.setattr(packs, "SHARD_BYTES", 2 * 10 * N_STATE * 4)
 
 
@@ -96,7 +105,15 @@ def test_chunks_lie_one_after_another_so_that_a_reader_can_map_them(tmp_path, sm
 
 def test_silent_frames_are_stored_like_any_other(tmp_path, small_shards):
     with PackWriter(
-        tmp_path / "packs", "a.zarr", names_of(1), [40], N_STATE, "float16", {}, Scratch(tmp_path / "tmp")
+        tmp_path / "packs",
+        "a.zarr",
+        names_of(1),
+        [40],
+        N_STATE,
+        "float16",
+        {},
+        Scratch(tmp_path / "tmp"),
+        CHUNK["frames"],
     ) as writer:
         writer.append(np.zeros((40, N_STATE), np.float32))
     path = tmp_path / "packs" / "a.zarr"
@@ -122,7 +139,9 @@ def test_a_shard_of_ordinary_size_is_chunked_by_thirty_seconds(tmp_path):
 
 def test_shards_are_near_128_mib_whatever_the_width(tmp_path):
     for n_state, dtype in ((384, "float16"), (512, "float16"), (1280, "float32")):
-        writer = PackWriter(tmp_path, "a.zarr", names_of(1), [2_000_000], n_state, dtype, {}, Scratch(tmp_path / "tmp"))
+        writer = PackWriter(
+            tmp_path, "a.zarr", names_of(1), [2_000_000], n_state, dtype, {}, Scratch(tmp_path / "tmp"), 1500
+        )
         assert writer._shard_frames % 1500 == 0
         assert 100 << 20 < writer._shard_frames * n_state * packs.ITEM_BYTES[dtype] <= 128 << 20
 
@@ -154,7 +173,15 @@ def test_a_value_that_cannot_be_stored_names_its_recording_and_leaves_nothing(tm
     with (
         pytest.raises(ModelError, match=f"^recording {hashes[1]}: {message}"),
         PackWriter(
-            tmp_path / "packs", "a.zarr", hashes, [20, 10, 20], N_STATE, dtype, {}, Scratch(tmp_path / "tmp")
+            tmp_path / "packs",
+            "a.zarr",
+            hashes,
+            [20, 10, 20],
+            N_STATE,
+            dtype,
+            {},
+            Scratch(tmp_path / "tmp"),
+            CHUNK["frames"],
         ) as writer,
     ):
         writer.append(frames[:15])
@@ -167,7 +194,15 @@ def test_too_few_or_too_many_rows_make_no_pack(tmp_path, rows):
     with (
         pytest.raises(AssertionError, match="rows"),
         PackWriter(
-            tmp_path / "packs", "a.zarr", names_of(1), [50], N_STATE, "float16", {}, Scratch(tmp_path / "tmp")
+            tmp_path / "packs",
+            "a.zarr",
+            names_of(1),
+            [50],
+            N_STATE,
+            "float16",
+            {},
+            Scratch(tmp_path / "tmp"),
+            CHUNK["frames"],
         ) as writer,
     ):
         writer.append(noise(rows))
@@ -202,7 +237,15 @@ def test_a_writer_stopped_at_any_step_leaves_nothing(tmp_path, monkeypatch, step
     frames = noise(50)
     with pytest.raises(Stop), monkeypatch.context() as patched:
         writer = PackWriter(
-            tmp_path / "packs", "a.zarr", names_of(1), [50], N_STATE, "float16", {}, Scratch(tmp_path / "tmp")
+            tmp_path / "packs",
+            "a.zarr",
+            names_of(1),
+            [50],
+            N_STATE,
+            "float16",
+            {},
+            Scratch(tmp_path / "tmp"),
+            CHUNK["frames"],
         )
         with writer:
             writer.append(frames)
@@ -226,7 +269,7 @@ home, how = Path(sys.argv[1]), sys.argv[2]
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-writer = packs.PackWriter(home / "packs", "a.zarr", ["0" * 32], [9000], 512, "float16", {}, Scratch(home / "tmp"))
+writer = packs.PackWriter(home / "packs", "a.zarr", ["0" * 32], [9000], 512, "float16", {}, Scratch(home / "tmp"), 1500)
 if how == "full":
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 if how == "renaming":
@@ -262,7 +305,9 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path):
 
 
 def test_a_pack_that_cannot_fit_is_refused_before_anything_is_encoded(tmp_path):
-    writer = PackWriter(tmp_path / "packs", "a.zarr", names_of(1), [10**13], 512, "float16", {}, Scratch(tmp_path))
+    writer = PackWriter(
+        tmp_path / "packs", "a.zarr", names_of(1), [10**13], 512, "float16", {}, Scratch(tmp_path), 1500
+    )
     with pytest.raises(DiskFullError, match=r"^a\.zarr: disk full: 10,240,"), writer:
         pass
     assert left(tmp_path) == []

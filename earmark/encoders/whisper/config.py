@@ -6,7 +6,7 @@ Source: `ModelDimensions` and the converter of mlx-examples `whisper/`.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from earmark.errors import ModelError, near
 
@@ -15,7 +15,10 @@ N_AUDIO_CTX = 1_500  # rows of a 30 s window
 N_MELS = (80, 128)
 ENCODER_KEYS = ("n_mels", "n_audio_ctx", "n_audio_state", "n_audio_head", "n_audio_layer")
 TEXT_KEYS = ("n_vocab", "n_text_ctx", "n_text_state", "n_text_head", "n_text_layer")
+LAST: Literal["last"] = "last"  # the layer after the last layer norm, which is all that Whisper's decoder sees
 OTHER_KEYS = ("model_type", "quantization", "untrained")
+
+Layer: TypeAlias = "int | Literal['last']"  # after how many blocks, or after the last layer norm
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,21 @@ def parse_shape(path: Path, raw: dict[str, Any]) -> WhisperConfig:
         if not holds:
             raise ModelError(f"{path}: {key}: wrong value: expected {expected}, got {raw[key]}. Use a Whisper model.")
     return config
+
+
+def check_layers(config: WhisperConfig, layers: tuple[Layer, ...]) -> None:
+    """Check that a model has some layers. Raises ModelError."""
+    for layer in layers:
+        if layer != LAST and not 1 <= layer <= config.n_audio_layer:
+            raise ModelError(
+                f'layers: no such layer: expected 1 to {config.n_audio_layer} or "{LAST}", got {layer}.'
+                " Correct it in the catalog."
+            )
+
+
+def n_blocks(n_layer: int, layers: tuple[Layer, ...]) -> int:
+    """Return how many of an encoder's blocks must be computed for some layers; where none is named, all."""
+    return n_layer if not layers or LAST in layers else max(layer for layer in layers if layer != LAST)
 
 
 def parse_quantisation(path: Path, raw: Any) -> Quantisation | None:

@@ -12,13 +12,15 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from earmark.encoders import Frames
+from earmark.encoders.whisper import FRAMES
 from earmark.rates import RATE_HZ
 
 WINDOW_S = 30
 WINDOW_SAMPLES = WINDOW_S * RATE_HZ  # samples in one window
 N_FFT = 400  # samples under one Hann window
 HOP = 160  # samples between mel frames: 100 mel frames a second
-STRIDE = 2 * HOP  # samples between encoder rows, after the convolution of stride 2: 50 rows a second
+STRIDE = FRAMES.step  # samples between encoder rows: 2 * HOP, 50 rows a second
 N_MELS = (80, 128)  # mel bands of Whisper up to large-v2, and of large-v3
 INT16_SCALE = np.float32(1 / 32768)  # int16 to [-1, 1); a power of two, so exact
 POWER_FLOOR = np.float32(1e-10)
@@ -41,7 +43,7 @@ def n_output_frames(n_samples: int) -> int:
 
     A window is a whole number of strides, so the sum over a recording's windows is the same number.
     """
-    return -(-n_samples // STRIDE)
+    return FRAMES.count(n_samples)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class LogMel:
     n_mels: int
     window: str
     context: int = 0
+    window_samples: int = WINDOW_SAMPLES
+    frames: Frames = FRAMES
 
     def windows(self, samples: NDArray[np.int16], start: int, stop: int) -> list[tuple[NDArray[np.float32], int]]:
         """Return the log-mel of each window of samples[start:stop], (frames, n_mels), and the rows it must give."""

@@ -7,11 +7,15 @@ holds the matrix of scores.
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from earmark.encoders import Json
+from earmark.encoders.whisper.config import LAST, Layer, n_blocks
+from earmark.encoders.whisper.mel import LogMel
 from earmark.encoders.whisper.weights import Model, WhisperConfig, sinusoids
 
 if TYPE_CHECKING:
@@ -23,38 +27,48 @@ GPU_BATCH = 8  # windows; enough to fill a GPU, small enough for 8 GB with the l
 
 @dataclass(frozen=True)
 class MlxEncoder:
-    """A Whisper encoder whose weights lie on MLX's default device, in the precision that it computes in."""
+    """A Whisper encoder whose weights are on MLX's default device, in the precision that it computes in."""
 
+    front_end: LogMel
     config: WhisperConfig
+    layers: tuple[Layer, ...]
     tensors: dict[str, Any]
     positions: Any
     batch: int
     version: str
     engine: str = "mlx"
+    about: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def n_state(self) -> int:
-        """Width of a feature row."""
-        return self.config.n_audio_state
+        """Width of a frame: that of the model for each layer."""
+        return self.config.n_audio_state * len(self.layers)
 
     def encode(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the rows after the last layer norm, (batch, frames // 2, n_state) float32, 50 a second."""
+        """Return the hidden states of the layers side by side, (batch, frames // 2, n_state) float32, 50 a second.
+
+        `mels`: (batch, frames, n_mels), 100 a second, `frames` even and at most 3,000.
+        """
         import mlx.core as mx
 
         _, n_frames, n_mels = mels.shape
         assert n_mels == self.config.n_mels and n_frames % 2 == 0, mels.shape
         assert n_frames // 2 <= self.config.n_audio_ctx, mels.shape
         rows = _stem(self.tensors, mx.array(mels).astype(self.positions.dtype)) + self.positions[: n_frames // 2]
-        for layer in range(self.config.n_audio_layer):
+        states: dict[Layer, Any] = {}
+        for layer in range(n_blocks(self.config.n_audio_layer, self.layers)):
             rows = _block(self.tensors, f"encoder.blocks.{layer}", rows, self.config.n_audio_head)
-        rows = _layer_norm(self.tensors, "encoder.ln_post", rows)
-        return np.array(rows.astype(mx.float32))
+            states[layer + 1] = rows
+        if LAST in self.layers:
+            states[LAST] = _layer_norm(self.tensors, "encoder.ln_post", rows)
+        chosen = [states[layer] for layer in self.layers]
+        return np.array((chosen[0] if len(chosen) == 1 else mx.concatenate(chosen, axis=-1)).astype(mx.float32))
 
 
-def build(model: Model, precision: str, window: str) -> MlxEncoder:
+def build(model: Model, precision: str, window: str, layers: tuple[Layer, ...]) -> MlxEncoder:
     """Return the encoder on MLX's default device; `precision`: `float32`, `float16` or `bfloat16`.
 
-    The graph is made anew for each call, so both windows are served alike.
+    `layers`: none named is the last alone. The graph is made anew for each call, so both windows are served alike.
     """
     import mlx.core as mx
 
@@ -67,7 +81,10 @@ def build(model: Model, precision: str, window: str) -> MlxEncoder:
     on_gpu = device.type == mx.DeviceType.gpu
     name = mx.device_info().get("device_name", "unknown")
     version = f"mlx {importlib.metadata.version('mlx')} on {'GPU' if on_gpu else 'CPU'} {name}"
-    return MlxEncoder(model.config, tensors, positions, GPU_BATCH if on_gpu else 1, version)
+    front_end = LogMel(model.config.n_mels, window)
+    return MlxEncoder(
+        front_end, model.config, layers or (LAST,), tensors, positions, GPU_BATCH if on_gpu else 1, version
+    )
 
 
 def _stem(tensors: dict[str, Any], mels: Any) -> Any:

@@ -5,40 +5,46 @@ The graph is built node by node from OpenVINO's opset 13; no file in another for
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from earmark.encoders import Json, _openvino
+from earmark.encoders.whisper.config import LAST, Layer, n_blocks
+from earmark.encoders.whisper.mel import LogMel
 from earmark.encoders.whisper.weights import Model, WhisperConfig, sinusoids
-from earmark.errors import ModelError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DEVICE = "CPU"
 LAYER_NORM_EPSILON = 1e-5  # PyTorch's default, which Whisper was trained with
-CAPABILITIES = {"float32": "FP32", "float16": "FP16", "bfloat16": "BF16"}  # as the device lists what it computes in
 
 
 @dataclass(frozen=True)
 class OpenvinoEncoder:
     """A Whisper encoder compiled for this CPU."""
 
+    front_end: LogMel
     config: WhisperConfig
+    layers: tuple[Layer, ...]
     compiled: Any
     version: str
     batch: int = 1  # larger batches were slower on every CPU tried
     engine: str = "openvino"
+    about: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def n_state(self) -> int:
-        """Width of a feature row."""
-        return self.config.n_audio_state
+        """Width of a frame: that of the model for each layer."""
+        return self.config.n_audio_state * len(self.layers)
 
     def encode(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the rows after the last layer norm, (batch, frames // 2, n_state) float32, 50 a second."""
+        """Return the hidden states of the layers side by side, (batch, frames // 2, n_state) float32, 50 a second.
+
+        `mels`: (batch, frames, n_mels), 100 a second, `frames` even and at most 3,000.
+        """
         n_batch, n_frames, n_mels = mels.shape
         assert n_mels == self.config.n_mels and n_frames % 2 == 0, mels.shape
         assert n_frames // 2 <= self.config.n_audio_ctx, mels.shape
@@ -49,69 +55,22 @@ class OpenvinoEncoder:
         return rows
 
 
-def build(model: Model, precision: str, window: str) -> OpenvinoEncoder:
+def build(model: Model, precision: str, window: str, layers: tuple[Layer, ...]) -> OpenvinoEncoder:
     """Return the encoder compiled for this CPU; `precision`: `float32`, `float16` or `bfloat16`.
 
-    `window = "padded"` fixes the length at 3,000 mel frames, "clip" leaves it open.
-    Raises ModelError when the CPU cannot compute in that precision: OpenVINO would take another one in silence.
+    `window = "padded"` fixes the length at 3,000 mel frames, "clip" leaves it open. `layers`: none is the last alone.
+    Raises ModelError when the CPU cannot compute in that precision.
     """
-    ov = _import_openvino()
-    core = ov.Core()
-    _check_precision(core, precision)
+    ov = _openvino.load()
     n_frames = 2 * model.config.n_audio_ctx if window == "padded" else -1
-    element = {"float32": ov.Type.f32, "float16": ov.Type.f16, "bfloat16": ov.Type.bf16}[precision]
-    options = {
-        "INFERENCE_PRECISION_HINT": element,
-        "EXECUTION_MODE_HINT": ov.properties.hint.ExecutionMode.ACCURACY,
-        "PERFORMANCE_HINT": ov.properties.hint.PerformanceMode.LATENCY,
-        "NUM_STREAMS": 1,
-    }
-    if window == "clip":
-        # OpenVINO 2026.4.1 keeps the kernel of its fused attention from a first clip of one row and uses it, with no
-        # error, for all longer clips: wrong numbers. Unfused, about a tenth slower, every length came out right.
-        options["SNIPPETS_MODE"] = "DISABLE"
-    compiled = core.compile_model(_graph(ov, model, n_frames), DEVICE, options)
-    used = compiled.get_property("INFERENCE_PRECISION_HINT")
-    if used != element:
-        raise _refusal(core, precision, used.get_type_name())
-    name = core.get_property(DEVICE, "FULL_DEVICE_NAME")
-    return OpenvinoEncoder(model.config, compiled, f"openvino {ov.__version__} on CPU {name}")
+    chosen: tuple[Layer, ...] = layers or (LAST,)
+    compiled = _openvino.compile_model(_graph(ov, model, n_frames, chosen), precision, open_length=window == "clip")
+    front_end = LogMel(model.config.n_mels, window)
+    return OpenvinoEncoder(front_end, model.config, chosen, compiled, _openvino.version())
 
 
-def _import_openvino() -> Any:
-    """Return the module openvino, imported without its model converter.
-
-    On import the converter reports to a server and leaves files in the home folder; the module itself does without it.
-    """
-    converter = "openvino.tools.ovc"
-    if "openvino" not in sys.modules and converter not in sys.modules:
-        sys.modules[converter] = None  # type: ignore[assignment]
-        try:
-            import openvino
-        finally:
-            del sys.modules[converter]
-        return openvino
-    import openvino
-
-    return openvino
-
-
-def _check_precision(core: Any, precision: str) -> None:
-    if CAPABILITIES[precision] not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"):
-        raise _refusal(core, precision, "no such capability")
-
-
-def _refusal(core: Any, precision: str, got: str) -> ModelError:
-    capable = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
-    offered = ", ".join(name for name, capability in CAPABILITIES.items() if capability in capable)
-    return ModelError(
-        f'precision "{precision}": this CPU cannot compute in it with OpenVINO: expected one of {offered}, got {got}.'
-        " Name one of these for the encoder in the catalog."
-    )
-
-
-def _graph(ov: Any, model: Model, n_frames: int) -> Any:
-    """Return the encoder as an OpenVINO model: (1, n_frames, n_mels) to (1, n_frames // 2, n_state)."""
+def _graph(ov: Any, model: Model, n_frames: int, layers: tuple[Layer, ...]) -> Any:
+    """Return the encoder as an OpenVINO model: (1, n_frames, n_mels) to (1, n_frames // 2, n_state of the layers)."""
     from openvino import opset13 as op
 
     config, tensors = model.config, model.tensors
@@ -123,9 +82,14 @@ def _graph(ov: Any, model: Model, n_frames: int) -> Any:
         rows = op.convolution(rows, op.constant(kernel), [stride], [1], [1], [1])
         rows = op.gelu(op.add(rows, op.constant(tensors[f"{name}.bias"][None, :, None])), "erf")
     rows = op.add(op.transpose(rows, channels_first), _positions(op, rows, config, n_frames))
-    for layer in range(config.n_audio_layer):
+    states: dict[Layer, Any] = {}
+    for layer in range(n_blocks(config.n_audio_layer, layers)):
         rows = _block(op, tensors, f"encoder.blocks.{layer}", rows, config)
-    return ov.Model([_layer_norm(op, tensors, "encoder.ln_post", rows)], [mels], "whisper_encoder")
+        states[layer + 1] = rows
+    if LAST in layers:
+        states[LAST] = _layer_norm(op, tensors, "encoder.ln_post", rows)
+    chosen = [states[layer] for layer in layers]
+    return ov.Model([chosen[0] if len(chosen) == 1 else op.concat(chosen, -1)], [mels], "whisper_encoder")
 
 
 def _positions(op: Any, channels_first: Any, config: WhisperConfig, n_frames: int) -> Any:

@@ -7,17 +7,16 @@ Source: P. Boersma, "Accurate short-term analysis of the fundamental frequency .
 implementation of Praat itself (parselmouth), with Praat's standard costs.
 """
 
-import importlib.util
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.encoders.whisper.mel import INT16_SCALE, STRIDE, windows
-from earmark.errors import ModelError
+from earmark.encoders import Frames
+from earmark.encoders.f0 import FRAMES
+from earmark.encoders.whisper.mel import INT16_SCALE, STRIDE, WINDOW_SAMPLES, windows
 from earmark.rates import RATE_HZ
 
-N_VALUES = 2  # f0_hz, strength
 CONTEXT_SAMPLES = RATE_HZ  # sound around a window of 30 s
 PERIODS = 3  # periods of the floor frequency in an analysis window: Praat's choice for this method
 SPARE = STRIDE // 4  # samples added so that Praat counts as many frames as are wanted; two frames lie 320 apart
@@ -30,6 +29,8 @@ class Pitch:
     floor_hz: float
     ceiling_hz: float
     context: int = CONTEXT_SAMPLES
+    window_samples: int = WINDOW_SAMPLES
+    frames: Frames = FRAMES
 
     def windows(self, samples: NDArray[np.int16], start: int, stop: int) -> list[tuple[NDArray[np.float32], int]]:
         """Return the rows of each 30 s window of samples[start:stop], (n, 2) float32, and n; the rest is context."""
@@ -70,28 +71,8 @@ class Pitch:
         return np.stack([chosen["frequency"], chosen["strength"]], axis=1).astype(np.float32)
 
 
-class Rows:
-    """The encoder of a front end that is all there is: rows pass as they are."""
+def praat_version() -> str:
+    """Return the versions of Praat and of its Python library."""
+    import parselmouth
 
-    n_state = N_VALUES
-    batch = 1
-    engine = "praat"
-
-    def __init__(self) -> None:
-        import parselmouth
-
-        self.version = f"parselmouth {parselmouth.__version__}, Praat {parselmouth.PRAAT_VERSION}"
-
-    def encode(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the rows, (1, n, 2)."""
-        return windows
-
-
-def build() -> Rows:
-    """Return the encoder. Raises ModelError where parselmouth is not installed."""
-    if importlib.util.find_spec("parselmouth") is None:
-        raise ModelError(
-            'encoder of kind "f0": not installed: expected the package praat-parselmouth (GPL-3.0), found none.'
-            " Install it: `uv sync --extra f0`."
-        )
-    return Rows()
+    return f"parselmouth {parselmouth.__version__}, Praat {parselmouth.PRAAT_VERSION}"

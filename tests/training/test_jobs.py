@@ -105,7 +105,7 @@ def test_a_row_is_taken_or_its_reason_is_told(table, labels, expected):
 
 
 def test_a_licence_that_nobody_knows_is_not_allowed():
-    assert refusal(job(licences=["CC*"]), Source("a", ()), row()) == "no licence known"
+    assert refusal(job(licences=["CC-BY-*"]), Source("a", ()), row()) == "no licence known"
 
 
 def test_segments_become_rows_with_their_own_speaker_and_the_recordings_audio():

@@ -13,7 +13,7 @@ of a table drops it, and its name leaves the lists of the jobs, joint manifests 
 or joint manifest whose list is then empty goes with it. A dataset of another `corpus`, or an encoder of another `kind`,
 is another thing: its table replaces the one before.
 
-Names that a file adds come before those that it takes over, so its own first encoder is that of datasets which name
+Encoders that a file adds come before those that it takes over, so its own first one is that of datasets which name
 none. Every relative path, in whichever file it is written, is below the folder of the user's own file: an extended
 catalog says what there is, never where. Only the paths in `extends` itself are relative to the file that names them.
 """
@@ -176,10 +176,20 @@ def _lay_over(below: Tables, layer: Layer) -> Tables:
         if names := _dropped(family, below, layer):
             above |= {family: {name: one for name, one in _table(above, family).items() if one is not False}}
             kept = _prune(kept, family, names)
-    for family in ("jobs", "manifests"):  # what has nothing left to read, unless this layer says what to do with it
-        empty = {name for name, one in _table(kept, family).items() if _of(one, "datasets") == []}
-        kept |= {family: _but(_table(kept, family), empty - _table(above, family).keys())} if empty else {}
+    for family in ("jobs", "manifests"):
+        if empty := _emptied(family, below, kept) - _table(above, family).keys():
+            kept[family] = _but(_table(kept, family), empty)
     return _merged(kept, above)
+
+
+def _emptied(family: str, before: Tables, after: Tables) -> set[str]:
+    """Return the names of jobs or joint manifests that have nothing left to read."""
+    old = _table(before, family)
+    return {
+        name
+        for name, table in _table(after, family).items()
+        if _of(table, "datasets") == [] and _of(old[name], "datasets") != []
+    }
 
 
 def _prune(tables: Tables, family: str, names: set[str]) -> Tables:
@@ -218,8 +228,9 @@ def _unlisted(table: object, key: str, names: set[str]) -> object:
 
 
 def _merged(below: Mapping[str, object], above: Mapping[str, object], path: tuple[str, ...] = ()) -> Tables:
-    """Return two tables as one, key by key; keys that are new come first."""
-    merged: Tables = {key: value for key, value in above.items() if key not in below}
+    """Return two tables as one, key by key; new keys come last, but new encoders first: the first is the default."""
+    new = {key: value for key, value in above.items() if key not in below}
+    merged: Tables = dict(new) if path == ("encoders",) else {}
     for key, value in below.items():
         if key not in above:
             merged[key] = value
@@ -231,7 +242,7 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object], path: tupl
             merged[key] = own if another else _merged(value, own, (*path, key))
         else:
             merged[key] = above[key]
-    return merged
+    return merged | new
 
 
 def _is_another(family: str, below: Mapping[str, object], above: Mapping[str, object]) -> bool:

@@ -97,7 +97,7 @@ def _holds(patterns: tuple[str, ...], part: "Expression") -> bool:
     if not part.args:
         return _named(patterns, _key(part))
     each = (_holds(patterns, one) for one in part.args)
-    return any(each) if part.operator == "OR" else all(each)
+    return any(each) if part.operator.strip() == "OR" else all(each)
 
 
 def _key(symbol: "Expression") -> str:

@@ -185,12 +185,10 @@ class DatasetTable(Table):
         description="below `paths.data`; archives are in it and are extracted into it; the dataset's name where absent",
     )
     root: str = Field(default=".", description="where the reader starts, below `folder`")
-    archives: tuple[ArchiveTable, ...] = Field(default=(), strict=False, description="a list of tables, see below")
-    expect: Expect = Field(default=Expect(), description="a table, see below")
+    archives: tuple[ArchiveTable, ...] = Field(default=(), strict=False, description="what was downloaded")
+    expect: Expect = Field(default=Expect(), description="what must be there once all is extracted")
     language: Language | None = Field(default=None, description="BCP 47 tag of rows whose labels name none")
-    hours: float | None = Field(
-        default=None, gt=0, description="hours of audio by the publisher's count; checks nothing"
-    )
+    hours: float | None = Field(default=None, gt=0, description="hours of audio, as published: for docs/corpora.md")
     licence: Licence | None = Field(
         default=None, description="SPDX expression or a name listed below, of rows whose labels name none"
     )
@@ -290,7 +288,7 @@ class RunTable(Table):
 
 
 class Catalog(Table):
-    """A whole catalog, checked against itself."""
+    """A whole catalog: the head of the file, and the tables in it."""
 
     extends: Annotated[tuple[str, ...], BeforeValidator(in_list)] = Field(
         default=(),

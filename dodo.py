@@ -6,7 +6,7 @@ archive --extract--> raw tree --scan--> shard lists --standardize--> 16 kHz mono
 doit                          what there is, what is current, what would run and why
 doit features:demo            everything that the features of one dataset need
 doit job:ctc_asr              what a training job reads, from every dataset that it names
-doit list --status [--all]    one line a stage and dataset; with --all, the shards
+doit list [--status] [--all]  what is on this disk, or what of it is current; with --all, every task or shard
 doit why features:demo        what differs, in words
 doit audit, doit plan         what lies on the disk; what would run, write and fit
 doit verify [DATASET ...]     read everything again and compare
@@ -14,7 +14,7 @@ doit verify [DATASET ...]     read everything again and compare
 
 from pathlib import Path
 
-from tasks.cli import dev, doit_tasks, new_corpus
+from tasks.cli import dev, docs, doit_tasks, new_catalog, new_corpus
 
 PROJECT = doit_tasks.open_here(Path(__file__).parent)
 DOIT_CONFIG = doit_tasks.doit_config(PROJECT)
@@ -47,6 +47,6 @@ def task_groups():
 
 
 def task_developing():
-    """check: lint, types and tests; new-corpus: a reader, a fixture and a table to start from"""
-    yield from dev.check_tasks()
+    """check, docs, new-corpus, new-catalog: for who works on earmark or begins something new"""
+    yield from (*dev.check_tasks(), *docs.docs_tasks(), *new_catalog.new_catalog_tasks())
     yield from new_corpus.new_corpus_tasks(PROJECT)

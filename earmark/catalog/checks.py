@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from earmark import corpora
+from earmark.catalog.extends import Layers
 from earmark.catalog.tables import Catalog, DatasetTable, JobTable
 from earmark.errors import CatalogError, near
 from earmark.rows import SPLITS, field_names
@@ -13,7 +15,20 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # what a task, a folder and a 
 SPLIT_SUFFIXES = tuple(f"_{split}" for split in SPLITS)
 
 
-def check(file: str, catalog: Catalog) -> None:
+@dataclass(frozen=True)
+class Place:
+    """A table of the catalog, for messages: called with one of its keys it gives their beginning."""
+
+    layers: Layers
+    table: str
+    name: str
+
+    def __call__(self, key: str = "") -> str:
+        """Return the file in which a key is written, and the table."""
+        return f"{self.layers.file_of(self.table, self.name, *([key] if key else []))}: [{self.table}.{self.name}]"
+
+
+def check(layers: Layers, catalog: Catalog) -> None:
     """Check what one table says of another. Raises CatalogError for the first mistake."""
     names: dict[str, Collection[str]] = {
         "datasets": catalog.datasets,
@@ -22,69 +37,80 @@ def check(file: str, catalog: Catalog) -> None:
         "jobs": catalog.jobs,
     }
     for table, found in names.items():
-        _check_names(file, table, found)
+        _check_names(layers, table, found)
     for name, encoder in catalog.encoders.items():
         if wrong := encoder.fault():
-            raise CatalogError(f"{file}: [encoders.{name}]: {wrong}.")
+            raise CatalogError(f"{Place(layers, 'encoders', name)()}: {wrong}.")
     readers = corpora.names()
     for name, dataset in catalog.datasets.items():
-        _check_dataset(f"{file}: [datasets.{name}]", dataset, catalog.encoders, readers)
-    _check_manifests(file, catalog, _stems(file, catalog))
+        _check_dataset(Place(layers, "datasets", name), dataset, catalog.encoders, readers)
+    _check_manifests(layers, catalog, _stems(layers, catalog))
     for name, job in catalog.jobs.items():
-        _check_datasets(f"{file}: [jobs.{name}]", catalog, job.datasets)
-        where = f"{file}: [jobs.{name}]"
-        _check_labels(where, "labels", [one for label in job.labels for one in label.split("|")])
-        _check_labels(where, "where", job.where)
-        _check_labels(where, "without", job.without)
-        if wrong := _wrong_in_job(catalog, job):
-            raise CatalogError(f"{where}: {wrong}.")
+        _check_job(Place(layers, "jobs", name), catalog, job)
 
 
-def _check_names(file: str, table: str, names: Collection[str]) -> None:
+def _check_job(at: Place, catalog: Catalog, job: JobTable) -> None:
+    """Check a job's datasets and labels, and what goes with what."""
+    _check_datasets(at, catalog, job.datasets)
+    _check_labels(at, "labels", [one for label in job.labels for one in label.split("|")])
+    _check_labels(at, "where", job.where)
+    _check_labels(at, "without", job.without)
+    _check_features(at, catalog, job)
+    if wrong := _wrong_in_job(catalog, job):
+        raise CatalogError(f"{at(_key_of(wrong))}: {wrong}.")
+
+
+def _key_of(wrong: str) -> str:
+    """Return the key that a message on a job begins with."""
+    return wrong.partition(":")[0].partition(" ")[0].rstrip(",")
+
+
+def _check_names(layers: Layers, table: str, names: Collection[str]) -> None:
     """Check names that become tasks, files and folders."""
     for name in names:
+        where = f'{layers.file_of(table, name)}: [{table}."{name}"]'
         twins = [other for other in names if other != name and other.casefold() == name.casefold()]
         if twins or name.endswith((".json", ".jsonl")):
             got = f'"{twins[0]}" beside it' if twins else "a file's suffix"
-            raise CatalogError(f'{file}: [{table}."{name}"]: names become files and folders: got {got}.')
+            raise CatalogError(f"{where}: names become files and folders: got {got}.")
         if not NAME.fullmatch(name):
-            raise CatalogError(f'{file}: [{table}."{name}"]: a name holds letters, digits, "_", "-" and "." only.')
+            raise CatalogError(f'{where}: a name holds letters, digits, "_", "-" and "." only.')
 
 
-def _check_dataset(where: str, dataset: DatasetTable, encoders: Collection[str], readers: list[str]) -> None:
+def _check_dataset(at: Place, dataset: DatasetTable, encoders: Collection[str], readers: list[str]) -> None:
     """Check a dataset's reader, its encoders and the files of its archives."""
     if dataset.corpus not in readers:
-        raise CatalogError(f'{where}: corpus: no reader "{dataset.corpus}"{near(dataset.corpus, readers)}.')
+        raise CatalogError(f'{at("corpus")}: corpus: no reader "{dataset.corpus}"{near(dataset.corpus, readers)}.')
     for wished in dataset.encoders or ():
         if wished not in encoders:
-            raise CatalogError(f'{where}: encoders: no encoder "{wished}"{near(wished, encoders)}.')
+            raise CatalogError(f'{at("encoders")}: encoders: no encoder "{wished}"{near(wished, encoders)}.')
         if (dataset.encoders or ()).count(wished) > 1:
-            raise CatalogError(f'{where}: encoders: "{wished}" stands there twice.')
-    _check_labels(where, "disjoint", dataset.disjoint)
-    _check_labels(where, "spaces", dataset.spaces)
+            raise CatalogError(f'{at("encoders")}: encoders: "{wished}" stands there twice.')
+    _check_labels(at, "disjoint", dataset.disjoint)
+    _check_labels(at, "spaces", dataset.spaces)
     files = [download.file for archive in dataset.archives for download in archive.downloads]
     for file in files:
         if files.count(file) > 1:
-            raise CatalogError(f'{where}: archives: "{file}" stands there twice.')
+            raise CatalogError(f'{at("archives")}: archives: "{file}" stands there twice.')
         if Path(file).is_absolute() or ".." in Path(file).parts:
-            raise CatalogError(f'{where}: archives: expected a file below its folder, got "{file}".')
+            raise CatalogError(f'{at("archives")}: archives: expected a file below its folder, got "{file}".')
 
 
-def _check_labels(where: str, key: str, names: Iterable[str]) -> None:
+def _check_labels(at: Place, key: str, names: Iterable[str]) -> None:
     """Check that labels are fields of manifest rows: a misspelt one would be missing in every row, unseen."""
     for name in names:
         if name not in field_names():
             raise CatalogError(
-                f'{where}: {key}: no label "{name}"{near(name, field_names())}: expected a field of'
+                f'{at(key)}: {key}: no label "{name}"{near(name, field_names())}: expected a field of'
                 " earmark/manifest.schema.json."
             )
 
 
-def _stems(file: str, catalog: Catalog) -> dict[str, str]:
+def _stems(layers: Layers, catalog: Catalog) -> dict[str, str]:
     """Return the datasets by the stems of their manifests, of which no two may write one file."""
     stems: dict[str, str] = {}
     for name, dataset in catalog.datasets.items():
-        where, stem = f"{file}: [datasets.{name}]", dataset.manifest or name
+        where, stem = Place(layers, "datasets", name)("manifest"), dataset.manifest or name
         if not NAME.fullmatch(stem):
             raise CatalogError(f'{where}: manifest: expected a plain name, got "{stem}".')
         if stem in stems:
@@ -94,31 +120,44 @@ def _stems(file: str, catalog: Catalog) -> dict[str, str]:
         for split in SPLITS:
             if (owner := stems.get(f"{stem}_{split}")) is not None:
                 raise CatalogError(
-                    f'{file}: [datasets.{owner}]: manifest: "{stem}_{split}" is what the {split} split of'
-                    f" [datasets.{name}] is called. Name another stem."
+                    f'{Place(layers, "datasets", owner)("manifest")}: manifest: "{stem}_{split}" is what the {split}'
+                    f" split of [datasets.{name}] is called. Name another stem."
                 )
     return stems
 
 
-def _check_datasets(where: str, catalog: Catalog, names: tuple[str, ...]) -> None:
+def _check_datasets(at: Place, catalog: Catalog, names: tuple[str, ...]) -> None:
     """Check that a table's list names datasets, each once."""
     for name in names:
         if name not in catalog.datasets:
-            raise CatalogError(f'{where}: datasets: no dataset "{name}"{near(name, catalog.datasets)}.')
+            raise CatalogError(f'{at("datasets")}: datasets: no dataset "{name}"{near(name, catalog.datasets)}.')
         if names.count(name) > 1:
-            raise CatalogError(f'{where}: datasets: "{name}" stands there twice.')
+            raise CatalogError(f'{at("datasets")}: datasets: "{name}" stands there twice.')
 
 
-def _check_manifests(file: str, catalog: Catalog, stems: dict[str, str]) -> None:
+def _check_features(at: Place, catalog: Catalog, job: JobTable) -> None:
+    """Check that a job's encoders are those of all its datasets."""
+    for encoder in job.features:
+        if encoder not in catalog.encoders:
+            raise CatalogError(f'{at("features")}: features: no encoder "{encoder}"{near(encoder, catalog.encoders)}.')
+        for name in job.datasets:
+            if encoder not in catalog.encoders_of(name):
+                raise CatalogError(
+                    f'{at("features")}: features: [datasets.{name}] does not name "{encoder}" in its encoders. Name it'
+                    f" there, or leave it out here; a job that is taken over is dropped by jobs.{at.name} = false."
+                )
+
+
+def _check_manifests(layers: Layers, catalog: Catalog, stems: dict[str, str]) -> None:
     """Check the joint manifests: no task and no file of theirs may be that of a dataset."""
     taken = {f"{stem}{split}".casefold(): name for stem, name in stems.items() for split in ("", *SPLIT_SUFFIXES)}
     taken |= {name.casefold(): name for name in catalog.datasets}
     for name, manifest in catalog.manifests.items():
-        _check_datasets(f"{file}: [manifests.{name}]", catalog, manifest.datasets)
+        at = Place(layers, "manifests", name)
+        _check_datasets(at, catalog, manifest.datasets)
         if owner := taken.get(name.casefold()):
             raise CatalogError(
-                f"{file}: [manifests.{name}]: that is what a task or a manifest of [datasets.{owner}] is called."
-                " Take another name."
+                f"{at()}: that is what a task or a manifest of [datasets.{owner}] is called. Take another name."
             )
 
 
@@ -126,12 +165,6 @@ def _wrong_in_job(catalog: Catalog, job: JobTable) -> str:
     """Return what of a job's table does not fit the rest of it, or an empty string."""
     if job.unit == "segment" and "segments" in job.labels:
         return 'labels: no segment has the label segments: expected another label, or unit = "recording"'
-    for encoder in job.features:
-        if encoder not in catalog.encoders:
-            return f'features: no encoder "{encoder}"{near(encoder, catalog.encoders)}'
-        for name in job.datasets:
-            if encoder not in catalog.encoders_of(name):
-                return f'features: [datasets.{name}] does not name "{encoder}" in its encoders'
     kinds = sorted({"audio_hash", *(label for name in job.datasets for label in catalog.datasets[name].disjoint)})
     for kind in job.accept_leakage:
         if kind not in kinds:

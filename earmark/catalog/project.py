@@ -65,7 +65,8 @@ class Project:
             return self.catalog.datasets[name]
         except KeyError:
             raise CatalogError(
-                f'{self.path.name}: no dataset "{name}"{near(name, self.catalog.datasets)}. `doit list` names them all.'
+                f'{self.path.name}: no dataset "{name}"{near(name, self.catalog.datasets)}.'
+                " `doit list --all` names them all."
             ) from None
 
     @cached_property

@@ -1,10 +1,10 @@
 """The catalog: `datasets.toml`, facts about corpora, encoders, jobs and disk, read strictly.
 
-`EARMARK_CATALOG` names another file; every relative path in a catalog resolves against that file's own folder.
+`EARMARK_CATALOG` names another file; every relative path in a catalog resolves against that file's own folder. A
+catalog may extend others (earmark/catalog/extends.py); every message names the file in which the mistake is.
 """
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,52 +12,47 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from earmark.catalog.checks import check
+from earmark.catalog.extends import FILE, KEY, VARIABLE, Layers, read_layers
 from earmark.catalog.tables import PATTERNS, Catalog
 from earmark.encoders import WHOLE_LINE
 from earmark.errors import CatalogError, near
 from earmark.table import Table
 
-VARIABLE = "EARMARK_CATALOG"
 FORMS = {"literal['mean']", "literal['last']", "constrained-int"}  # pydantic's names for forms that one key may take
 
 
 def catalog_path(folder: Path) -> Path:
     """Return the catalog that `EARMARK_CATALOG` names, or `datasets.toml` in `folder`."""
-    return Path(os.environ.get(VARIABLE) or folder / "datasets.toml").absolute()
+    return Path(os.environ.get(VARIABLE) or folder / FILE).absolute()
 
 
-def read_catalog(path: Path) -> Catalog:
-    """Read and check a catalog.
+def read_catalog(path: Path, text: str | None = None) -> Catalog:
+    """Read and check a catalog and those that it extends; `text` is read in place of what the file holds.
 
     Raises CatalogError with one line a mistake: file, table, key, expected, got.
     """
+    layers = read_layers(path, text)
     try:
-        raw = tomllib.loads(path.read_text("utf-8-sig"))
-    except FileNotFoundError as error:
-        raise CatalogError(f"{path}: no such catalog. Write one, or name another in {VARIABLE}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{path}: not valid TOML: {error}.") from error
-    except OSError as error:
-        raise CatalogError(f"{path}: cannot be read: {error.strerror}.") from error
-    try:
-        catalog = Catalog.model_validate(raw)
+        catalog = Catalog.model_validate(layers.merged)
     except ValidationError as error:
         lines: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
         for detail in error.errors():  # of the forms that a value may take, each is refused: say them in one line
             where = tuple(step for step in detail["loc"] if step not in FORMS)
             lines.setdefault(where, []).append(detail)
-        raise CatalogError("\n".join(_explain(path, where, details) for where, details in lines.items())) from error
-    check(path.name, catalog)
+        raise CatalogError("\n".join(_explain(layers, where, details) for where, details in lines.items())) from error
+    check(layers, catalog)
     return catalog
 
 
-def _explain(path: Path, where: tuple[int | str, ...], details: list[ErrorDetails]) -> str:
+def _explain(layers: Layers, where: tuple[int | str, ...], details: list[ErrorDetails]) -> str:
     """Say pydantic's findings on one key as file: [table]: key: expected, got."""
     *steps, key = where
     table = "".join(f" entry {step + 1}" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
-    place, detail = f"{path.name}: [{table or 'top level'}]", details[0]
+    place, detail = f"{layers.file_of(*where)}: [{table or 'top level'}]", details[0]
     if detail["type"] == WHOLE_LINE:
         return f"{place}: {detail['msg']}."
+    if detail["type"] == "extra_forbidden" and key == KEY:
+        return f'{place}: unknown key "{key}": it belongs at the head of the file, above the first table.'
     if detail["type"] == "extra_forbidden":
         return f'{place}: unknown key "{key}"{near(str(key), _keys_beside(list(where)))}.'
     if detail["type"] == "missing":

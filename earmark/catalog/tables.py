@@ -1,37 +1,39 @@
-"""The tables of a catalog: which keys there are, what each may hold, and what holds where a key is absent."""
+"""The tables of a catalog: which keys there are, what each may hold, and what holds where a key is absent.
+
+The description of each key is its entry in docs/catalog.md, which `doit docs` writes.
+"""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field
 
+from earmark.catalog.languages import is_language
+from earmark.catalog.licences import expected_licence, expected_pattern
 from earmark.encoders import AnyEncoderTable
 from earmark.table import Table
 
-SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "PB": 10**15}  # bytes, SI
+SIZE = re.compile(r"\s*\d+(\.\d+)? ?[kKmMgGtTpP]?[bB]\s*")  # the whole text: ByteSize reads "3,5 TB" as 3 bytes
 MD5, SHA256, XXH3 = r"^[0-9a-f]{32}$", r"^[0-9a-f]{64}$", r"^[0-9a-f]{32}$"
-LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 LABELS = r"^[a-z0-9_]+(\|[a-z0-9_]+)*$"
 PATTERNS = {
     LABELS: 'a label, or several of which one is enough, such as "text|phonemes"',
     MD5: "32 lower-case hex digits",
     SHA256: "64 lower-case hex digits",
-    LANGUAGE: 'a BCP 47 tag such as "en"',
 }
 
 SplitName = Literal["train", "dev", "test"]
 Policy = Literal["official", "fold", "group"]
 
 
-def parse_size(text: str) -> str:
-    """Check a size such as "3.0 TB" and return it."""
-    number, _, unit = text.strip().partition(" ")
-    if unit.upper() not in SIZE_UNITS or not re.fullmatch(r"\d+(\.\d+)?", number):
+def parse_size(value: object) -> object:
+    """Check the form of a size such as "3.0 TB" and return it."""
+    if not isinstance(value, str) or not SIZE.fullmatch(value):
         raise ValueError('expected a number, a space and a unit of B, KB, MB, GB, TB, PB, as in "3.0 TB"')
-    return text
+    return value
 
 
-def parse_wanted(value: Any) -> Any:
+def parse_wanted(value: object) -> object:
     """Check what a label is to be: a value, or a list of values."""
     if any(not isinstance(one, str | bool | int | float) for one in (value if isinstance(value, list) else [value])):
         raise ValueError("expected text, a number, true or false, or a list of them")
@@ -45,49 +47,83 @@ def parse_reason(text: str) -> str:
     return text
 
 
-def in_list(value: Any) -> Any:
+def parse_language(tag: str) -> str:
+    """Check a BCP 47 tag and return it."""
+    if not is_language(tag):
+        raise ValueError('expected a BCP 47 tag such as "en"')
+    return tag
+
+
+def parse_licence(text: str) -> str:
+    """Check the licence of a dataset and return it."""
+    if expected := expected_licence(text):
+        raise ValueError(f"expected {expected}")
+    return text
+
+
+def parse_pattern(text: str) -> str:
+    """Check an entry of a job's licences and return it."""
+    if expected := expected_pattern(text):
+        raise ValueError(f"expected {expected}")
+    return text
+
+
+def in_list(value: object) -> object:
     """Return one name, or a list of names, as a tuple."""
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
-class Paths(Table):
-    """Where things lie; relative to the catalog's folder."""
+Size = Annotated[ByteSize, BeforeValidator(parse_size)]
+Language = Annotated[str, AfterValidator(parse_language)]
+Licence = Annotated[str, AfterValidator(parse_licence)]
+LicencePattern = Annotated[str, AfterValidator(parse_pattern)]
+Wanted = Annotated[object, AfterValidator(parse_wanted)]
+Reason = Annotated[str, AfterValidator(parse_reason)]
+Count = Annotated[int, Field(ge=0)]
 
-    data: str = "data"
-    standard: str = "data/standard"
-    manifests: str = "manifests"
-    cache: str = "cache"
+
+class Paths(Table):
+    """The folders of the collection; relative ones are below the folder of your own catalog file."""
+
+    data: str = Field(default="data", description="one folder a dataset; may be on another volume")
+    standard: str = Field(default="data/standard", description="canonical audio: 16 kHz, mono, int16")
+    manifests: str = Field(default="manifests", description="the JSONL that training reads")
+    cache: str = Field(default="cache", description="receipts, shard lists, feature packs: all that can be made again")
 
 
 class Disk(Table):
     """How much disk the whole collection may take."""
 
-    budget: Annotated[str, AfterValidator(parse_size)] | None = None
+    budget: Size | None = Field(
+        default=None,
+        description='of everything below `paths`, such as "3.0 TB"; a run that would exceed it does not begin',
+    )
 
     @property
     def budget_bytes(self) -> int | None:
         """The budget in bytes, or None where none is set."""
-        if self.budget is None:
-            return None
-        number, _, unit = self.budget.strip().partition(" ")
-        return int(float(number) * SIZE_UNITS[unit.upper()])
+        return None if self.budget is None else int(self.budget)
 
 
 class Standard(Table):
     """What canonical audio is stored as."""
 
-    format: Literal["flac", "wav", "none"] = "flac"
-    resampler: Literal["QQ", "LQ", "MQ", "HQ", "VHQ"] = "HQ"
+    format: Literal["flac", "wav", "none"] = Field(
+        default="flac", description='`"none"` stores nothing: features come straight from the source'
+    )
+    resampler: Literal["QQ", "LQ", "MQ", "HQ", "VHQ"] = Field(
+        default="HQ", description="quality of soxr, from quick to best"
+    )
 
 
 class DownloadTable(Table):
-    """One downloaded file, with what its publisher says of it."""
+    """One downloaded file, with what its publisher states of it."""
 
-    file: str
-    size: int | None = Field(default=None, ge=1)
-    md5: str | None = Field(default=None, pattern=MD5)
-    sha256: str | None = Field(default=None, pattern=SHA256)
-    xxh3: str | None = Field(default=None, pattern=XXH3)
+    file: str = Field(description="its name in the dataset's folder")
+    size: int | None = Field(default=None, ge=1, description="bytes")
+    md5: str | None = Field(default=None, pattern=MD5, description="published sum")
+    sha256: str | None = Field(default=None, pattern=SHA256, description="published sum")
+    xxh3: str | None = Field(default=None, pattern=XXH3, description="sum, XXH3 of 128 bits")
 
     @property
     def sums(self) -> dict[str, str]:
@@ -97,15 +133,18 @@ class DownloadTable(Table):
 
 
 class ArchiveTable(DownloadTable):
-    """One archive of a dataset; of one cut in several files, or a split zip, `file` is the last, `parts` the others.
+    """One archive of a dataset; of one that is cut in several files, or of a split zip, `file` is the last."""
 
-    `nested` are patterns of members that are archives themselves, `skip` of members that are left out.
-    """
-
-    parts: tuple[DownloadTable, ...] = Field(default=(), strict=False)
-    nested: tuple[str, ...] = Field(default=(), strict=False)
-    skip: tuple[str, ...] = Field(default=(), strict=False)
-    generator: Literal["demo"] | None = None
+    parts: tuple[DownloadTable, ...] = Field(
+        default=(),
+        strict=False,
+        description="the files before `file`, in the order of their bytes, each a table like this",
+    )
+    nested: tuple[str, ...] = Field(
+        default=(), strict=False, description="patterns of members that are archives themselves, to be unpacked too"
+    )
+    skip: tuple[str, ...] = Field(default=(), strict=False, description="patterns of members that are left out")
+    generator: Literal["demo"] | None = Field(default=None, description="made here instead of downloaded")
 
     @property
     def downloads(self) -> tuple[DownloadTable, ...]:
@@ -116,86 +155,138 @@ class ArchiveTable(DownloadTable):
 class Expect(Table):
     """What must be below the root once everything is extracted."""
 
-    folders: tuple[str, ...] = Field(default=(), strict=False)
-    files: dict[str, Annotated[int, Field(ge=0)]] = {}
+    folders: tuple[str, ...] = Field(default=(), strict=False, description="folders that must be there")
+    files: dict[str, Count] = Field(default={}, description='how many files match a pattern: `{ "*.flac" = 292367 }`')
 
 
 class DatasetTable(Table):
-    """One dataset: where it lies, how it is read, what is made of it."""
+    """One dataset: where it is, how it is read, what is made of it."""
 
-    corpus: str
-    folder: str | None = None
-    root: str = "."
-    archives: tuple[ArchiveTable, ...] = Field(default=(), strict=False)
-    expect: Expect = Expect()
-    language: str | None = Field(default=None, pattern=LANGUAGE)
-    licence: str | None = None
-    home: str | None = None
-    encoders: tuple[str, ...] | None = Field(default=None, strict=False)
-    manifest: str | None = None
-    priority: int = 100
-    max_bad: float = Field(default=0.001, ge=0, le=1)
-    max_missing: float = Field(default=0.01, ge=0, le=1)
-    channel: Literal["mean"] | Annotated[int, Field(ge=0)] = "mean"
-    disjoint: tuple[str, ...] = Field(default=(), strict=False)  # labels whose values no two splits may share
-    spaces: dict[str, str] = {}  # labels whose values mean the same in every dataset that names the same space
-    per_split: bool = True  # one manifest file a split, or all rows in one
-    watch: Literal["files", "folders", "auto"] = "auto"
-    shard_files: int = Field(default=4096, ge=1)
-    shard_hours: float = Field(default=10.0, gt=0)
-    options: dict[str, Any] = {}
+    corpus: str = Field(description="the reader: a module of earmark/corpora")
+    folder: str | None = Field(
+        default=None,
+        description="below `paths.data`; archives are in it and are extracted into it; the dataset's name where absent",
+    )
+    root: str = Field(default=".", description="where the reader starts, below `folder`")
+    archives: tuple[ArchiveTable, ...] = Field(default=(), strict=False, description="what was downloaded")
+    expect: Expect = Field(default=Expect(), description="what must be there once all is extracted")
+    language: Language | None = Field(default=None, description="BCP 47 tag of rows whose labels name none")
+    hours: float | None = Field(default=None, gt=0, description="hours of audio, as published: for docs/corpora.md")
+    licence: Licence | None = Field(
+        default=None, description="SPDX expression or a name listed below, of rows whose labels name none"
+    )
+    home: str | None = Field(default=None, description="where the corpus is published")
+    encoders: tuple[str, ...] | None = Field(
+        default=None, strict=False, description="whose features are made; the catalog's first encoder where absent"
+    )
+    manifest: str | None = Field(
+        default=None, description="start of the names of its JSONL files; the dataset's name where absent"
+    )
+    priority: int = Field(default=100, description="order of work: the lowest first")
+    max_bad: float = Field(default=0.001, ge=0, le=1, description="share of recordings that may go to quarantine")
+    max_missing: float = Field(default=0.01, ge=0, le=1, description="share of labels that may be without audio")
+    channel: Literal["mean"] | Count = Field(
+        default="mean", description="the mean of all channels, or one of them from 0"
+    )
+    disjoint: tuple[str, ...] = Field(
+        default=(), strict=False, description="labels whose values no two splits may share"
+    )
+    spaces: dict[str, str] = Field(
+        default={},
+        description="labels whose values mean the same in every dataset that names the same space:"
+        ' `{ speaker_id = "librivox" }`',
+    )
+    per_split: bool = Field(default=True, description="one manifest file a split, or all rows in one")
+    watch: Literal["files", "folders", "auto"] = Field(
+        default="auto",
+        description="how edits are noticed: by each file, by folders alone, or by files up to 100,000 of them",
+    )
+    shard_files: int = Field(default=4096, ge=1, description="most recordings in a shard")
+    shard_hours: float = Field(default=10.0, gt=0, description="most hours in a shard")
+    options: dict[str, object] = Field(default={}, description="the reader's own; see the head of its module")
 
 
 class ManifestTable(Table):
     """A joint manifest: the rows of several datasets in one file."""
 
-    datasets: tuple[str, ...] = Field(strict=False, min_length=1)
+    datasets: tuple[str, ...] = Field(
+        strict=False, min_length=1, description="in this order; one that is not on this disk is skipped"
+    )
 
 
 class JobTable(Table):
-    """One training job: whose rows, carrying which labels, in which split."""
+    """One training job: whose rows, with which labels, in which split."""
 
-    datasets: tuple[str, ...] = Field(strict=False, min_length=1)
-    labels: tuple[Annotated[str, Field(pattern=LABELS)], ...] = Field(default=(), strict=False)  # "a|b": either
-    unit: Literal["recording", "segment"] = "recording"
-    features: tuple[str, ...] = Field(default=(), strict=False)  # encoders
-    keep_defects: bool = False
-    min_duration: float | None = Field(default=None, ge=0)  # seconds
-    max_duration: float | None = Field(default=None, gt=0)
-    languages: tuple[Annotated[str, Field(pattern=LANGUAGE)], ...] = Field(default=(), strict=False)
-    licences: tuple[str, ...] = Field(default=(), strict=False)  # patterns; mind that "CC-BY-*" takes in CC-BY-NC-4.0
-    splits: tuple[SplitName, ...] = Field(default=(), strict=False)  # the publisher's, of which rows are taken
-    where: dict[str, Annotated[Any, AfterValidator(parse_wanted)]] = {}  # label -> its value, or one of several
-    without: dict[str, Annotated[Any, AfterValidator(parse_wanted)]] = {}  # likewise, of rows that are left out
-    split: Annotated[tuple[Policy, ...], BeforeValidator(in_list), Field(min_length=1)] = ("official",)
-    unsplit: SplitName | None = None  # where rows go of which no policy can tell
-    dev: float = Field(default=0.05, ge=0, lt=1)  # shares of the groups
-    test: float = Field(default=0.05, ge=0, lt=1)
-    dev_folds: tuple[int, ...] = Field(default=(), strict=False)
-    test_folds: tuple[int, ...] = Field(default=(), strict=False)
-    seed: int = 0
-    leakage: Literal["fail", "drop"] = "fail"
-    accept_leakage: dict[str, Annotated[str, AfterValidator(parse_reason)]] = {}  # kind -> why it is right
+    datasets: tuple[str, ...] = Field(
+        strict=False, min_length=1, description="whose rows; one that is not on this disk is skipped"
+    )
+    labels: tuple[Annotated[str, Field(pattern=LABELS)], ...] = Field(
+        default=(), strict=False, description='what a row must have; `"text|phonemes"`: one of the two'
+    )
+    unit: Literal["recording", "segment"] = Field(default="recording", description="what a row is")
+    features: tuple[str, ...] = Field(default=(), strict=False, description="encoders whose features rows refer to")
+    keep_defects: bool = Field(default=False, description="whether rows with known defects stay")
+    min_duration: float | None = Field(default=None, ge=0, description="seconds")
+    max_duration: float | None = Field(default=None, gt=0, description="seconds")
+    languages: tuple[Language, ...] = Field(
+        default=(), strict=False, description='BCP 47 tags that are taken; `"en"` takes "en-GB" too'
+    )
+    licences: tuple[LicencePattern, ...] = Field(
+        default=(),
+        strict=False,
+        description='licences that are taken; `"CC-BY-*"`: any version of CC-BY, but no CC-BY-NC. See "Licences" below',
+    )
+    splits: tuple[SplitName, ...] = Field(
+        default=(), strict=False, description="the publisher's splits of which rows are taken"
+    )
+    where: dict[str, Wanted] = Field(default={}, description="label -> the value that it must have, or a list of them")
+    without: dict[str, Wanted] = Field(
+        default={}, description="label -> the value that it must not have, or a list of them"
+    )
+    split: Annotated[tuple[Policy, ...], BeforeValidator(in_list), Field(min_length=1)] = Field(
+        default=("official",),
+        description="how rows are split: as published, by `fold`, or by chance with groups kept together;"
+        " of a list, the first that can tell",
+    )
+    unsplit: SplitName | None = Field(default=None, description="the split of rows of which no policy can tell")
+    dev: float = Field(default=0.05, ge=0, lt=1, description='share of groups, with `split = "group"`')
+    test: float = Field(default=0.05, ge=0, lt=1, description='share of groups, with `split = "group"`')
+    dev_folds: tuple[int, ...] = Field(default=(), strict=False, description='with `split = "fold"`')
+    test_folds: tuple[int, ...] = Field(default=(), strict=False, description='with `split = "fold"`')
+    seed: int = Field(default=0, description='of the chance, with `split = "group"`')
+    leakage: Literal["fail", "drop"] = Field(
+        default="fail",
+        description="where a row shares audio, speaker or group with another split: fail, or drop the row",
+    )
+    accept_leakage: dict[str, Reason] = Field(
+        default={}, description="kinds of leakage that are right here -> the reason, in words"
+    )
 
 
 class RunTable(Table):
     """Where heavy work runs."""
 
-    engine: Literal["local"] = "local"
-    workers: int = Field(default=0, ge=0)
+    engine: Literal["local"] = Field(default="local", description="on this machine")
+    workers: int = Field(default=0, ge=0, description="processes that decode; 0: one a core")
 
 
 class Catalog(Table):
-    """A whole catalog, checked against itself."""
+    """A whole catalog: the head of the file, and the tables in it."""
 
-    paths: Paths = Paths()
-    disk: Disk = Disk()
-    standard: Standard = Standard()
-    encoders: dict[str, AnyEncoderTable] = {}
-    datasets: dict[str, DatasetTable] = {}
-    manifests: dict[str, ManifestTable] = {}
-    jobs: dict[str, JobTable] = {}
-    run: RunTable = RunTable()
+    extends: Annotated[tuple[str, ...], BeforeValidator(in_list)] = Field(
+        default=(),
+        description='the catalog that this one takes over: `"earmark"` (the shipped one), a path, or a list',
+    )
+    paths: Paths = Field(default=Paths(), description="where everything is")
+    disk: Disk = Field(default=Disk(), description="how much room there is")
+    standard: Standard = Field(default=Standard(), description="how canonical audio is stored")
+    encoders: dict[str, AnyEncoderTable] = Field(
+        default={}, description="by name; the first is that of datasets which name none"
+    )
+    datasets: dict[str, DatasetTable] = Field(default={}, description="by name")
+    manifests: dict[str, ManifestTable] = Field(default={}, description="joint manifests by name")
+    jobs: dict[str, JobTable] = Field(default={}, description="training jobs by name")
+    run: RunTable = Field(default=RunTable(), description="where heavy work runs")
 
     def encoders_of(self, dataset: str) -> tuple[str, ...]:
         """Return the names of a dataset's encoders: its own list, or the catalog's first encoder."""

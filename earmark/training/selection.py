@@ -5,7 +5,6 @@ the id `<recording id>:<start ms>-<end ms>`; `audio_path` and `audio_hash` stay 
 where another speaker speaks, too. A recording without segments is one segment, itself.
 """
 
-import fnmatch
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 
 import xxhash
 
+from earmark.catalog.licences import allows
 from earmark.catalog.tables import JobTable
 
 Row = dict[str, Any]
@@ -95,7 +95,7 @@ def refusal(job: JobTable, source: Source, row: Row) -> str:
         return "other language" if "language" in row else "no language"
     if job.licences:
         licence = row.get("licence", source.licence)
-        if not any(fnmatch.fnmatchcase(licence or "", pattern) for pattern in job.licences):
+        if not licence or not allows(job.licences, licence):
             return f"licence {licence}" if licence else "no licence known"
     if job.splits and row.get("split") not in job.splits:
         return "other split" if "split" in row else "no split"

@@ -19,6 +19,7 @@ from doit.exceptions import InvalidCommand
 
 from earmark.catalog.project import Project
 from earmark.errors import CatalogError, EarmarkError, near
+from tasks.cli import overview
 from tasks.cli.list import status_lines
 from tasks.cli.lock import run_lock
 from tasks.engine.opened import OPENED
@@ -28,7 +29,7 @@ from tasks.stages.combined import JOB
 from tasks.stages.registry import STAGES
 
 KEPT = ("extract-", "journal-")  # unfinished work in cache/tmp that the next run goes on with
-UNLOCKED = ("check", "new-corpus")  # tasks that work on no dataset
+UNLOCKED = ("check", "docs", "new-catalog", "new-corpus")  # tasks that work on no dataset
 
 
 ANYWAY = {
@@ -103,7 +104,7 @@ class Run(_Options, DoitRun):  # type: ignore[misc]  # doit has no types
 class List(_Options, DoitList):  # type: ignore[misc]  # doit has no types
     """doit list; --status is told from receipts and stats, one line a stage and dataset."""
 
-    doc_purpose = "list tasks; with --status what is current, with --all the shards"
+    doc_purpose = "list what is on this disk; with --all every task, with --status what is current"
 
     def execute(self, params: Any, args: list[str]) -> int:
         """List tasks; every expected failure is one line on standard error and an exit code."""
@@ -113,6 +114,9 @@ class List(_Options, DoitList):  # type: ignore[misc]  # doit has no types
 
     @functools.wraps(DoitList._execute)
     def _execute(self, **kwargs: Any) -> int:
+        if overview.is_wanted(kwargs):
+            print("\n".join(overview.overview(OPENED.run.project)))
+            return 0
         if not kwargs.get("status"):
             return int(super()._execute(**kwargs))
         _print_status(self, list(kwargs.get("pos_args") or ()), all_shards=bool(kwargs.get("subtasks")))
@@ -336,7 +340,7 @@ def _in_order(command: Any, project: Project, selected: list[str]) -> list[str]:
             names += known[name].task_dep
         elif "*" in name:
             if not fnmatch.filter(known, name):
-                raise InvalidCommand(f'no task matches "{name}". `doit list` names them all.')
+                raise InvalidCommand(f'no task matches "{name}". `doit list --all` names them all.')
             names.append(name)
         elif name.startswith("-") and names and "*" in names[-1]:
             raise InvalidCommand(f'"{name}" goes with one task: name them one by one instead of "{names[-1]}".')
@@ -356,7 +360,7 @@ def _no_such_task(
     unit = Unit.parse(name)
     if unit.stage in stages and unit.dataset and unit.stage != JOB:
         project.dataset(unit.dataset)
-    return InvalidCommand(f'no task "{name}"{near(name, known)}. `doit list` names them all.')
+    return InvalidCommand(f'no task "{name}"{near(name, known)}. `doit list --all` names them all.')
 
 
 def _ignored(command: Any) -> Callable[[str], bool]:

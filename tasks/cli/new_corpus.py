@@ -137,16 +137,15 @@ def write(project: Project, checkout: Path, name: str) -> list[Path]:
             with clear_disk_errors(path), path.open("x", encoding="utf-8") as file:
                 made.append(path)
                 file.write(template.substitute(name=name))
+        text = catalog.read_bytes()
+        text += (b"" if not text or text.endswith(b"\n") else b"\n") + TABLE.substitute(name=name).encode()
+        try:
+            read_catalog(project.path, text.decode("utf-8-sig"))
+        except CatalogError as error:
+            raise CatalogError(f"the catalog has no room for [datasets.{name}]: {error}") from error
         with publishing(catalog, project.scratch) as temporary:
-            text = catalog.read_bytes()
-            ending = b"" if not text or text.endswith(b"\n") else b"\n"
-            temporary.write_bytes(text + ending + TABLE.substitute(name=name).encode())
+            temporary.write_bytes(text)
             shutil.copymode(catalog, temporary)
-            try:
-                read_catalog(temporary)
-            except CatalogError as error:
-                said = str(error).replace(str(temporary), catalog.name).replace(temporary.name, catalog.name)
-                raise CatalogError(f"the catalog has no room for [datasets.{name}]: {said}") from error
     except BaseException:
         for path in made:
             path.unlink()

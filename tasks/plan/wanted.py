@@ -54,7 +54,7 @@ def wanted(run: Run, names: Iterable[str]) -> Wanted:
             _require_unit(run, unit)
             _want(run, found, name)
         else:
-            raise CatalogError(f'no task "{name}"{near(name, known)}. `doit list` names them all.')
+            raise CatalogError(f'no task "{name}"{near(name, known)}. `doit list --all` names them all.')
     order = project.catalog.by_priority()
     return dict(sorted(found.items(), key=lambda entry: order.index(entry[0])))
 
@@ -73,7 +73,7 @@ def _matching(run: Run, pattern: str, known: list[str]) -> list[str]:
     names = [one for one in known if fnmatch(one, pattern) and ":" in one]
     names += [one for one in shards if fnmatch(one, pattern)]
     if not names:
-        raise CatalogError(f'no task matches "{pattern}". `doit list` names them all.')
+        raise CatalogError(f'no task matches "{pattern}". `doit list --all` names them all.')
     return names
 
 

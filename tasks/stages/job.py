@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 
+from earmark.catalog import licences
 from earmark.catalog.project import Project
 from earmark.catalog.tables import JobTable
 from earmark.disk.files import publishing
@@ -57,6 +58,7 @@ def _inputs(run: Run, unit: Unit) -> Inputs:
         "licences": {name: dataset.licence for name, dataset in tables.items()} if table.licences else {},
         "disjoint": {name: list(dataset.disjoint) for name, dataset in tables.items()},
         "spaces": {name: dict(dataset.spaces) for name, dataset in tables.items()},
+        **({"licence_rule": licences.RULE} if table.licences else {}),
     }
 
 

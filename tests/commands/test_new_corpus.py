@@ -63,7 +63,7 @@ def test_a_new_corpus_passes_the_corpus_tests_at_once(copy):
     assert tests.returncode == 0, tests.stdout
     for check in (["ruff", "check"], ["ruff", "format", "--check"]):
         assert run(copy, *check, "earmark/corpora/birdsong.py").returncode == 0
-    assert "scan:birdsong" in run(copy, "doit", "list").stdout
+    assert "scan:birdsong" in run(copy, "doit", "list", "--all").stdout
     again = run(copy, "doit", "new-corpus", "name=birdsong")
     assert again.returncode != 0
     assert "birdsong is taken: expected a new name, got that of" in again.stdout

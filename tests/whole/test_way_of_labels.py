@@ -173,7 +173,7 @@ def verdict(made):
     [
         lambda made: made.datasets["one"].update(licence="CC-BY-4.0"),  # the job asks for none
         lambda made: made.datasets["one"].update(priority=1, home="https://example.org", max_bad=0.5),
-        lambda made: made.datasets["apart"].update(disjoint=["speaker_id"], licence="x"),
+        lambda made: made.datasets["apart"].update(disjoint=["speaker_id"], licence="LicenseRef-x"),
         lambda made: made.add_dataset("fifth"),
         lambda made: made.jobs.update(other={"datasets": ["one"]}),
         lambda made: made.manifests.update(joint={"datasets": ["one", "two"]}),
@@ -190,7 +190,7 @@ def test_a_job_stays_current_after_what_is_not_its_own(copy, edit):
     ("edit", "said"),
     [
         (lambda made: made.jobs["all"].update(min_duration=0.1), "table.min_duration changed"),
-        (lambda made: made.jobs["all"].update(licences=["CC*"]), "table.licences changed"),
+        (lambda made: made.jobs["all"].update(licences=["CC0-*"]), "table.licences changed"),
         (lambda made: made.jobs["all"].update(datasets=["two", "gone", "one"]), "table.datasets changed"),
         (lambda made: made.datasets["one"].update(disjoint=["speaker_id"]), "disjoint.one changed"),
         (lambda made: made.datasets["two"].update(spaces={}), "spaces.two"),

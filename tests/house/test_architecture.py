@@ -51,8 +51,14 @@ def module_name(path: Path) -> str:
 
 
 def room(path: Path) -> str:
-    """Return the folder that a module is in; a module that is in no folder of its package is one by itself."""
+    """Return the folder that a module is in; a module that is in no folder of its package is one by itself.
+
+    A registry knows its parts by name and they know it: with the folders in it, it is one room.
+    """
     relative = path.relative_to(CHECKOUT)
+    registry = [name for name in PACKAGES_THAT_ARE_REGISTRIES if relative.as_posix().startswith(name)]
+    if registry:
+        return registry[0]
     return relative.parent.as_posix() if len(relative.parts) > 2 else relative.as_posix()
 
 

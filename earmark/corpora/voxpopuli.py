@@ -197,8 +197,8 @@ def _rows(root: Path, copy: Copy) -> Iterator[Recording | Finding]:
         name = str(row.values.get("audio_id") or stem(row.file.replace("\\", "/")))
         if not name:
             raise CorpusError(f"{root / row.path}: no id: expected one in audio_id or audio.path, got none.")
-        config = row.text("language") if row.table.config == MIXED else row.table.config
-        if config not in CONFIGS:
+        config = row.values.get("language") if row.table.config == MIXED else row.table.config
+        if not isinstance(config, str) or config not in CONFIGS:
             raise CorpusError(
                 f"{root / row.table.path}: no language: expected dataset_info.json in its folder with the names of"
                 f" language, got {config!r}. Read the languages' own tables, or build the cache again."
@@ -210,7 +210,7 @@ def _rows(root: Path, copy: Copy) -> Iterator[Recording | Finding]:
 
 
 def _recording(name: str, path: str, split: str, config: str, row: Columns) -> Recording:
-    texts = {column: value for column in COLUMNS if isinstance(value := row.get(column), str)}
+    texts = {column: str(value) for column in COLUMNS if (value := row.get(column)) is not None}
     known = {column: value for column, value in texts.items() if value != "None"}
     language = "en" if config == ACCENTED else config
     # 20131007-0900-PLENARY-19-en_20131007-21:26:04_3: the session comes before the language.

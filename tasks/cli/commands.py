@@ -179,7 +179,7 @@ class Plan(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
         from tasks.plan import fit, plan_table
 
         as_json, shards = self.options
-        seen = fit.outlook(_query(self), pos_args)
+        seen = fit.forecast(_query(self), pos_args)
         if as_json:
             print(orjson.dumps(plan_table.as_json(seen, shards=shards), option=orjson.OPT_INDENT_2).decode())
         else:

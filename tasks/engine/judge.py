@@ -1,5 +1,6 @@
 """Judging and building: is a unit current, and if not, why? What is not, is built, and its receipt published last."""
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Iterable
@@ -11,20 +12,24 @@ from doit.exceptions import TaskFailed
 from earmark.catalog.project import Project
 from earmark.disk.files import disk_error
 from earmark.disk.receipts import Outputs, Receipt, SealedFile, differences, make_key, publish_receipt, read_receipt
+from earmark.disk.shards import SealedShard
 from earmark.errors import AbsentError, EarmarkError, WorkerError
 from tasks.engine.stage import Rule, Run, UpstreamError, Verdict
 from tasks.engine.units import Unit
 
 
-def listed_shards(run: Run, dataset: str) -> list[str]:
-    """Return the names of a dataset's shards as they were listed last; none before."""
+def sealed_shards(run: Run, dataset: str) -> dict[str, SealedShard]:
+    """Return a dataset's shards as they were listed last; none before."""
     for stage in run.stages:
         if stage.shards is not None:
-            try:
-                return list(stage.shards(run.project, dataset))
-            except UpstreamError:
-                return []
-    return []
+            with contextlib.suppress(UpstreamError):
+                return dict(stage.shards(run.project, dataset))
+    return {}
+
+
+def listed_shards(run: Run, dataset: str) -> list[str]:
+    """Return the names of a dataset's shards as they were listed last; none before."""
+    return list(sealed_shards(run, dataset))
 
 
 def receipt_of(project: Project, unit: Unit, outputs: type[Outputs]) -> Receipt[Outputs] | None:

@@ -15,14 +15,14 @@ from earmark.disk.files import nearest_existing
 from earmark.disk.receipts import Outputs, read_receipt
 from earmark.errors import DiskFullError, EarmarkError
 from earmark.rates import WAV_BYTES_PER_S
+from tasks.engine.estimates import Step
 from tasks.engine.rollup import Query
 from tasks.engine.units import Unit
 from tasks.plan import wanted
-from tasks.plan.sources import DEMO_TREE
-from tasks.plan.steps import Step
 from tasks.report import human
 from tasks.stages import extract, scan
 from tasks.stages.combined import JOB
+from tasks.stages.extract_estimate import DEMO_TREE
 from tasks.stages.standardize import StandardizedShard
 
 WALK_S = 10.0  # seconds for adding up what lies under the project's paths
@@ -66,7 +66,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Hint:
+class Saving:
     """A way to make a plan fit, and the bytes that it saves."""
 
     saves: float
@@ -171,12 +171,12 @@ def _archives(project: Project, dataset: str) -> Iterator[tuple[Path, int]]:
                     yield path, path.stat().st_size
 
 
-def hints(project: Project, steps: list[Step], found: list[Volume], limit: Budget | None) -> list[Hint]:
+def savings(project: Project, steps: list[Step], found: list[Volume], limit: Budget | None) -> list[Saving]:
     """Say what would make a plan fit that may not, with the bytes that each way saves; the largest first."""
     short = {volume.device for volume in found if volume.fits != "yes"}
     if limit is not None and limit.fits != "yes":
         short = {volume.device for volume in found}
-    form, ways, float32 = project.catalog.standard.format, list[Hint](), dict[str, float]()
+    form, ways, float32 = project.catalog.standard.format, list[Saving](), dict[str, float]()
     standard = 0.0
     for item in (item for step in steps for item in step.items):
         if nearest_existing(item.folder).stat().st_dev not in short:
@@ -186,21 +186,21 @@ def hints(project: Project, steps: list[Step], found: list[Volume], limit: Budge
         if name != item.what and project.catalog.encoders[name].codec == "float32":
             float32[name] = float32.get(name, 0) + item.size.likely
     if standard and form == "wav":
-        ways.append(Hint(standard * 0.4, '[standard] format = "flac" saves about'))
+        ways.append(Saving(standard * 0.4, '[standard] format = "flac" saves about'))
     if standard and form != "none":
-        ways.append(Hint(standard, '[standard] format = "none" (features straight from the source) saves'))
+        ways.append(Saving(standard, '[standard] format = "none" (features straight from the source) saves'))
     for name, size in float32.items():
-        ways.append(Hint(size / 2, f'[encoders.{name}] codec = "float16" saves'))
+        ways.append(Saving(size / 2, f'[encoders.{name}] codec = "float16" saves'))
     for name in project.catalog.datasets:
         freed = sum(size for path, size in _archives(project, name) if path.stat().st_dev in short)
         if freed:
-            ways.append(Hint(freed, f"`doit cleanup:{name}` would free"))
-    ways = [Hint(way.saves, f"{way.text} {human(way.saves)}") for way in ways]
+            ways.append(Saving(freed, f"`doit cleanup:{name}` would free"))
+    ways = [Saving(way.saves, f"{way.text} {human(way.saves)}") for way in ways]
     ways.sort(key=lambda way: -way.saves)
     return [*ways, *_smaller(steps, found, limit)] if short else []
 
 
-def _smaller(steps: list[Step], found: list[Volume], limit: Budget | None) -> Iterator[Hint]:
+def _smaller(steps: list[Step], found: list[Volume], limit: Budget | None) -> Iterator[Saving]:
     """Say which part of the selection fits: its first datasets, or of one dataset some shards."""
     shares = [volume.free / volume.peak.likely for volume in found if volume.peak.likely > volume.free]
     if limit is not None and limit.final.likely > max(limit.limit, limit.used.likely):
@@ -215,7 +215,7 @@ def _smaller(steps: list[Step], found: list[Volume], limit: Budget | None) -> It
     if len(sizes) > 1:
         fitting = [name for name in sizes if sizes[name] <= size * share]
         if fitting:
-            yield Hint(size - sizes[fitting[0]], f"a smaller selection fits, such as {fitting[0]} alone")
+            yield Saving(size - sizes[fitting[0]], f"a smaller selection fits, such as {fitting[0]} alone")
         return
     sharded = [step for step in steps if len(step.shards) > 1 and step.run > 1]
     if sharded:
@@ -223,18 +223,18 @@ def _smaller(steps: list[Step], found: list[Volume], limit: Budget | None) -> It
         some = int(last.run * share)
         first = next(unit for unit, verdict in last.shards if verdict.state == "R" or last.state == "R")
         if some:
-            yield Hint(size * (1 - share), f"about {some:,} of {last.run:,} shards fit, such as `doit {first}`")
+            yield Saving(size * (1 - share), f"about {some:,} of {last.run:,} shards fit, such as `doit {first}`")
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Forecast:
     """A plan with all that is said of it."""
 
     tasks: list[str]
     steps: list[Step]
     volumes: list[Volume]
     budget: Budget | None
-    hints: list[Hint]
+    savings: list[Saving]
 
     @property
     def fits(self) -> str:
@@ -244,19 +244,19 @@ class Outlook:
         return min(said, key=FITS.index)
 
 
-def outlook(query: Query, names: list[str], walk_s: float = WALK_S) -> Outlook:
+def forecast(query: Query, names: list[str], walk_s: float = WALK_S) -> Forecast:
     """Plan some tasks, or everything on this disk.
 
     Raises CatalogError with the nearest name for one that is no task.
     """
     project = query.run.project
     asked = names or [f"features:{name}" for name in project.catalog.by_priority() if extract.on_disk(project, name)]
-    return _outlook(project, asked, list(wanted.steps(query, wanted.wanted(query.run, asked))), walk_s)
+    return _forecast(project, asked, list(wanted.steps(query, wanted.wanted(query.run, asked))), walk_s)
 
 
-def _outlook(project: Project, names: list[str], steps: list[Step], walk_s: float) -> Outlook:
+def _forecast(project: Project, names: list[str], steps: list[Step], walk_s: float) -> Forecast:
     found, limit = volumes(project, steps), budget(project, steps, walk_s)
-    return Outlook(names, steps, found, limit, hints(project, steps, found, limit))
+    return Forecast(names, steps, found, limit, savings(project, steps, found, limit))
 
 
 # before a run
@@ -279,13 +279,13 @@ def require_fit(query: Query, names: list[str]) -> None:
         steps = [step for step in wanted.steps(quick, found) if step.state == "R"]
         if not any(step.items for step in steps):
             return
-        seen = _outlook(project, known, steps, RUN_WALK_S)
+        seen = _forecast(project, known, steps, RUN_WALK_S)
     except (EarmarkError, OSError):  # what cannot be estimated is not refused: the run says what is wrong, if anything
         return
     said = " ".join(names)
     if seen.fits == "no":
         lines = [f"{said} does not fit on the disk:", *_shortages(seen, "no")]
-        lines += [f"to make it fit: {hint.text}" for hint in seen.hints[:4]]
+        lines += [f"to make it fit: {saving.text}" for saving in seen.savings[:4]]
         lines.append(f"`doit plan {said}` shows how this comes about; `doit run --anyway {said}` runs nevertheless.")
         raise DiskFullError("\n  ".join(lines))
     if seen.fits == "maybe":
@@ -312,7 +312,7 @@ def _plenty(project: Project, found: wanted.Wanted) -> bool:
     return all(shutil.disk_usage(nearest_existing(folder)).free > needed for folder in folders)
 
 
-def _shortages(seen: Outlook, fits: str) -> Iterator[str]:
+def _shortages(seen: Forecast, fits: str) -> Iterator[str]:
     """Yield a line for each volume, and the budget, that is too small."""
     for volume in seen.volumes:
         if volume.fits == fits:

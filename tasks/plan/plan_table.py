@@ -19,15 +19,15 @@ from dataclasses import asdict
 from typing import Any
 
 from earmark.amounts import total
-from tasks.plan.fit import Outlook, fits_in, said_range
-from tasks.plan.steps import Step
+from tasks.engine.estimates import Step
+from tasks.plan.fit import Forecast, fits_in, said_range
 from tasks.report import human
 
 VERSION = 1
 PLAIN_WIDTH, NARROWEST = 200, 80  # columns where there is no terminal, and at least; the terminal breaks longer lines
 
 
-def as_json(seen: Outlook, *, shards: bool) -> dict[str, Any]:
+def as_json(seen: Forecast, *, shards: bool) -> dict[str, Any]:
     """Return a plan as the JSON that this module's head describes."""
     return {
         "version": VERSION,
@@ -53,7 +53,7 @@ def as_json(seen: Outlook, *, shards: bool) -> dict[str, Any]:
             "fits": seen.budget.fits,
         },
         "fits": seen.fits,
-        "hints": [asdict(hint) for hint in seen.hints],
+        "hints": [asdict(saving) for saving in seen.savings],
     }
 
 
@@ -90,7 +90,7 @@ def _step_json(step: Step, *, shards: bool) -> dict[str, Any]:
     return found
 
 
-def show(seen: Outlook, *, shards: bool) -> None:
+def show(seen: Forecast, *, shards: bool) -> None:
     """Print a plan as a table, the volumes, and what would make it fit."""
     from rich.console import Console
     from rich.table import Table
@@ -125,7 +125,7 @@ def show(seen: Outlook, *, shards: bool) -> None:
         _show_sums(seen, console.print)
 
 
-def _show_sums(seen: Outlook, say: Callable[[str], None]) -> None:
+def _show_sums(seen: Forecast, say: Callable[[str], None]) -> None:
     seconds = total(step.seconds for step in seen.steps)
     say(f"time: about {_clock(seconds.likely)} ({_clock(seconds.low)} to {_clock(seconds.high)})")
     for volume in seen.volumes:
@@ -143,8 +143,8 @@ def _show_sums(seen: Outlook, say: Callable[[str], None]) -> None:
         )
     if any(step.unknown for step in seen.steps):
         say("sizes that nobody published are not in these sums.")
-    for hint in seen.hints:
-        say(f"to make it fit: {hint.text}")
+    for saving in seen.savings:
+        say(f"to make it fit: {saving.text}")
 
 
 def _clock(seconds: float) -> str:

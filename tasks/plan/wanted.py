@@ -9,13 +9,11 @@ from fnmatch import fnmatch
 
 from earmark.amounts import Amount
 from earmark.errors import CatalogError, near
+from tasks.engine.estimates import Expected, Step, estimate
 from tasks.engine.judge import listed_shards
 from tasks.engine.rollup import Query, judge_stage, worst
-from tasks.engine.stage import Run, Verdict
+from tasks.engine.stage import Run, Stage, Verdict
 from tasks.engine.units import Unit
-from tasks.plan.sources import Material
-from tasks.plan.steps import Step
-from tasks.plan.writes import Outcome
 from tasks.stages import extract
 from tasks.stages.combined import JOB, combined_tasks
 
@@ -103,54 +101,38 @@ def _want(run: Run, found: Wanted, name: str) -> None:
 def steps(query: Query, found: Wanted) -> Iterator[Step]:
     """Yield the steps of some datasets in the order of work."""
     for dataset, stages in found.items():
-        yield from _Planner(query, dataset).steps(stages)
+        yield from _dataset_steps(query, dataset, stages)
 
 
-class _Planner:
-    """One dataset, stage by stage: what is known of it is gathered on the way."""
+def _dataset_steps(query: Query, dataset: str, stages: dict[str, set[str]]) -> Iterator[Step]:
+    """Yield a step a stage; what comes after a stage that cannot run cannot run either, its sizes are still given."""
+    expected = Expected(query, dataset)
+    blocked: Step | None = None
+    for stage in query.run.stages:
+        if stage.name not in stages:
+            continue
+        step = _judged(expected, stage, stages[stage.name])
+        estimate(stage, expected, step)
+        if step.state == "U" and step.items:
+            step.state = "R"
+        if blocked is not None and step.state != "U":
+            step.state, step.why, step.run = blocked.state, [f"after {blocked.unit}"], 0
+        elif step.state in "EAI":
+            blocked = step
+        if step.state in "AI":
+            step.items, step.seconds = [], Amount()
+        yield step
 
-    def __init__(self, query: Query, dataset: str) -> None:
-        self.query, self.dataset = query, dataset
-        self.material = Material(query, dataset)
-        self.outcome = Outcome(self.material)
 
-    def steps(self, stages: dict[str, set[str]]) -> Iterator[Step]:
-        """Yield a step a stage; what stands after a stage that cannot run cannot run either, its sizes stay said."""
-        blocked: Step | None = None
-        for stage in (stage.name for stage in self.query.run.stages):
-            if stage not in stages:
-                continue
-            step = self._judged(stage, stages[stage])
-            if stage == "extract":
-                self.material.extract(step)
-            elif stage == "scan":
-                self.material.scan(step)
-            elif step.state in "RU":
-                {
-                    "standardize": self.outcome.standardize,
-                    "manifest": self.outcome.manifest,
-                    "features": self.outcome.features,
-                }[stage](step)
-            if step.state == "U" and step.items:
-                step.state = "R"
-            if blocked is not None and step.state != "U":
-                step.state, step.why, step.run = blocked.state, [f"after {blocked.unit}"], 0
-            elif step.state in "EAI":
-                blocked = step
-            if step.state in "AI":
-                step.items, step.seconds = [], Amount()
-            yield step
-
-    def _judged(self, stage: str, wished: set[str]) -> Step:
-        """Return a stage's step with its state and reasons, and those of its shards."""
-        declared = self.query.run.stage(stage)
-        shards = [shard for shard in sorted(self.material.listed) if not wished or shard in wished]
-        line = judge_stage(self.query, declared, self.dataset, shards)
-        if not line.shards:
-            own = line.own if not wished else Verdict("U")
-            return Step(line.unit, own.state, list(own.reasons), int(own.state == "R"))
-        verdicts = [verdict for _, verdict in line.shards]
-        state = worst(verdicts).state if wished else line.verdict.state
-        words = [f"{count:,} x {reason}" if count > 1 else reason for reason, count in line.reasons.most_common(4)]
-        run = sum(verdict.state == "R" for verdict in verdicts) if state != "I" else 0
-        return Step(line.unit, state, words or list(line.own.reasons), run, len(verdicts), shards=list(line.shards))
+def _judged(expected: Expected, stage: Stage, asked: set[str]) -> Step:
+    """Return a stage's step with its state and reasons, and those of its shards; `asked`: some of them, or all."""
+    shards = [shard for shard in sorted(expected.listed) if not asked or shard in asked]
+    line = judge_stage(expected.query, stage, expected.dataset, shards)
+    if not line.shards:
+        own = line.own if not asked else Verdict("U")
+        return Step(line.unit, own.state, list(own.reasons), int(own.state == "R"))
+    verdicts = [verdict for _, verdict in line.shards]
+    state = worst(verdicts).state if asked else line.verdict.state
+    words = [f"{count:,} x {reason}" if count > 1 else reason for reason, count in line.reasons.most_common(4)]
+    run = sum(verdict.state == "R" for verdict in verdicts) if state != "I" else 0
+    return Step(line.unit, state, words or list(line.own.reasons), run, len(verdicts), shards=list(line.shards))

@@ -26,7 +26,8 @@ from earmark.estimate import probes
 from earmark.estimate.listing import list_archive
 from earmark.features.packs import PackWriter
 from earmark.features.sizes import pack_bytes
-from tasks.plan import fit, plan_table, sources, wanted, writes
+from tasks.plan import fit, plan_table, wanted
+from tasks.stages import extract_estimate, standardize_estimate
 
 FILES, SECONDS, RATE_HZ = 60, 60, 8_000  # one hour, which standardize has to resample and compress
 STAGES = {  # where each stage writes
@@ -48,7 +49,7 @@ def written(home: Path) -> dict[str, int]:
 
 def planned(home: Path, *names: str, catalog: str = "datasets.toml") -> dict:
     """Return what `doit plan --json` prints, planned in this process."""
-    return plan_table.as_json(fit.outlook(open_query(home / catalog), list(names)), shards=False)
+    return plan_table.as_json(fit.forecast(open_query(home / catalog), list(names)), shards=False)
 
 
 def variant(finished: Collection, name: str, **changes) -> str:
@@ -145,12 +146,12 @@ def test_the_sizes_of_the_demo_are_within_a_tenth_before_and_after_its_scan(coll
 def test_a_demo_that_is_not_made_yet_has_the_size_that_its_generator_gives(demo_archive):
     with tarfile.open(demo_archive) as archive:
         members = [member for member in archive if member.isfile()]
-    assert pytest.approx(demo_archive.stat().st_size, rel=0.02) == sources.DEMO_ARCHIVE
-    assert pytest.approx(sum(member.size for member in members), rel=0.02) == sources.DEMO_TREE
-    assert sum(member.name.endswith(".flac") for member in members) == sources.DEMO_RECORDINGS
-    assert len(members) == sources.DEMO_FILES
+    assert pytest.approx(demo_archive.stat().st_size, rel=0.02) == extract_estimate.DEMO_ARCHIVE
+    assert pytest.approx(sum(member.size for member in members), rel=0.02) == extract_estimate.DEMO_TREE
+    assert sum(member.name.endswith(".flac") for member in members) == extract_estimate.DEMO_RECORDINGS
+    assert len(members) == extract_estimate.DEMO_FILES
     sounds = list_archive([demo_archive], (), (), "mean", "HQ", 60.0).probes.sounds
-    assert sum(sound.seconds for sound in sounds) == pytest.approx(sources.DEMO_SECONDS, rel=0.02)
+    assert sum(sound.seconds for sound in sounds) == pytest.approx(extract_estimate.DEMO_SECONDS, rel=0.02)
 
 
 def test_a_plan_changes_nothing_on_disk_and_works_beside_a_run(finished: Collection):
@@ -330,7 +331,7 @@ def require(query) -> None:
 
 
 def peak(query) -> amounts.Amount:
-    return fit.outlook(query, ["features:books"]).volumes[0].peak
+    return fit.forecast(query, ["features:books"]).volumes[0].peak
 
 
 def test_a_run_that_does_not_fit_says_what_is_needed_what_is_free_and_what_would_help(project, monkeypatch):
@@ -359,8 +360,8 @@ def test_copies_that_may_share_blocks_are_no_reason_to_refuse(copied: Collection
     project = open_query(copied.home / "datasets.toml")
     needed = {}
     for shares in (False, True):
-        monkeypatch.setattr(writes, "may_share_blocks", lambda *_, shares=shares: shares)
-        needed[shares] = fit.outlook(project, ["standardize:books"]).volumes[0].peak
+        monkeypatch.setattr(standardize_estimate, "may_share_blocks", lambda *_, shares=shares: shares)
+        needed[shares] = fit.forecast(project, ["standardize:books"]).volumes[0].peak
     size = sum(path.stat().st_size for path in copied.home.glob("data/books/**/*.flac"))
     assert needed[False].low - needed[True].low == pytest.approx(size)
     assert needed[False].high == needed[True].high
@@ -381,9 +382,9 @@ def test_an_extracted_archive_is_named_as_space_to_be_had(collection: Collection
     collection.doit("extract:books")
     project = open_query(collection.home / "datasets.toml")
     with_free(monkeypatch, 1000)
-    hints = fit.outlook(project, ["features:books"]).hints
+    savings = fit.forecast(project, ["features:books"]).savings
     freed = (root.parent / "books.tar").stat().st_size
-    assert [hint.saves for hint in hints if "doit cleanup:books" in hint.text] == [freed]
+    assert [saving.saves for saving in savings if "doit cleanup:books" in saving.text] == [freed]
 
 
 def test_what_cannot_be_estimated_is_not_refused(copied: Collection, monkeypatch):

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from earmark.encoders import DEFAULT_KIND
 from earmark.errors import CatalogError, near
 
 VARIABLE = "EARMARK_CATALOG"
@@ -32,7 +33,7 @@ KEY = "extends"
 SHIPPED = "earmark"  # what the shipped catalog is called
 FILE = "datasets.toml"
 FAMILIES = {"datasets": "dataset", "encoders": "encoder", "manifests": "joint manifest", "jobs": "job"}
-WHAT_IT_IS = {"datasets": ("corpus", None), "encoders": ("kind", "whisper")}  # the key, and its value where absent
+WHAT_IT_IS = {"datasets": ("corpus", None), "encoders": ("kind", DEFAULT_KIND)}  # the key, and its value where absent
 LISTS = {  # the lists that name things of a family, by the family and the key
     "datasets": (("jobs", "datasets"), ("manifests", "datasets")),
     "encoders": (("datasets", "encoders"), ("jobs", "features")),

@@ -127,7 +127,7 @@ def _section(title: str, table: type[Table]) -> Iterator[str]:
     """Yield the lines of one table of the catalog, and of those inside it."""
     yield f"### {title}\n\n{(table.__doc__ or '').strip()}\n\n| key | type | default | meaning |\n|---|---|---|---|"
     for name, field in table.model_fields.items():
-        cells = (f"`{name}`", _type_of(field), _default_of(field), field.description or "")
+        cells = (f"`{name}`", _type_of(field), _default_of(field), meaning_of(table, name))
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
     yield ""
     for name, field in table.model_fields.items():
@@ -154,9 +154,14 @@ def _tables_in(annotation: object) -> list[type[Table]]:
 
 
 def _kinds(table: type[Table]) -> list[type[Table]]:
-    """Return the tables of the kinds of a family whose folder is its registry; else the table itself."""
-    kind, names = getattr(encoders, "kind", None), getattr(encoders, "names", None)
-    return [kind(name) for name in names()] if kind and names and table.__name__ == "EncoderTable" else [table]
+    """Return the tables of the kinds of encoders, whose folder is their registry; else the table itself."""
+    return [encoders.kind(name) for name in encoders.names()] if table is encoders.EncoderTable else [table]
+
+
+def meaning_of(table: type[Table], name: str) -> str:
+    """Return what a key means: as its table describes it, or the table that this one narrows."""
+    fields = (base.model_fields.get(name) for base in table.__mro__ if issubclass(base, Table))
+    return next((field.description for field in fields if field and field.description), "")
 
 
 def _type_of(field: FieldInfo) -> str:

@@ -244,6 +244,8 @@ def test_a_catalog_that_is_no_file_is_one_line_and_waits_for_nobody(tmp_path, wh
         ('[jobs.j]\ndatasets = ["books"]\nlabels = ["txt"]\n', "[jobs.j]\nseed = 1\n", "bad.toml"),
         ('[jobs.j]\ndatasets = ["books"]\n', "[jobs.j]\nseed = 1\n", "datasets.toml"),
         ('[manifests.m]\ndatasets = ["nope"]\n', "", "bad.toml"),
+        ('[encoders.e]\nkind = "f0"\nmodel = "m"\n', "[encoders.e]\nfloor_hz = 50.0\n", "bad.toml"),
+        ('[encoders.e]\nkind = "f0"\nfloor_hz = 900.0\n', "[encoders.e]\nceiling_hz = 80.0\n", "datasets.toml"),
         ('[datasets."a b"]\ncorpus = "mls"\n', "", "bad.toml"),
         ('[datasets.x]\ncorpus = "mls"\nmanifest = "books"\n', "[datasets.x]\npriority = 1\n", "bad.toml"),
     ],

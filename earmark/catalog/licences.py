@@ -31,6 +31,7 @@ LICENCES = {
     "LicenseRef-VoxCeleb": "for research only: the videos' owners keep their rights; the metadata is CC-BY-4.0",
     "LicenseRef-academic-use": "academic use only",
 }
+FORMER = frozenset({"academic use only"})  # texts of the catalog of 0.1.0: a copy of it stays readable
 OWN = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")  # SPDX's form of a name that SPDX does not define
 RULE = 2  # how a job's list is compared, in the receipts of jobs that have one; 1 compared text with shell patterns
 ANY_VERSION = "-*"
@@ -41,7 +42,7 @@ REMEMBERED = 4096  # licences times lists; a corpus has a handful
 
 def expected_licence(text: str) -> str:
     """Return what a licence in the catalog was expected to be; an empty string where it is right."""
-    if _is_plain(text):
+    if _is_plain(text) or text in FORMER:
         return ""
     unknown = _unknown(text)
     if unknown is None:

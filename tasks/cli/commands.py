@@ -108,6 +108,7 @@ class List(_Options, DoitList):  # type: ignore[misc]  # doit has no types
 
     def execute(self, params: Any, args: list[str]) -> int:
         """List tasks; every expected failure is one line on standard error and an exit code."""
+        self.asks_receipts = bool(params["status"]) or overview.is_wanted(dict(params) | {"pos_args": args})
         with _plain_failures() as failed:
             return int(super().execute(params, args))
         return failed.code
@@ -126,6 +127,7 @@ class List(_Options, DoitList):  # type: ignore[misc]  # doit has no types
 class Why(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """doit why: what differs for a task, in words."""
 
+    asks_receipts = True
     name = "why"
     doc_purpose = "say in words why a task would run"
     doc_usage = "TASK [TASK ...]"
@@ -154,12 +156,13 @@ class Why(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
 class Plan(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """doit plan: what would run and why, what it would write and for how long, and whether it fits."""
 
+    asks_receipts = True
     name = "plan"
     doc_purpose = "say before anything runs what would run, what it would write, and whether it fits"
     doc_usage = "[TASK ...]"
     doc_description = "Without a task: everything on this disk. Exit code 1 where it does not fit."
     cmd_options = (
-        {"name": "json", "long": "json", "type": bool, "default": False, "help": "print JSON (see tasks/fit_table.py)"},
+        {"name": "json", "long": "json", "type": bool, "default": False, "help": "print JSON (see tasks/plan/plan_table.py)"},
         {"name": "all", "long": "all", "type": bool, "default": False, "help": "list the shards, too"},
     )
 
@@ -190,6 +193,7 @@ class Plan(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
 class Verify(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """doit verify: read everything again and compare it with what was sealed."""
 
+    asks_receipts = True
     name = "verify"
     doc_purpose = "read all outputs again, compare with their hashes, set damaged ones aside"
     doc_usage = "[DATASET ...]"
@@ -216,6 +220,7 @@ class Verify(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
 class Audit(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """doit audit: what lies on disk, how whole it is, what could be freed. Beside a run, too."""
 
+    asks_receipts = True
     name = "audit"
     doc_purpose = "show every archive and corpus on disk, what is missing, what could be freed"
     doc_usage = "[DATASET ...] [--deep] [--json]"

@@ -20,6 +20,8 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]  # doit has no types
 
     def load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Any]:
         """Return doit's tasks for a command and the names given to it."""
+        if getattr(cmd, "asks_receipts", False):  # a fifth of the time that such a command takes
+            return []
         tasks = {task.name: task for task in super().load_tasks(cmd, pos_args)}
         if not getattr(cmd, "execute_tasks", False):
             return _expanded(tasks)

@@ -68,7 +68,10 @@ def suffix_of(path: str) -> str:
 
 
 def is_audio(path: str) -> bool:
-    """Say by its suffix, in any case, whether a file is a recording; its content may be another format, or none."""
+    """Return whether a file name has the suffix of a sound file, in any letter case.
+
+    The content may be another format: AISHELL-4 has FLAC in folders called wav, TIMIT has SPHERE in .WAV files.
+    """
     return suffix_of(path) in SUFFIXES
 
 

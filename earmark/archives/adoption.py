@@ -27,7 +27,8 @@ def adopt_tree(
     The list is what an extraction would have written, in the order of names instead of the archive's. `ignored` are
     names in the folder itself that are left out, and so is the scratch folder. `on_bytes` is called with the bytes
     read; a file that the memo knows is not read.
-    Raises ArchiveError for what is neither file, folder nor link, names that are not Unicode, unreadable files.
+    Raises ArchiveError for what is neither file, folder nor link, for names and links that are not Unicode, and for
+    unreadable files.
     """
     n_members = n_files = member_bytes = 0
     fresh: list[tuple[StatKey, str]] = []
@@ -35,7 +36,7 @@ def adopt_tree(
         for path, status in _tree(folder, "", {*ignored, SCRATCH_NAME}):
             member = ListedMember(path)
             if stat.S_ISLNK(status.st_mode):
-                member = ListedMember(path, link=str((folder / path).readlink()))
+                member = ListedMember(path, link=_link_target(folder / path))
             elif stat.S_ISREG(status.st_mode):
                 key = stat_key(status)
                 xxh3 = memo.get(key) if memo else None
@@ -51,6 +52,13 @@ def adopt_tree(
                 remember(fresh, memo)
     remember(fresh, memo)
     return Extraction(n_members=n_members, n_files=n_files, n_matched=n_files, member_bytes=member_bytes)
+
+
+def _link_target(path: Path) -> str:
+    target = str(path.readlink())
+    if not is_unicode(target):
+        raise ArchiveError(f"{path}: it links to {target!r}, which is not Unicode. Replace the link and run again.")
+    return target
 
 
 def _hash_file(path: Path, on_bytes: Callable[[int], None]) -> str:

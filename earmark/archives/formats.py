@@ -135,7 +135,7 @@ def _decompressor(kind: str) -> _Decompressor:
 def read_ahead(blocks: Generator[bytes, None, None], depth: int = AHEAD_BLOCKS) -> Generator[bytes, None, None]:
     """Run a generator in a thread of its own, at most `depth` blocks ahead; its errors are raised here.
 
-    Hashing and decompression leave the interpreter's lock, so they run beside the writing of members. Once it is closed
+    Hashing and decompression leave the interpreter's lock, so they run while members are written. Once it is closed
     (contextlib.closing), the thread has ended.
     """
     ready: queue.Queue[bytes | BaseException | None] = queue.Queue(depth)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
 import orjson
 
 from earmark.errors import ArchiveError
@@ -27,8 +28,7 @@ class Member:
     blocks: Iterator[bytes] = field(default_factory=lambda: iter(()))
 
 
-@dataclass(frozen=True, slots=True)
-class ListedMember:
+class ListedMember(msgspec.Struct, frozen=True):
     """A line of a members file: a file with `size` and `xxh3`, a symbolic link with its `link`, or else a folder.
 
     `path` is POSIX and relative to the tree.
@@ -56,10 +56,12 @@ class ListedMember:
         return orjson.dumps(row) + b"\n"
 
 
+_decode = msgspec.json.Decoder(ListedMember).decode
+
+
 def parse_member(line: bytes) -> ListedMember:
-    """Read a line of a members file. Raises ValueError, KeyError or TypeError for one that is damaged."""
-    row = orjson.loads(line)
-    return ListedMember(row["path"], row.get("size", 0), row.get("xxh3", ""), row.get("link", ""))
+    """Read a line of a members file. Raises ValueError for one that is damaged."""
+    return _decode(line)
 
 
 class DamageError(ArchiveError):

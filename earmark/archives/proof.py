@@ -89,7 +89,7 @@ class _Tree:
         if not stat.S_ISDIR(status.st_mode):
             return f"its folder {path!r} is a link or a file"
         if status.st_dev != self.device:
-            return f"its folder {path!r} lies on another volume than the archive"
+            return f"its folder {path!r} is on another volume than the archive"
         if len(self._folders) >= FOLDERS_KNOWN:
             self._folders = {""}
         self._folders.add(path)

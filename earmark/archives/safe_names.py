@@ -24,7 +24,7 @@ def safe_path(name: str) -> str:
         "its path is absolute": name.startswith("/"),
         "its path is a Windows one": "\\" in name or re.match("[A-Za-z]:", parts[0] if parts else "") is not None,
         "its path leaves the tree": ".." in parts,
-        f"it lies more than {MAX_DEPTH} folders deep": len(parts) > MAX_DEPTH,
+        f"it is more than {MAX_DEPTH} folders deep": len(parts) > MAX_DEPTH,
         f"its path goes into {SCRATCH_NAME}": SCRATCH_NAME in parts[:1],
         "its name is not Unicode": not is_unicode(name),
     }
@@ -107,7 +107,7 @@ def _name_collisions(members: Path, suspects: set[int]) -> None:
                 if other and other != one:
                     raise refusal(one, f"on file systems that ignore case or Unicode form it is one with {other!r}")
                 if other and folder != other_folder:
-                    raise refusal(one, "it is a file and also a folder that other members lie in")
+                    raise refusal(one, "it is a file and also a folder that other members are in")
                 if other and not folder:
                     raise refusal(one, "it occurs twice")
                 seen[folded] = (one, folder)

@@ -75,7 +75,7 @@ class Staging:
         if not path and member.kind == "folder":
             return None
         if not path:
-            raise refusal(member.name, "it stands where the tree itself is")
+            raise refusal(member.name, "it is in the place of the tree itself")
         try:
             listed = self._placed(path, member)
         except OSError as error:
@@ -120,9 +120,9 @@ class Staging:
         for root in (self.folder, self.path) if in_tree else (self.path,):
             status = lstat(root / path)
             if status is not None and stat.S_ISLNK(status.st_mode):
-                raise refusal(path, "it is a link, and a member lies below it")
+                raise refusal(path, "it is a link, and a member is below it")
             if status is not None and not stat.S_ISDIR(status.st_mode):
-                raise refusal(path, "it is a file and also a folder that other members lie in")
+                raise refusal(path, "it is a file and also a folder that other members are in")
             if root == self.folder:
                 in_tree = status is not None
         self.names.add_folder(path)

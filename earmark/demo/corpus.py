@@ -1,8 +1,8 @@
-"""A small made-up corpus and an untrained encoder, so that the whole way of the data runs without any download.
+"""A small synthetic corpus and an untrained encoder, so that every stage runs without any download.
 
-The corpus has LibriSpeech's layout in one .tar.gz; its sound comes from the synthesiser in `voice`, and the text lists
-the words that the synthesiser was given.
-Same machine and library versions, same bytes; elsewhere a sample may differ by one step of rounding.
+The corpus has LibriSpeech's layout in one .tar.gz; its sound comes from the synthesiser in `voice`, and its text is the
+words that the synthesiser was given. The bytes depend on machine and library versions alone; elsewhere a sample may
+differ by one step of rounding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from earmark.demo.voice import HOP, PEAK, Speaker, sounds_of, synthesise
+from earmark.demo.voice import HOP, PEAK, Speaker, synthesise, targets_of
 from earmark.disk.files import Scratch, publishing, remove
 from earmark.errors import ModelError
 from earmark.rates import RATE_HZ
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
 SEED = 1980
 PCM_STEPS = 32_768  # int16 steps for an amplitude of 1
-BACKGROUND_DBFS = -62.0  # white noise of the imagined room
+BACKGROUND_DBFS = -62.0  # white noise of the room: digital silence between words would be unlike any recording
 SHORTEST_S, LONGEST_SHORT_S = 1.5, 9.5
+# Longer than an encoder's window of 30 s, by name: 2 windows, 2, and 3.
 LONG_S = {"90001-900011-0003": 33.0, "90003-900032-0002": 41.0, "90005-900051-0004": 62.0}
-BROKEN = "90002-900022-0005"
+BROKEN = "90002-900022-0005"  # its file is cut short, so that the demo shows what quarantine is
 LICENCE = "Made by a program from nothing; no rights are claimed in it: CC0 1.0 Universal.\n"
 README = f"""LibriSpeech's layout, none of its recordings: a synthesiser made the sound, a word list the text.
 The file {BROKEN}.flac is cut short on purpose; every other file is whole.
@@ -44,6 +45,7 @@ SPEAKERS = (
     Speaker(90004, "F", "dev-clean", "Dora Declination", 228.0, -26.0, (900041,), 8),
     Speaker(90005, "M", "test-clean", "Emil Envelope", 136.0, -23.0, (900051,), 8),
 )
+# By kind, each word with its phones as ARPAbet names them, as the synthesiser can say them.
 WORDS = {
     "determiner": {"A": "AH", "THE": "DH AH", "HER": "HH ER", "OUR": "AA UH ER"},
     "adjective": {"BLUE": "B L UW", "GOOD": "G UH D", "GREEN": "G R IY N", "RED": "R EH D", "TALL": "T AO L"},
@@ -58,6 +60,7 @@ WORDS = {
     "link": {"AND": "SIL AE N D"},
 }  # fmt: skip
 PHONES = {word: tuple(phones.split()) for kind in WORDS.values() for word, phones in kind.items()}
+# The shape of Whisper-tiny; the decoder's figures are what readers of config.json expect to find.
 TINY = {
     "n_mels": 80,
     "n_audio_ctx": 1500,
@@ -70,7 +73,7 @@ TINY = {
     "n_text_head": 6,
     "n_text_layer": 4,
 }
-BIAS_SCALE = 0.02
+BIAS_SCALE = 0.02  # standard deviation of biases
 
 
 def write_corpus(archive: Path, scratch: Scratch) -> None:
@@ -78,7 +81,7 @@ def write_corpus(archive: Path, scratch: Scratch) -> None:
 
     Raises DiskFullError.
     """
-    files = corpus_files()
+    files = corpus_files()  # 7 MB: small enough to be in memory at once
     folders = {str(folder) for name in files for folder in PurePosixPath(name).parents} - {"."}
     with (
         publishing(archive, scratch, needed=sum(map(len, files.values()))) as temporary,
@@ -127,10 +130,11 @@ def corpus_files() -> dict[str, bytes]:
 
 
 def utterance(name: str, speaker: Speaker) -> tuple[str, NDArray[np.int16]]:
-    """Return the text and the sound, (samples,) int16 at 16 kHz, of one utterance; both depend on its name alone."""
+    """Return the text and the samples (n,) int16 at 16 kHz of one utterance; both depend on its name alone."""
     import numpy as np
 
     random = np.random.Generator(np.random.PCG64([SEED, *map(int, name.split("-"))]))
+    # short ones far more often than long ones, as in corpora of read speech
     target_s = LONG_S.get(name, SHORTEST_S + (LONGEST_SHORT_S - SHORTEST_S) * random.random() ** 3)
     words: list[str] = []
     for phrase in phrases(random):
@@ -145,7 +149,7 @@ def utterance(name: str, speaker: Speaker) -> tuple[str, NDArray[np.int16]]:
 
 
 def phrases(random: np.random.Generator) -> Iterator[list[str]]:
-    """Yield the parts of an endless sentence, each a good place to stop: who, saw whom, where, and who, ..."""
+    """Yield the phrases of an endless sentence, which may end after any: who, saw whom, where, and who, ..."""
     for opening in itertools.chain([""], itertools.cycle(("verb", "place", "link"))):
         kinds = ["determiner", "adjective", "noun"] if random.random() < 0.5 else ["determiner", "noun"]
         yield [str(random.choice(list(WORDS[kind]))) for kind in ([opening] if opening else []) + kinds]
@@ -158,7 +162,7 @@ def phones_of(words: Iterable[str]) -> list[str]:
 
 def duration_s(phones: Iterable[str]) -> float:
     """Return how long some phones last, in seconds."""
-    return sum(sound.n_frames for phone in phones for sound in sounds_of(phone, "M")) * HOP / RATE_HZ
+    return sum(target.n_frames for phone in phones for target in targets_of(phone, "M")) * HOP / RATE_HZ
 
 
 def flac_bytes(samples: NDArray[np.int16]) -> bytes:
@@ -173,8 +177,8 @@ def flac_bytes(samples: NDArray[np.int16]) -> bytes:
 def write_model(folder: Path, scratch: Scratch) -> None:
     """Write an untrained Whisper-tiny as MLX lays it out: config.json and weights.safetensors, encoder tensors only.
 
-    Its features are numbers of the right shape, not of any use. Replaces an earlier demo model and nothing else.
-    Raises ModelError where `folder` holds something else, DiskFullError.
+    Its features have the right shape and no meaning. Replaces an earlier demo model and nothing else. Raises ModelError
+    where `folder` contains something else, DiskFullError.
     """
     check_replaceable(folder)
     weights = safetensors_bytes(untrained_tensors(encoder_shapes(TINY)))
@@ -187,7 +191,7 @@ def write_model(folder: Path, scratch: Scratch) -> None:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Refuse to write over anything but an empty folder or an earlier demo model; raises ModelError."""
+    """Raise ModelError unless `folder` is absent, empty or an earlier demo model: never write over real weights."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
@@ -228,7 +232,7 @@ def encoder_shapes(config: dict[str, int]) -> dict[str, tuple[int, ...]]:
 
 
 def untrained_tensors(shapes: dict[str, tuple[int, ...]]) -> dict[str, NDArray[np.float16]]:
-    """Return seeded tensors: weights of variance 1 / fan-in, so that no layer blows its input up, and small biases."""
+    """Return seeded tensors: weights of variance 1 / fan-in, so that no layer amplifies its input, and small biases."""
     import numpy as np
 
     random = np.random.Generator(np.random.PCG64(SEED))
@@ -244,7 +248,7 @@ def untrained_tensors(shapes: dict[str, tuple[int, ...]]) -> dict[str, NDArray[n
 
 
 def safetensors_bytes(tensors: dict[str, NDArray[np.float16]]) -> bytes:
-    """Return float16 tensors in the safetensors container.
+    """Return float16 tensors in the safetensors container; written here, as the library for it is no dependency.
 
     Format: header length as little-endian uint64, a JSON header padded with spaces to 8 bytes, the data end to end.
     """

@@ -1,5 +1,7 @@
-"""A formant synthesiser: phones to sound, after D. H. Klatt, "Software for a cascade/parallel formant synthesizer",
+"""A formant synthesiser: phones to samples, after D. H. Klatt, "Software for a cascade/parallel formant synthesizer",
 JASA 67 (1980): a train of glottal pulses through a cascade of resonators, and noise through one broad resonator.
+
+Not a good voice: it has the pitch, the pauses and the formants that level meters, F0 trackers and encoders look at.
 """
 
 from __future__ import annotations
@@ -44,14 +46,14 @@ class Speaker:
 
 
 @dataclass(frozen=True)
-class Sound:
-    """One steady target: frames of 10 ms, loudness of the two sources, where the noise lies, and F1 to F3 of a man."""
+class Target:
+    """What the synthesiser moves to and keeps for some frames of 10 ms."""
 
     n_frames: int
-    voice: float
-    noise: float
-    noise_hz: float
-    formants_hz: tuple[float, float, float]
+    voice: float  # loudness of the glottal pulses
+    noise: float  # loudness of the noise
+    noise_hz: float  # middle of the noise's band
+    formants_hz: tuple[float, float, float]  # F1 to F3 of a man
 
 
 # Frames, then F1 to F3 of men and of women in Hz: the averages of G. E. Peterson and H. L. Barney, "Control methods
@@ -68,51 +70,55 @@ VOWELS = {
     "AH": (9, (640.0, 1190.0, 2390.0), (760.0, 1400.0, 2780.0)),
     "ER": (14, (490.0, 1350.0, 1690.0), (500.0, 1640.0, 1960.0)),
 }
-SILENCE = Sound(EDGE_FRAMES, 0.0, 0.0, 3000.0, (500.0, 1500.0, 2500.0))
-LIPS, TEETH, PALATE = (300.0, 1000.0, 2150.0), (300.0, 1600.0, 2550.0), (300.0, 1990.0, 2850.0)  # where F1 to F3 point
+SILENCE = Target(EDGE_FRAMES, 0.0, 0.0, 3000.0, (500.0, 1500.0, 2500.0))
+LIPS, TEETH, PALATE = (
+    (300.0, 1000.0, 2150.0),
+    (300.0, 1600.0, 2550.0),
+    (300.0, 1990.0, 2850.0),
+)  # where F1 to F3 move to
 CONSONANTS = {
     "SIL": (SILENCE,),
-    "P": (Sound(6, 0.0, 0.0, 900.0, LIPS), Sound(3, 0.0, 0.30, 900.0, LIPS)),
-    "B": (Sound(5, 0.15, 0.0, 900.0, LIPS), Sound(1, 0.3, 0.25, 900.0, LIPS)),
-    "T": (Sound(6, 0.0, 0.0, 4500.0, TEETH), Sound(3, 0.0, 0.40, 4500.0, TEETH)),
-    "D": (Sound(4, 0.15, 0.0, 4500.0, TEETH), Sound(1, 0.3, 0.30, 4500.0, TEETH)),
-    "K": (Sound(6, 0.0, 0.0, 2000.0, PALATE), Sound(3, 0.0, 0.40, 2000.0, PALATE)),
-    "G": (Sound(5, 0.15, 0.0, 2000.0, PALATE), Sound(2, 0.3, 0.25, 2000.0, PALATE)),
-    "F": (Sound(9, 0.0, 0.08, 5500.0, LIPS),),
-    "V": (Sound(6, 0.35, 0.05, 5500.0, LIPS),),
-    "DH": (Sound(5, 0.35, 0.05, 5000.0, TEETH),),
-    "S": (Sound(11, 0.0, 0.25, 6200.0, TEETH),),
-    "SH": (Sound(11, 0.0, 0.30, 3000.0, PALATE),),
-    "HH": (Sound(6, 0.0, 0.12, 1500.0, SILENCE.formants_hz),),
-    "M": (Sound(8, 0.45, 0.0, 1000.0, (260.0, 1000.0, 2200.0)),),
-    "N": (Sound(7, 0.45, 0.0, 1000.0, (260.0, 1500.0, 2600.0)),),
-    "L": (Sound(7, 0.6, 0.0, 1000.0, (310.0, 1050.0, 2880.0)),),
-    "R": (Sound(7, 0.7, 0.0, 1000.0, (310.0, 1060.0, 1380.0)),),
-    "W": (Sound(7, 0.5, 0.0, 1000.0, (290.0, 610.0, 2150.0)),),
+    "P": (Target(6, 0.0, 0.0, 900.0, LIPS), Target(3, 0.0, 0.30, 900.0, LIPS)),
+    "B": (Target(5, 0.15, 0.0, 900.0, LIPS), Target(1, 0.3, 0.25, 900.0, LIPS)),
+    "T": (Target(6, 0.0, 0.0, 4500.0, TEETH), Target(3, 0.0, 0.40, 4500.0, TEETH)),
+    "D": (Target(4, 0.15, 0.0, 4500.0, TEETH), Target(1, 0.3, 0.30, 4500.0, TEETH)),
+    "K": (Target(6, 0.0, 0.0, 2000.0, PALATE), Target(3, 0.0, 0.40, 2000.0, PALATE)),
+    "G": (Target(5, 0.15, 0.0, 2000.0, PALATE), Target(2, 0.3, 0.25, 2000.0, PALATE)),
+    "F": (Target(9, 0.0, 0.08, 5500.0, LIPS),),
+    "V": (Target(6, 0.35, 0.05, 5500.0, LIPS),),
+    "DH": (Target(5, 0.35, 0.05, 5000.0, TEETH),),
+    "S": (Target(11, 0.0, 0.25, 6200.0, TEETH),),
+    "SH": (Target(11, 0.0, 0.30, 3000.0, PALATE),),
+    "HH": (Target(6, 0.0, 0.12, 1500.0, SILENCE.formants_hz),),
+    "M": (Target(8, 0.45, 0.0, 1000.0, (260.0, 1000.0, 2200.0)),),
+    "N": (Target(7, 0.45, 0.0, 1000.0, (260.0, 1500.0, 2600.0)),),
+    "L": (Target(7, 0.6, 0.0, 1000.0, (310.0, 1050.0, 2880.0)),),
+    "R": (Target(7, 0.7, 0.0, 1000.0, (310.0, 1060.0, 1380.0)),),
+    "W": (Target(7, 0.5, 0.0, 1000.0, (290.0, 610.0, 2150.0)),),
 }
 
 
-def sounds_of(phone: str, sex: str) -> tuple[Sound, ...]:
-    """Return a phone's targets for a voice: a stop has two, its closure and its burst."""
+def targets_of(phone: str, sex: str) -> tuple[Target, ...]:
+    """Return a phone's targets for a voice of sex "F" or "M": a stop has two, its closure and its burst."""
     if phone in VOWELS:
         n_frames, men_hz, women_hz = VOWELS[phone]
-        return (Sound(n_frames, 1.0, 0.0, SILENCE.noise_hz, women_hz if sex == "F" else men_hz),)
+        return (Target(n_frames, 1.0, 0.0, SILENCE.noise_hz, women_hz if sex == "F" else men_hz),)
     if sex == "M":
         return CONSONANTS[phone]
     scaled = []
-    for sound in CONSONANTS[phone]:
-        f1, f2, f3 = (WOMAN_SCALE * formant for formant in sound.formants_hz)
-        scaled.append(replace(sound, formants_hz=(f1, f2, f3)))
+    for target in CONSONANTS[phone]:
+        f1, f2, f3 = (WOMAN_SCALE * formant for formant in target.formants_hz)
+        scaled.append(replace(target, formants_hz=(f1, f2, f3)))
     return tuple(scaled)
 
 
 def synthesise(phones: Sequence[str], speaker: Speaker, random: np.random.Generator) -> Floats:
-    """Return the sound of some phones, (samples,) float64 at 16 kHz, a vowel near an RMS of 1."""
+    """Return samples (n,) float64 at 16 kHz of some phones; a vowel has an RMS near 1."""
     import numpy as np
 
-    targets = [sound for phone in phones for sound in sounds_of(phone, speaker.sex)]
-    rows = np.array([(sound.voice, sound.noise, sound.noise_hz, *sound.formants_hz) for sound in targets])
-    frames = np.repeat(rows, [sound.n_frames for sound in targets], axis=0)
+    targets = [target for phone in phones for target in targets_of(phone, speaker.sex)]
+    rows = np.array([(target.voice, target.noise, target.noise_hz, *target.formants_hz) for target in targets])
+    frames = np.repeat(rows, [target.n_frames for target in targets], axis=0)
     voice = smooth(frames[:, :1], 3)[:, 0]
     formants = smooth(frames[:, 3:], 5)  # the tongue is slower than the vocal folds
     scale = WOMAN_SCALE if speaker.sex == "F" else 1.0
@@ -125,7 +131,7 @@ def synthesise(phones: Sequence[str], speaker: Speaker, random: np.random.Genera
 
 
 def smooth(track: Floats, n_frames: int) -> Floats:
-    """Return a track, (frames, columns), whose jumps became ramps of about `n_frames` frames."""
+    """Return a track (frames, columns) with its jumps turned into ramps of about `n_frames` frames."""
     import numpy as np
 
     kernel = np.hanning(n_frames + 2)[1:-1]
@@ -137,7 +143,8 @@ def smooth(track: Floats, n_frames: int) -> Floats:
 def glottal_pulses(voice: Floats, voiced: NDArray[np.bool_], f0_hz: float, random: np.random.Generator) -> Floats:
     """Return a train of unit-power pulses, (samples,), under the loudness `voice`, (frames,).
 
-    The pitch falls after each pause, trembles with a vibrato of 2 % and, frame by frame, a jitter of 1 %.
+    The pitch falls after each pause, and has a vibrato of 2 % and, frame by frame, a jitter of 1 %. Without them a
+    tracker of F0 would have nothing to follow.
     """
     import numpy as np
 
@@ -145,9 +152,9 @@ def glottal_pulses(voice: Floats, voiced: NDArray[np.bool_], f0_hz: float, rando
     silent_for = np.arange(n_frames) - np.maximum.accumulate(np.where(voiced, np.arange(n_frames), 0))
     start_s = np.maximum.accumulate(np.where(silent_for > EDGE_FRAMES // 2, time_s, 0.0))
     fall = 0.88 + 0.26 * np.exp(-(time_s - start_s) / BREATH_S)
-    tremble = 1 + 0.02 * np.sin(2 * np.pi * VIBRATO_HZ * time_s) + 0.01 * random.standard_normal(n_frames)
+    vibrato = 1 + 0.02 * np.sin(2 * np.pi * VIBRATO_HZ * time_s) + 0.01 * random.standard_normal(n_frames)
     at = np.arange(n_frames * HOP) / HOP
-    pitch_hz = np.interp(at, np.arange(n_frames), f0_hz * fall * tremble)
+    pitch_hz = np.interp(at, np.arange(n_frames), f0_hz * fall * vibrato)
     phase = np.cumsum(pitch_hz) / RATE_HZ
     last = np.flatnonzero(np.diff(np.floor(phase)))  # a pulse falls between this sample and the next
     share = (np.floor(phase[last + 1]) - phase[last]) / (phase[last + 1] - phase[last])

@@ -160,7 +160,7 @@ def flush_folder(path: Path) -> None:
 def remove(path: Path) -> None:
     """Delete a file or a folder if it is there."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)  # what cannot be deleted now, the next run's sweep tries again
     else:
         path.unlink(missing_ok=True)
 

@@ -70,7 +70,7 @@ def hash_from_disk(path: Path) -> tuple[StatKey, str]:
     hasher = new_hasher("xxh3")
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
         key = stat_key(os.fstat(file.fileno()))
-        if hasattr(os, "posix_fadvise"):
+        if hasattr(os, "posix_fadvise"):  # macOS has no way to drop one file from its cache
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         while block := file.read(BLOCK_BYTES):
             hasher.update(block)
@@ -139,7 +139,7 @@ class HashMemo:
         known = self.get(key)
         if known is None:
             known = hash_file(path)
-            if stat_key(path.stat()) == key:  # not written to meanwhile
+            if stat_key(path.stat()) == key:  # else it was written to meanwhile, and the hash is of neither content
                 self.put([(key, known)])
         return known
 

@@ -5,7 +5,7 @@
                                `audio`: struct {bytes, path}, as Hugging Face datasets write it
 
 A path is such a name only where its folder is a file, so that no other file can have it. Nothing is unpacked: a corpus
-of a million rows would be a million small files beside the tables that have their bytes already.
+of a million rows would be a million small files, and a copy of bytes that the tables have.
 """
 
 import bisect
@@ -89,7 +89,7 @@ def open_table(file: Path) -> "Iterator[ParquetFile | RecordBatchStreamReader]":
         yield stream
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=8)  # a worker goes through one table after the other
 def _bounds(file: Path, _mtime_ns: int) -> list[int]:
     """Return the first row of each group of a Parquet file, and the row after the last."""
     bounds = [0]
@@ -110,13 +110,13 @@ def _group_of(file: Path, number: int, mtime_ns: int) -> tuple[int, int]:
     return group, bounds[group]
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=1)  # a group may be hundreds of megabytes
 def _group(file: Path, group: int, _mtime_ns: int) -> "ChunkedArray":
     """Return the bytes of the recordings in a group of rows; the time makes a changed file another key of the cache."""
     import pyarrow
 
     with open_table(file) as table:
-        if file.suffix == ARROW:  # mapped: the pages that are read are all that is held
+        if file.suffix == ARROW:  # mapped: only the pages that are read are in memory
             column = table.read_all().column(COLUMN)
         else:
             column = table.read_row_group(group, columns=[f"{COLUMN}.{FIELD}"]).column(COLUMN)

@@ -20,5 +20,8 @@ def is_counted(name: str) -> bool:
 
 
 def is_junk(name: str) -> bool:
-    """Say whether a reader passes a file or folder over without a word: hidden, a file manager's, or a lock."""
+    """Return whether a name is left behind by another program, so that readers pass over it without a word.
+
+    Hidden names cover AppleDouble (`._x.wav`), `.DS_Store`, `.completed` and `.<part>_completed` markers.
+    """
     return name.startswith(".") or name in FILE_MANAGERS or name.endswith(LOCKS)

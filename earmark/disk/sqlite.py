@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-# How long to wait for another process that writes; runs exclude each other, but looking goes on beside them.
+# How long to wait for another process that writes; runs exclude each other, but commands that look go on meanwhile.
 PATIENCE_S = 5.0
 # synchronous = normal: in a write-ahead log the file stays whole without a flush a commit, which costs milliseconds.
 SETTINGS = ("journal_mode = wal", "synchronous = normal")

@@ -98,7 +98,7 @@ def take(root: Path, watch: str, ignored: Iterable[str] = ()) -> Snapshot:
         elif watch != "folders":
             files[entry.path[start:]] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
             if watch == "auto" and len(files) > FILES_LIMIT:
-                watch = "folders"
+                watch = "folders"  # from here on: the tree is not walked a second time
                 files.clear()
     return Snapshot("folders", folders) if watch == "folders" else Snapshot("files", files)
 

@@ -1,1 +1,1 @@
-"""How large results will be before they are made: probes of recordings, listings of archives."""
+"""How large results will be, before they are made: probes of recordings, listings of archives."""

@@ -1,4 +1,4 @@
-"""What an archive will unpack to, from its own list of members: as much of it as there is time to read."""
+"""What an archive will unpack to, by its own list of members: as much of it as there is time to read."""
 
 import contextlib
 import io
@@ -18,29 +18,27 @@ from earmark.disk.hashing import BLOCK_BYTES
 from earmark.errors import EarmarkError
 from earmark.estimate.probes import EXCERPTS, Probes, holds_sound
 
-MEMBER_BYTES = 32 << 20  # the largest archive member that a probe holds in memory
+MEMBER_BYTES = 32 << 20  # the largest archive member that a probe reads into memory
+PROBED_FOR_FLAC = 8  # of so many recordings, one is compressed, which takes far longer than reading a header
 
 
 @dataclass
 class Listing:
-    """Members of an archive as far as they were read: path and bytes of each file; `share` of the archive is 1 if all.
+    """The members of an archive that were read in the time there was."""
 
-    `nested` holds the bytes of archives inside it, whose members are not seen; `probes` a sample of its recordings.
-    """
-
-    files: list[tuple[str, int]] = field(default_factory=list)
-    share: float = 0.0
-    nested: int = 0
-    probes: Probes = field(default_factory=Probes)
+    files: list[tuple[str, int]] = field(default_factory=list)  # path and bytes
+    share: float = 0.0  # of the archive that was read; 1 if all
+    nested: int = 0  # bytes of archives inside it, whose members are not seen
+    probes: Probes = field(default_factory=Probes)  # of some of its recordings
 
     @property
     def audio(self) -> list[tuple[str, int]]:
-        """The members that are recordings, by suffix."""
+        """The members that are recordings, or tables of them, by suffix."""
         return [(name, size) for name, size in self.files if holds_sound(name)]
 
     @property
     def certainty(self) -> Amount:
-        """How far what was read stands for all: a factor around 1."""
+        """A factor around 1: how much larger or smaller the whole may be than what was read, scaled up."""
         return exact(1.0) if self.share == 1.0 else about(1.0, 1.25)
 
 
@@ -52,9 +50,10 @@ def list_archive(
     resampler: str,
     patience_s: float,
 ) -> Listing:
-    """List an archive: a zip by its directory, a tar by as much of its stream as the patience allows.
+    """List an archive for `patience_s` seconds: a zip by its directory, a tar by as much of its stream as that allows.
 
-    `paths` are its files in order. A damaged archive gives what could be read of it; extraction says what is wrong.
+    `paths` are its files in order; `nested` and `skip` patterns as in the catalog. Of a damaged archive the readable
+    beginning is returned: what is wrong with it, extraction says.
     """
     listing, ends = Listing(), time.monotonic() + patience_s
     n_audio = 0
@@ -67,7 +66,7 @@ def list_archive(
                 listing.nested += member.size
                 continue
             if holds_sound(plain) and member.size <= MEMBER_BYTES and time.monotonic() < ends:
-                excerpt = n_audio % 8 == 0 and len(listing.probes.flac_rates) < EXCERPTS
+                excerpt = n_audio % PROBED_FOR_FLAC == 0 and len(listing.probes.flac_rates) < EXCERPTS
                 sound = io.BytesIO(b"".join(member.blocks))
                 listing.probes.add(sound, member.size, channel, resampler, excerpt=excerpt)
                 n_audio += 1
@@ -76,7 +75,7 @@ def list_archive(
 
 
 def _members(paths: Sequence[Path], ends: float, listing: Listing) -> Iterator[Member]:
-    """Yield an archive's members and keep `listing.share`; the member at which a tar's stream ends is not whole."""
+    """Yield an archive's members and keep `listing.share` current; the last one of a tar that is left is not whole."""
     kind = archive_kind(paths)
     if kind == "zip":
         for member in zip_members(*paths):

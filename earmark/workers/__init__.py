@@ -1,1 +1,1 @@
-"""Work beside the main thread: a pool of processes, and threads that read ahead."""
+"""Work outside the main thread: a pool of processes, and threads that read ahead."""

@@ -1,8 +1,10 @@
 """A pool of spawned processes for decoding work.
 
 A unit of work is an importable function and a plain picklable value. Each worker has a pipe of its own and a thread
-here that waits on it, so a worker that dies ends its own item at once, and nothing else. ProcessPoolExecutor shares one
-result pipe among its workers: a worker killed while it writes a result makes the parent wait for ever (tried).
+here that waits on it, so that a worker that dies ends its own item at once, and nothing else. ProcessPoolExecutor was
+tried and rejected: its workers share one pipe for results, and one that is killed while it writes to it makes the
+parent wait for ever. Spawned, not forked: a fork copies locks that other threads hold, and on macOS
+many libraries do not survive one.
 """
 
 import contextlib
@@ -19,7 +21,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import connection, resource_tracker
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from earmark.errors import EarmarkError, WorkerError
 
@@ -27,7 +29,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 JOIN_S = 5.0  # how long a worker whose pipe has closed may take to be gone before it is killed
-LABEL_CHARACTERS = 80  # of an item's repr in a message
+LABEL_CHARACTERS = 80  # of an item's repr in a message, which stays one line
 # The pool already uses every core; a numeric library that starts threads of its own in each worker only slows it.
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -41,10 +43,10 @@ class Worker:
 
 
 @dataclass
-class Job:
-    """One item on its way: the worker that has it, and whether nobody waits for it any more."""
+class Call:
+    """One item under way: the worker that has it, and whether nobody waits for it any more."""
 
-    call: bytes
+    message: bytes  # the pickled function and item
     name: str
     worker: Worker | None = None
     dropped: bool = False
@@ -59,7 +61,7 @@ class Pool:
     def __init__(self, workers: int = 0) -> None:
         self.workers = workers if workers > 0 else core_count()
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="earmark-pool")
-        self._lock = threading.Lock()  # over everything below, and over starting and reaping processes
+        self._lock = threading.Lock()  # guards everything below, and starting and reaping processes
         self._idle: list[Worker] = []
         self._all: list[Worker] = []
         self._ended = False
@@ -72,12 +74,13 @@ class Pool:
         lookahead: int | None = None,
         label: Callable[[T], str] | None = None,
     ) -> Iterator[R]:
-        """Yield `function(item)` for each item, in order; `lookahead` items are under way beyond the one handed over.
+        """Yield `function(item)` for each item, in order, computed by the workers.
 
-        `lookahead` defaults to twice the workers. `label` names an item in a message (default: its shortened repr).
+        `lookahead` items are under way beyond the one that is waited for (default: twice the workers); more would only
+        fill memory with results. `label` names an item in a message (default: its shortened repr).
         What the function raises is raised here at the item's turn; WorkerError if its worker died, and the next item
         gets a fresh one. When the iteration ends early, items not started are dropped and workers busy with the others
-        are killed: no work outlives its map.
+        are killed: no work goes on after its map.
         """
         assert not self._ended, "map() on a pool that was closed or killed"
         assert getattr(function, "__module__", "") != "__main__", "a worker cannot import a function of __main__"
@@ -87,61 +90,62 @@ class Pool:
     def _results(
         self, function: Callable[[T], R], items: Iterable[T], ahead: int, label: Callable[[T], str]
     ) -> Iterator[R]:
-        pending: deque[tuple[Job, Future[Any]]] = deque()
+        pending: deque[tuple[Call, Future[object]]] = deque()
         try:
             for item in items:
                 where = f"{function.__module__}.{getattr(function, '__qualname__', function)}"
-                job = Job(pickle.dumps((function, item), pickle.HIGHEST_PROTOCOL), f"{where}({label(item)})")
-                pending.append((job, self._threads.submit(self._run, job)))
+                call = Call(pickle.dumps((function, item), pickle.HIGHEST_PROTOCOL), f"{where}({label(item)})")
+                pending.append((call, self._threads.submit(self._run, call)))
                 if len(pending) > ahead:
-                    yield pending[0][1].result()
+                    yield cast("R", pending[0][1].result())
                     pending.popleft()
             while pending:
-                yield pending[0][1].result()
+                yield cast("R", pending[0][1].result())
                 pending.popleft()
         finally:
-            self._drop(job for job, future in pending if not future.cancel() and not future.done())
+            self._drop(call for call, future in pending if not future.cancel() and not future.done())
 
-    def _run(self, job: Job) -> Any:
-        worker = self._take(job)
+    def _run(self, call: Call) -> object:
+        """Do a call in a worker and return its result: what each of the threads here does."""
+        worker = self._take(call)
         try:
-            worker.pipe.send_bytes(job.call)
+            worker.pipe.send_bytes(call.message)
             answer = worker.pipe.recv_bytes()
         except (OSError, EOFError):
-            raise WorkerError(self._obituary(job.name, worker)) from None
-        self._give_back(job, worker)
+            raise WorkerError(self._death_message(call.name, worker)) from None
+        self._give_back(call, worker)
         good, value = pickle.loads(answer)  # noqa: S301 - from our own worker
         if good:
             return value
         raise _rebuilt(*value) if isinstance(value, tuple) else value
 
-    def _take(self, job: Job) -> Worker:
+    def _take(self, call: Call) -> Worker:
         with self._lock:
-            if self._ended or job.dropped:
-                raise WorkerError(f"{job.name}: not run: the pool was stopped. Run the same command again.")
+            if self._ended or call.dropped:
+                raise WorkerError(f"{call.name}: not run: the pool was stopped. Run the same command again.")
             if not self._idle:
                 self._idle.append(_start_worker())
                 self._all.append(self._idle[-1])
-            job.worker = self._idle.pop()
-            return job.worker
+            call.worker = self._idle.pop()
+            return call.worker
 
-    def _give_back(self, job: Job, worker: Worker) -> None:
+    def _give_back(self, call: Call, worker: Worker) -> None:
         with self._lock:
-            job.worker = None
-            if job.dropped or self._ended:  # the worker has been sent a SIGKILL
-                self._bury(worker)
+            call.worker = None
+            if call.dropped or self._ended:  # the worker has been sent a SIGKILL
+                self._reap(worker)
             else:
                 self._idle.append(worker)
 
-    def _drop(self, jobs: Iterable[Job]) -> None:
+    def _drop(self, calls: Iterable[Call]) -> None:
         with self._lock:
-            for job in jobs:
-                job.dropped = True
-                if job.worker is not None:
-                    job.worker.process.kill()
+            for call in calls:
+                call.dropped = True
+                if call.worker is not None:
+                    call.worker.process.kill()
 
-    def _bury(self, worker: Worker) -> int | None:
-        """Reap a dying worker, under the lock, and return its exit code."""
+    def _reap(self, worker: Worker) -> int | None:
+        """Wait for a dying worker and return its exit code; call it under the lock. One that does not die is killed."""
         worker.pipe.close()
         worker.process.join(JOIN_S)
         if worker.process.exitcode is None:
@@ -151,9 +155,9 @@ class Pool:
             self._all.remove(worker)
         return worker.process.exitcode
 
-    def _obituary(self, name: str, worker: Worker) -> str:
+    def _death_message(self, name: str, worker: Worker) -> str:
         with self._lock:
-            code = self._bury(worker)
+            code = self._reap(worker)
         if code == -signal.SIGKILL:
             cause = "killed by SIGKILL, probably because memory ran out"
         elif code is not None and code < 0:
@@ -185,7 +189,7 @@ class Pool:
             for worker in self._all:
                 worker.pipe.close()  # all first, so that they end side by side
             for worker in list(self._all):
-                self._bury(worker)
+                self._reap(worker)
             self._idle.clear()
 
     def __enter__(self) -> "Pool":
@@ -213,7 +217,7 @@ def _short_repr(item: object) -> str:
 
 
 def _start_worker() -> Worker:
-    """Start a process that serves one pipe; call it under a lock."""
+    """Start a process that serves one pipe; call it under the lock."""
     context = multiprocessing.get_context("spawn")
     resource_tracker.ensure_running()  # or the first start would, and would unblock SIGINT while it does
     ours, theirs = context.Pipe()
@@ -232,13 +236,13 @@ def _start_worker() -> Worker:
 
 @contextlib.contextmanager
 def _main_set_aside() -> Iterator[None]:
-    """Keep spawn from importing the parent's main script in the worker.
+    """Keep spawn from importing the parent's main script in the worker, while the block runs.
 
     Under the `doit` script that would load all of doit in each worker, and under a script without
-    `if __name__ == "__main__"` it would start the whole work again.
+    `if __name__ == "__main__"` it would start the whole work again. Spawn looks at these two names alone.
     """
     main = vars(sys.modules["__main__"])
-    kept: dict[str, Any] = {name: main.pop(name) for name in ("__file__", "__spec__") if name in main}
+    kept: dict[str, object] = {name: main.pop(name) for name in ("__file__", "__spec__") if name in main}
     main["__spec__"] = None
     try:
         yield
@@ -260,6 +264,7 @@ def _serve(pipe: connection.Connection) -> None:
 
 
 def _die_with_parent() -> None:
+    """End this process as soon as its parent has: a run that was killed must leave nothing that goes on writing."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
@@ -287,7 +292,8 @@ def _pickled_error(error: BaseException) -> bytes:
     return pickle.dumps((False, RuntimeError("".join(traceback.format_exception(error)))), pickle.HIGHEST_PROTOCOL)
 
 
-def _rebuilt(kind: type[BaseException], args: tuple[Any, ...], fields: dict[str, Any]) -> BaseException:
+def _rebuilt(kind: type[BaseException], args: tuple[object, ...], fields: dict[str, object]) -> BaseException:
+    """Make an exception from its parts, without its __init__."""
     error = kind.__new__(kind, *args)
     vars(error).update(fields)
     return error

@@ -1,4 +1,4 @@
-"""Work done some items ahead by threads, handed over in order: decoding while the accelerator encodes."""
+"""Work done some items ahead by threads, its results in order: decoding while the accelerator encodes."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -14,8 +14,9 @@ def threaded_prefetch(
 ) -> Generator[R, None, None]:
     """Yield `function(item)` for each item, in order, computed by threads up to `lookahead` items ahead.
 
-    What the function raises is raised when the item's turn comes. Closing the generator drops what has not begun and
-    waits for what has.
+    Threads suffice where the work is reading, hashing or decoding, which release the interpreter's lock. What the
+    function raises is raised when the item's turn comes. Closing the generator drops what has not begun and waits for
+    what has.
     """
     threads = ThreadPoolExecutor(workers, thread_name_prefix="earmark-prefetch")
     pending: deque[Future[R]] = deque()

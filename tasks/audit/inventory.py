@@ -57,8 +57,10 @@ def walk(
 ) -> Tally:
     """Count files, bytes and names that match patterns below a folder, links not followed.
 
-    `skip` are paths that are left out with all below them. Archives are listed wherever they lie, or, without
+    `skip` are paths that are left out with all below them. Archives are listed wherever they are, or, without
     `archives_below`, in the folder itself alone: the files of a corpus may be archives.
+    Not `watch.walk`: that one follows links, which would count another volume's files, and passes over what it cannot
+    list, which an audit must name.
     """
     tally = Tally()
     tests = [(pattern, re.compile(fnmatch.translate(pattern)).match) for pattern in patterns]

@@ -1,10 +1,13 @@
 """Adoption: a tree without its archive is listed as its extraction would have listed it."""
 
+import os
+
 import pytest
 from support.archive_samples import FEW, Place, pack
 
 from earmark.archives.adoption import adopt_tree
 from earmark.disk.hashing import HashMemo
+from earmark.errors import ArchiveError
 
 
 @pytest.fixture
@@ -39,3 +42,12 @@ def test_file_that_the_memo_knows_is_not_read_again(place):
     assert [row for row in place.rows() if row["path"] != "a/two.wav"] == [
         row for row in listed if row["path"] != "a/two.wav"
     ]
+
+
+def test_link_to_a_name_that_is_not_unicode_is_one_clear_line(place):
+    place.tree.mkdir()
+    os.symlink(b"caf\xe9.wav", os.fsencode(place.tree / "l"))
+    with pytest.raises(
+        ArchiveError, match=r"/l: it links to 'caf\\udce9.wav', which is not Unicode\. Replace the link"
+    ):
+        adopt_tree(place.tree, place.members)

@@ -21,7 +21,7 @@ HOSTILE = {
     "deep": ([tar_entry("d/" * 101 + "x")], "folders deep"),
     "long name": ([tar_entry("x" * 300)], "cannot hold its name"),
     "scratch": ([tar_entry(".earmark-tmp/x")], "goes into .earmark-tmp"),
-    "root file": ([tar_entry("./")], "stands where the tree itself is|holds no members"),
+    "root file": ([tar_entry("./")], "in the place of the tree itself|holds no members"),
     "device": ([tar_entry("d", kind=tarfile.CHRTYPE)], "'d' refused: it is neither file"),
     "fifo": ([tar_entry("d", kind=tarfile.FIFOTYPE)], "'d' refused: it is neither file"),
     "link out": ([tar_entry("a/l", kind=tarfile.SYMTYPE, target="../../x")], "'a/l' refused: a link to '../../x'"),
@@ -31,7 +31,7 @@ HOSTILE = {
     "hard link ahead": ([tar_entry("l", kind=tarfile.LNKTYPE, target="x"), tar_entry("x")], "no earlier member"),
     "below link": (
         [tar_entry("l", kind=tarfile.SYMTYPE, target="a"), tar_entry("l/x")],
-        "'l' refused: it is a link, and a member lies below it",
+        "'l' refused: it is a link, and a member is below it",
     ),
     "link over folder": ([tar_entry("l/x"), tar_entry("l", kind=tarfile.SYMTYPE, target="a")], "'l' refused"),
     "case": ([tar_entry("a/X.wav"), tar_entry("a/x.wav")], "'a/x.wav' refused: .* is one with 'a/X.wav'"),

@@ -237,7 +237,7 @@ def test_sound_has_pauses_voice_and_hiss(sounds):
 @pytest.mark.parametrize("speaker", [corpus.SPEAKERS[0], corpus.SPEAKERS[2]], ids=["woman", "man"])
 def test_vowel_resonates_at_its_own_formants(phone, speaker):
     found = resonances_hz(hold(phone, speaker)[4800:9600])
-    for formant in voice.sounds_of(phone, speaker.sex)[0].formants_hz:
+    for formant in voice.targets_of(phone, speaker.sex)[0].formants_hz:
         assert np.abs(found / formant - 1).min() < 0.12, (formant, found)
 
 
@@ -254,7 +254,7 @@ def test_vowel_resonates_at_its_own_formants(phone, speaker):
 )
 def test_corner_vowels_are_those_of_the_published_table(phone, sex, formants_hz):
     speaker = next(speaker for speaker in corpus.SPEAKERS if speaker.sex == sex)
-    assert voice.sounds_of(phone, sex)[0].formants_hz == formants_hz
+    assert voice.targets_of(phone, sex)[0].formants_hz == formants_hz
     found = resonances_hz(hold(phone, speaker)[4800:9600])
     assert all(np.abs(found / formant - 1).min() < 0.12 for formant in formants_hz)
 

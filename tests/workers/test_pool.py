@@ -150,8 +150,10 @@ def test_killing_an_idle_worker_from_outside_costs_one_item_at_most(pool):
 def test_workers_are_kept_from_one_map_to_the_next(pool):
     list(pool.map(pool_jobs.process_id, range(8)))
     before = {worker.process.pid for worker in pool._all}
-    assert set(pool.map(pool_jobs.process_id, range(8))) <= before
-    assert len(before) <= pool.workers
+    used = set(pool.map(pool_jobs.process_id, range(8)))
+    after = {worker.process.pid for worker in pool._all}
+    assert before <= after >= used  # a second worker may have been started late, when the first was busy
+    assert len(after) <= pool.workers
 
 
 def test_a_worker_has_one_thread_its_signals_and_nothing_heavy_loaded():

@@ -172,9 +172,12 @@ class EncoderTable(Table):
     def open(self, models: ModelStore) -> Encoder:
         """Return the encoder, its weights loaded. Raises ModelError."""
 
-    def warning(self, models: ModelStore) -> str:
-        """Return what its user should know before the frames are used, or an empty string."""
-        _ = models
+    def warning(self, models: ModelStore, place: str) -> str:
+        """Return what its user should know before the frames are used, or an empty string.
+
+        `place` is the table's in the catalog, in words.
+        """
+        _ = models, place
         return ""
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.encoders import Frames
+from earmark.encoders._log_mel import WINDOW_SAMPLES
 from earmark.encoders.f0 import FRAMES
-from earmark.encoders.whisper.mel import INT16_SCALE, STRIDE, WINDOW_SAMPLES, windows
+from earmark.encoders.whisper.mel import INT16_SCALE, STRIDE, windows
 from earmark.rates import RATE_HZ
 
 CONTEXT_SAMPLES = RATE_HZ  # sound around a window of 30 s

@@ -15,12 +15,11 @@ from pydantic import Field
 
 from earmark.disk.hashing import digest
 from earmark.encoders import Encoder, EncoderTable, Forecast, Frames, Identity, ModelStore
-from earmark.encoders.mel import mel_identity
+from earmark.encoders._log_mel import WINDOW_S, log_mel_identity
 from earmark.encoders.onnx import files
 from earmark.encoders.onnx.measured import Measured
 
 CODE_VERSION = 1  # raise it when our code changes the numbers
-MEL_WINDOW_S = 30.0  # over which Whisper scales a log-mel
 ABSENT = Forecast(768, Frames(320, first=400), 0.2, "the model is not here: assumed the shape of HuBERT base")
 TINY_BYTES = 33_000_000  # of Whisper-tiny's encoder in float32, which takes half a second a window on two shared cores
 TINY_WINDOWS_PER_S = 2.0
@@ -52,8 +51,8 @@ class Onnx(EncoderTable):
             return 'n_mels: goes with input = "mel": expected none'
         if self.input == "mel" and self.normalize:
             return 'normalize: goes with input = "samples": expected none'
-        if self.input == "mel" and self.window_s > MEL_WINDOW_S:
-            return f'window_s: expected at most {MEL_WINDOW_S:g} with input = "mel", got {self.window_s:g}'
+        if self.input == "mel" and self.window_s > WINDOW_S:
+            return f'window_s: expected at most {WINDOW_S} with input = "mel", got {self.window_s:g}'
         twice = [name for name in self.outputs if self.outputs.count(name) > 1]
         return f'outputs: expected each once, got "{twice[0]}" twice' if twice else ""
 
@@ -63,7 +62,7 @@ class Onnx(EncoderTable):
             "kind": "onnx",
             "model": files.model_hash(self._file(models), models.memo),
             "input": self.input,
-            "mel": mel_identity(self.n_mels) if self.input == "mel" else None,
+            "mel": log_mel_identity(self.n_mels) if self.input == "mel" else None,
             "input_name": self.input_name,
             "outputs": list(self.outputs),
             "normalize": self.normalize,

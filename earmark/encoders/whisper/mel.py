@@ -13,15 +13,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from earmark.encoders import Frames
+from earmark.encoders._log_mel import HOP, N_FFT, N_MELS, WINDOW_SAMPLES
 from earmark.encoders.whisper import FRAMES
 from earmark.rates import RATE_HZ
 
-WINDOW_S = 30
-WINDOW_SAMPLES = WINDOW_S * RATE_HZ  # samples in one window
-N_FFT = 400  # samples under one Hann window
-HOP = 160  # samples between mel frames: 100 mel frames a second
 STRIDE = FRAMES.step  # samples between encoder rows: 2 * HOP, 50 rows a second
-N_MELS = (80, 128)  # mel bands of Whisper up to large-v2, and of large-v3
 INT16_SCALE = np.float32(1 / 32768)  # int16 to [-1, 1); a power of two, so exact
 POWER_FLOOR = np.float32(1e-10)
 DYNAMIC_RANGE = np.float32(8.0)  # decades kept below the loudest value

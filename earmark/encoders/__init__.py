@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -147,7 +147,7 @@ class EncoderTable(Table):
     """One encoder of the catalog: its keys, and what its kind does with them."""
 
     kind: str = Field(description="what computes the frames; see docs/encoders.md")
-    codec: Literal["float16", "float32"] = Field(default="float16", description="how frames are stored")
+    codec: Literal["float16", "float32"] = Field(default="float16", description="what frames are stored as")
 
     def fault(self) -> str:
         """Return what two keys contradict each other in, or an empty string."""
@@ -192,7 +192,7 @@ def kind(name: str) -> type[EncoderTable]:
     return table
 
 
-def parse_table(raw: Any) -> EncoderTable:
+def parse_table(raw: object) -> EncoderTable:
     """Return an encoder's table as the class of its kind.
 
     Raises ValidationError, which pydantic takes over with its place. A key that the kind does not have is a WHOLE_LINE.

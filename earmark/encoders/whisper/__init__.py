@@ -37,12 +37,12 @@ TINY_COST = 4 * 384**2  # blocks times width squared of Whisper-tiny's encoder
 class Whisper(EncoderTable):
     """An encoder of kind "whisper": which weights, computed how, which layers, stored how."""
 
-    kind: Literal["whisper"] = "whisper"
+    kind: Literal["whisper"] = Field(default="whisper", description="the kind of an encoder that names none")
     model: str = Field(min_length=1, description="hub id, or a folder with config.json and weights.safetensors")
     engine: Literal["auto", "mlx", "openvino"] = Field(default="auto", description="what computes: MLX, or OpenVINO")
     precision: Literal["float32", "float16", "bfloat16"] = Field(default="float32", description="what it computes in")
     window: Literal["padded", "clip"] = Field(
-        default="padded", description="every window filled up to 30 s, or of its true length"
+        default="padded", description="each window of 30 s filled up with silence, or of its true length"
     )
     layers: tuple[Annotated[int, Field(ge=1)] | Literal["last"], ...] = Field(
         default=(),

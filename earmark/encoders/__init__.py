@@ -137,7 +137,7 @@ class Encoder(Protocol):
 
     @property
     def about(self) -> Mapping[str, Json]:
-        """What a pack's attributes say of it besides identity, engine and version."""
+        """More about it for a pack's attributes, which have its identity, engine and version already."""
 
     def encode(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the frames of a batch of windows of equal shape, (batch, frames, n_state) float32."""

@@ -20,7 +20,7 @@ from earmark.rates import RATE_HZ
 
 CONTEXT_SAMPLES = RATE_HZ  # sound around a window of 30 s
 PERIODS = 3  # periods of the floor frequency in an analysis window: Praat's choice for this method
-SPARE = STRIDE // 4  # samples added so that Praat counts as many frames as are wanted; two frames lie 320 apart
+SPARE = STRIDE // 4  # samples added so that Praat counts as many frames as are wanted; two frames are 320 apart
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 HuBERT, wav2vec2, WavLM, MMS and their like. Nothing is assumed of the frame rate: the model itself is asked how many
 frames some lengths give (see `measure`). A recording longer than a window is cut into windows that overlap by as much
 as a frame hears beyond its step, so that frames stay evenly spaced over the seams, and a recording has as many as the
-model would give it whole. Of tensors that are named side by side, the values stand side by side in a frame.
+model would give it whole. Where several tensors are named, a frame is their values in a row.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Onnx(EncoderTable):
     outputs: tuple[str, ...] = Field(
         default=(),
         strict=False,
-        description="tensors that are kept, side by side: outputs or any others of the graph; absent: the first output",
+        description="tensors that are kept, joined along the width: any of the graph; absent: the first output",
     )
     normalize: bool = Field(
         default=False, description="scale the samples of each window to mean 0 and variance 1, as wav2vec2 wants"
@@ -92,7 +92,7 @@ class Onnx(EncoderTable):
         return files.model_file(models.home / Path(self.model).expanduser())
 
     def _measured(self, path: Path, models: ModelStore) -> Measured:
-        """Return what the model says of its frames; asked once for a file and what is kept of it."""
+        """Return how the model turns samples into frames; measured once for a file and what is kept of it."""
         asked = [self.input, self.n_mels, self.input_name, self.outputs, self.window_s]
         asked.append("window_s" in self.model_fields_set)
 

@@ -1,8 +1,8 @@
 """An ONNX model as OpenVINO reads it: its input and what is kept of it, and how many frames it gives.
 
-Frame counts are asked of the model, by shape inference or, where shapes depend on values, by running it. What it says
-is held against floor((n - first) / step) + 1, the count of any stack of convolutions, at every edge looked at and at
-some lengths between; a model of which that is not true is refused rather than counted wrongly.
+Frame counts are asked of the model, by shape inference or, where shapes depend on values, by running it. The
+answers are compared with floor((n - first) / step) + 1, the count of any stack of convolutions, where the count rises
+and at some lengths between; a model that counts otherwise is refused rather than counted wrongly.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from earmark.encoders.onnx import Onnx
 
-MASK = "attention_mask"  # a second input that says which samples are sound: all of them, since nothing is batched
-CHECKED = 16  # lengths at random at which a frame count is held against the formula, besides its edges
+MASK = "attention_mask"  # a second input: which samples are sound. All of them, since nothing is batched
+CHECKED = 16  # random lengths at which a frame count is compared with the formula, apart from where it rises
 
 
 class Graph:
@@ -96,7 +96,7 @@ class Graph:
 
 
 def measure(path: Path, table: Onnx) -> Measured:
-    """Return what a model says of its frames. Raises ModelError."""
+    """Return how a model turns samples into frames. Raises ModelError."""
     graph = Graph(path, table)
     if graph.fixed:
         return _measure_fixed(graph, table)
@@ -109,7 +109,7 @@ def measure(path: Path, table: Onnx) -> Measured:
     # n samples are ceil(n / unit) steps, of which the model makes floor((steps - first) / step) + 1 frames
     frames = Frames(even.step * graph.unit, (even.first - 1) * graph.unit + 1)
     least = (even.least - 1) * graph.unit + 1
-    return Measured(frames, width, window, reach, least, is_fixed=False)
+    return Measured(frames, width, window, reach, least)
 
 
 def _measure_fixed(graph: Graph, table: Onnx) -> Measured:
@@ -122,7 +122,7 @@ def _measure_fixed(graph: Graph, table: Onnx) -> Measured:
     n_frames, width = graph.shape(graph.fixed)
     if not n_frames:
         raise _refused(graph.path, "frames", "some", "none")
-    return Measured(Frames(samples, per=n_frames), width, samples, 0, samples, is_fixed=True)
+    return Measured(Frames(samples, per=n_frames), width, samples, 0, samples)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A Whisper model's folder as MLX keeps it: `config.json` beside `weights.safetensors` or `weights.npz`.
+"""A Whisper model's folder as MLX keeps it: `config.json` and `weights.safetensors` or `weights.npz`.
 
 Source: `ModelDimensions` and the converter of mlx-examples `whisper/`.
 """

@@ -28,7 +28,7 @@ WINDOWS_PER_S = 20.0  # 30 s windows a second on two shared cores, decoding and 
 class Mel(EncoderTable):
     """An encoder of kind "mel": how many bands, and how they are stored."""
 
-    kind: Literal["mel"] = Field(default="mel", description="what computes the frames; docs/encoders.md says more")
+    kind: Literal["mel"] = "mel"
     n_mels: Literal[80, 128] = Field(default=80, description="mel bands: 80 up to Whisper large-v2, 128 from large-v3")
 
     def identity(self, models: ModelStore) -> Identity:

@@ -19,7 +19,7 @@ WINDOWS_PER_S = 5.0  # 30 s windows a second on two shared cores
 class F0(EncoderTable):
     """An encoder of kind "f0": between which frequencies it looks, and how frames are stored."""
 
-    kind: Literal["f0"] = Field(default="f0", description="what computes the frames; docs/encoders.md says more")
+    kind: Literal["f0"] = "f0"
     floor_hz: float | None = Field(default=None, gt=0, description=f"lowest F0 in Hz; absent: {FLOOR_HZ:g}")
     ceiling_hz: float | None = Field(default=None, gt=0, description=f"highest F0 in Hz; absent: {CEILING_HZ:g}")
 

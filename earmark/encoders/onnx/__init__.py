@@ -29,7 +29,7 @@ MOST_WINDOWS_PER_S = 20.0  # that decoding and writing keep up with
 class Onnx(EncoderTable):
     """An encoder of kind "onnx": which file, what it is given, which of its tensors are kept."""
 
-    kind: Literal["onnx"] = Field(default="onnx", description="what computes the frames; docs/encoders.md says more")
+    kind: Literal["onnx"] = "onnx"
     model: str = Field(min_length=1, description="an .onnx file, or a folder with one")
     input: Literal["samples", "mel"] = Field(default="samples", description="what the model takes")
     n_mels: Literal[80, 128] = Field(default=80, description='mel bands, where input = "mel"')

@@ -37,7 +37,7 @@ TINY_COST = 4 * 384**2  # blocks times width squared of Whisper-tiny's encoder
 class Whisper(EncoderTable):
     """An encoder of kind "whisper": which weights, computed how, which layers, stored how."""
 
-    kind: Literal["whisper"] = Field(default="whisper", description="the kind of an encoder that names none")
+    kind: Literal["whisper"] = "whisper"
     model: str = Field(min_length=1, description="hub id, or a folder with config.json and weights.safetensors")
     engine: Literal["auto", "mlx", "openvino"] = Field(default="auto", description="what computes: MLX, or OpenVINO")
     precision: Literal["float32", "float16", "bfloat16"] = Field(default="float32", description="what it computes in")

@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -137,7 +137,7 @@ class Encoder(Protocol):
 
     @property
     def about(self) -> Mapping[str, Json]:
-        """What a pack's attributes say of it besides identity, engine and version."""
+        """More about it for a pack's attributes, which have its identity, engine and version already."""
 
     def encode(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the frames of a batch of windows of equal shape, (batch, frames, n_state) float32."""
@@ -147,7 +147,7 @@ class EncoderTable(Table):
     """One encoder of the catalog: its keys, and what its kind does with them."""
 
     kind: str = Field(description="what computes the frames; see docs/encoders.md")
-    codec: Literal["float16", "float32"] = Field(default="float16", description="how frames are stored")
+    codec: Literal["float16", "float32"] = Field(default="float16", description="what frames are stored as")
 
     def fault(self) -> str:
         """Return what two keys contradict each other in, or an empty string."""
@@ -172,9 +172,12 @@ class EncoderTable(Table):
     def open(self, models: ModelStore) -> Encoder:
         """Return the encoder, its weights loaded. Raises ModelError."""
 
-    def warning(self, models: ModelStore) -> str:
-        """Return what its user should know before the frames are used, or an empty string."""
-        _ = models
+    def warning(self, models: ModelStore, place: str) -> str:
+        """Return what its user should know before the frames are used, or an empty string.
+
+        `place` is the table's in the catalog, in words.
+        """
+        _ = models, place
         return ""
 
 
@@ -189,7 +192,7 @@ def kind(name: str) -> type[EncoderTable]:
     return table
 
 
-def parse_table(raw: Any) -> EncoderTable:
+def parse_table(raw: object) -> EncoderTable:
     """Return an encoder's table as the class of its kind.
 
     Raises ValidationError, which pydantic takes over with its place. A key that the kind does not have is a WHOLE_LINE.

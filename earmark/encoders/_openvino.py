@@ -1,4 +1,4 @@
-"""OpenVINO on this machine's CPU: loaded without its converter, and held to the precision that was asked for."""
+"""OpenVINO on this machine's CPU: loaded without its converter, and never in another precision than asked."""
 
 from __future__ import annotations
 

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from earmark.encoders import Encoder, EncoderTable, Forecast, Frames, Identity, ModelStore, Window
-from earmark.rates import RATE_HZ
+from earmark.encoders._log_mel import HOP, WINDOW_SAMPLES, log_mel_identity
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 CODE_VERSION = 1  # raise it when our code changes the numbers
-FRAMES = Frames(160)  # samples between frames
-WINDOW_SAMPLES = 30 * RATE_HZ  # what Whisper scales a log-mel over
+FRAMES = Frames(HOP)
 WINDOWS_PER_S = 20.0  # 30 s windows a second on two shared cores, decoding and writing included
 
 
@@ -34,7 +33,7 @@ class Mel(EncoderTable):
 
     def identity(self, models: ModelStore) -> Identity:
         """Return all that names the numbers."""
-        return {"kind": "mel", "mel": mel_identity(self.n_mels), "codec": self.codec, "code": CODE_VERSION}
+        return {"kind": "mel", "mel": log_mel_identity(self.n_mels), "codec": self.codec, "code": CODE_VERSION}
 
     def forecast(self, models: ModelStore) -> Forecast:
         """Return width, frame rate and cost."""
@@ -76,8 +75,3 @@ def true_mel(samples: NDArray[np.int16], n_mels: int) -> NDArray[np.float32]:
     from earmark.encoders.whisper.mel import log_mel
 
     return log_mel(samples, n_mels, "clip")[: FRAMES.count(samples.size)]
-
-
-def mel_identity(n_mels: int) -> Identity:
-    """Return what names the numbers of a log-mel."""
-    return {"rate_hz": RATE_HZ, "n_fft": 400, "hop": 160, "n_mels": n_mels, "scale": "slaney"}

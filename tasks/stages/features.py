@@ -150,8 +150,8 @@ def _encode(run: Run, unit: Unit, name: str, rows: list[GoodAudio]) -> tuple[lis
     ]
     table = project.encoder(name)
     encoder = _opened(table, project.models)
-    if warning := table.warning(project.models):
-        run.log.note(f"encoder {name}: {warning} in [encoders.{name}] of {project.path.name}.")
+    if warning := table.warning(project.models, f"[encoders.{name}] of {project.path.name}"):
+        run.log.note(f"encoder {name}: {warning}")
     content = digest("pack", [row.audio_hash for row in new])
     pack = f"{unit.dataset}-{unit.part}-{content[:8]}.zarr"
     attributes: dict[str, Any] = {"encoder": name, "identity": identity(project, name), "source": str(unit)}

@@ -35,8 +35,9 @@ def scaled(samples):
     return (samples / 32_768).astype(np.float32)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
-@given(n=st.integers(400, 6_000), seed=st.integers(0, 3))
+@given(n=st.integers(400, 3_000), seed=st.integers(0, 3))
 def test_frames_are_those_of_onnx_itself(tmp_path_factory, n, seed):
     home = tmp_path_factory.mktemp("onnx")
     path = write_hubert(home / "model.onnx", seed)
@@ -63,6 +64,7 @@ def test_a_log_mel_goes_in_as_the_kind_mel_gives_it(tmp_path):
     np.testing.assert_allclose(frames, expected, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_a_tensor_inside_of_the_graph_can_be_kept(tmp_path):
     path = write_hubert(tmp_path / "model.onnx")
     names = [node.output[0] for node in onnx.load(path).graph.node]
@@ -72,6 +74,7 @@ def test_a_tensor_inside_of_the_graph_can_be_kept(tmp_path):
     np.testing.assert_allclose(np.tanh(kept), last, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_an_attention_mask_says_that_all_is_sound(tmp_path):
     write_hubert(tmp_path / "masked.onnx", mask=True)
     write_hubert(tmp_path / "model.onnx")
@@ -103,6 +106,7 @@ def test_frames_of_windows_are_those_of_the_whole_where_no_frame_hears_all(tmp_p
         np.testing.assert_allclose(frames, expected, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(
     convolutions=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 6)), min_size=1, max_size=4),
@@ -263,6 +267,7 @@ def test_a_model_that_is_not_here_is_planned_as_hubert_and_says_so(tmp_path):
         table(model="none.onnx").identity(store(tmp_path))
 
 
+@pytest.mark.slow
 def test_shapes_that_depend_on_values_are_asked_by_running_the_model(tmp_path):
     """Frames are where a comb of the constant 1 is not 0: no shape can tell how many those are."""
     made = Graph()

@@ -116,6 +116,7 @@ class EncoderPromises:
         assert other.identity(models) != table.identity(models)
         assert self.engine not in json.dumps(list(table.identity(models).values()))
 
+    @pytest.mark.slow
     def test_its_identity_is_known_without_heavy_imports_once_a_model_was_hashed(self, table, models):
         table.identity(models)
         code = f"""if True:
@@ -137,6 +138,7 @@ class EncoderPromises:
         samples = NOISE[: 2 * RATE_HZ]
         np.testing.assert_array_equal(frames_of(table.open(models), samples), frames_of(encoder, samples))
 
+    @pytest.mark.slow
     # An example that fails for one kind is tried on all of them: it means the same to each.
     @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.differing_executors])
     @given(n_samples=LENGTHS)
@@ -146,6 +148,7 @@ class EncoderPromises:
         assert frames.dtype == np.float32 and np.isfinite(frames).all()
         assert bool(n_samples) == bool(len(frames))  # a sound has a frame, nothing has none
 
+    @pytest.mark.slow
     def test_its_frames_do_not_depend_on_how_a_recording_is_cut_for_reading(self, encoder):
         whole = frames_of(encoder, NOISE)
         np.testing.assert_array_equal(frames_of(encoder, NOISE, encoder.front_end.window_samples), whole)
@@ -164,6 +167,7 @@ class EncoderPromises:
         n_frames = sum(frames.count(int(n)) for n in lengths)
         assert frames.mean(lengths.sum() / RATE_HZ, len(lengths)) == pytest.approx(n_frames, abs=0.05 * len(lengths))
 
+    @pytest.mark.slow
     def test_its_packs_are_read_back_and_have_the_size_that_is_planned(self, table, models, encoder, tmp_path):
         samples = [NOISE[:n] for n in (1, 5 * RATE_HZ + 7, 400, 31 * RATE_HZ)]
         attributes = {"identity": table.identity(models)}

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.encoders import Frames
+from earmark.encoders._log_mel import WINDOW_SAMPLES
 from earmark.encoders.f0 import FRAMES
-from earmark.encoders.whisper.mel import INT16_SCALE, STRIDE, WINDOW_SAMPLES, windows
+from earmark.encoders.whisper.mel import INT16_SCALE, STRIDE, windows
 from earmark.rates import RATE_HZ
 
 CONTEXT_SAMPLES = RATE_HZ  # sound around a window of 30 s
 PERIODS = 3  # periods of the floor frequency in an analysis window: Praat's choice for this method
-SPARE = STRIDE // 4  # samples added so that Praat counts as many frames as are wanted; two frames lie 320 apart
+SPARE = STRIDE // 4  # samples added so that Praat counts as many frames as are wanted; two frames are 320 apart
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 HuBERT, wav2vec2, WavLM, MMS and their like. Nothing is assumed of the frame rate: the model itself is asked how many
 frames some lengths give (see `measure`). A recording longer than a window is cut into windows that overlap by as much
 as a frame hears beyond its step, so that frames stay evenly spaced over the seams, and a recording has as many as the
-model would give it whole. Of tensors that are named side by side, the values stand side by side in a frame.
+model would give it whole. Where several tensors are named, a frame is their values in a row.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from pydantic import Field
 
 from earmark.disk.hashing import digest
 from earmark.encoders import Encoder, EncoderTable, Forecast, Frames, Identity, ModelStore
-from earmark.encoders.mel import mel_identity
+from earmark.encoders._log_mel import WINDOW_S, log_mel_identity
 from earmark.encoders.onnx import files
 from earmark.encoders.onnx.measured import Measured
 
 CODE_VERSION = 1  # raise it when our code changes the numbers
-MEL_WINDOW_S = 30.0  # over which Whisper scales a log-mel
 ABSENT = Forecast(768, Frames(320, first=400), 0.2, "the model is not here: assumed the shape of HuBERT base")
 TINY_BYTES = 33_000_000  # of Whisper-tiny's encoder in float32, which takes half a second a window on two shared cores
 TINY_WINDOWS_PER_S = 2.0
@@ -38,7 +37,7 @@ class Onnx(EncoderTable):
     outputs: tuple[str, ...] = Field(
         default=(),
         strict=False,
-        description="tensors that are kept, side by side: outputs or any others of the graph; absent: the first output",
+        description="tensors that are kept, joined along the width: any of the graph; absent: the first output",
     )
     normalize: bool = Field(
         default=False, description="scale the samples of each window to mean 0 and variance 1, as wav2vec2 wants"
@@ -52,8 +51,8 @@ class Onnx(EncoderTable):
             return 'n_mels: goes with input = "mel": expected none'
         if self.input == "mel" and self.normalize:
             return 'normalize: goes with input = "samples": expected none'
-        if self.input == "mel" and self.window_s > MEL_WINDOW_S:
-            return f'window_s: expected at most {MEL_WINDOW_S:g} with input = "mel", got {self.window_s:g}'
+        if self.input == "mel" and self.window_s > WINDOW_S:
+            return f'window_s: expected at most {WINDOW_S} with input = "mel", got {self.window_s:g}'
         twice = [name for name in self.outputs if self.outputs.count(name) > 1]
         return f'outputs: expected each once, got "{twice[0]}" twice' if twice else ""
 
@@ -63,7 +62,7 @@ class Onnx(EncoderTable):
             "kind": "onnx",
             "model": files.model_hash(self._file(models), models.memo),
             "input": self.input,
-            "mel": mel_identity(self.n_mels) if self.input == "mel" else None,
+            "mel": log_mel_identity(self.n_mels) if self.input == "mel" else None,
             "input_name": self.input_name,
             "outputs": list(self.outputs),
             "normalize": self.normalize,
@@ -93,7 +92,7 @@ class Onnx(EncoderTable):
         return files.model_file(models.home / Path(self.model).expanduser())
 
     def _measured(self, path: Path, models: ModelStore) -> Measured:
-        """Return what the model says of its frames; asked once for a file and what is kept of it."""
+        """Return how the model turns samples into frames; measured once for a file and what is kept of it."""
         asked = [self.input, self.n_mels, self.input_name, self.outputs, self.window_s]
         asked.append("window_s" in self.model_fields_set)
 

@@ -50,11 +50,13 @@ def remembered(path: Path, memo: HashMemo, what: str, compute: Callable[[], str]
 
 
 def _all_files(path: Path, memo: HashMemo) -> list[Path]:
-    """Return a model's file and those beside it that it names. Raises ModelError where one is missing."""
+    """Return a model's file and those in its folder that it names. Raises ModelError where one is missing."""
     names = orjson.loads(remembered(path, memo, "onnx-data", lambda: orjson.dumps(_locations(path)).decode()))
     for name in names:
         if not (path.parent / name).is_file():
-            raise ModelError(f"{path}: its weights are in {name}, which is not there. Put it beside {path.name}.")
+            raise ModelError(
+                f"{path}: its weights are in {name}, which is not there. Put it into the folder of {path.name}."
+            )
     return [path, *(path.parent / name for name in names)]
 
 

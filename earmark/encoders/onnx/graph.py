@@ -1,8 +1,8 @@
 """An ONNX model as OpenVINO reads it: its input and what is kept of it, and how many frames it gives.
 
-Frame counts are asked of the model, by shape inference or, where shapes depend on values, by running it. What it says
-is held against floor((n - first) / step) + 1, the count of any stack of convolutions, at every edge looked at and at
-some lengths between; a model of which that is not true is refused rather than counted wrongly.
+Frame counts are asked of the model, by shape inference or, where shapes depend on values, by running it. The
+answers are compared with floor((n - first) / step) + 1, the count of any stack of convolutions, where the count rises
+and at some lengths between; a model that counts otherwise is refused rather than counted wrongly.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earmark.encoders import Frames, _openvino
+from earmark.encoders._log_mel import HOP, WINDOW_SAMPLES
 from earmark.encoders.onnx.measured import Measured
 from earmark.errors import ModelError, near
 from earmark.rates import RATE_HZ
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
 
     from earmark.encoders.onnx import Onnx
 
-MASK = "attention_mask"  # a second input that says which samples are sound: all of them, since nothing is batched
-MEL_HOP = 160  # samples between mel frames
-MEL_WINDOW_SAMPLES = 30 * RATE_HZ
-CHECKED = 16  # lengths at random at which a frame count is held against the formula, besides its edges
+MASK = "attention_mask"  # a second input: which samples are sound. All of them, since nothing is batched
+CHECKED = 16  # random lengths at which a frame count is compared with the formula, apart from where it rises
 
 
 class Graph:
@@ -49,7 +48,7 @@ class Graph:
     @property
     def unit(self) -> int:
         """Samples in a step of the input."""
-        return MEL_HOP if self.n_mels else 1
+        return HOP if self.n_mels else 1
 
     def reshape(self, steps: int) -> None:
         """Set the length of the input; -1 leaves it open."""
@@ -97,7 +96,7 @@ class Graph:
 
 
 def measure(path: Path, table: Onnx) -> Measured:
-    """Return what a model says of its frames. Raises ModelError."""
+    """Return how a model turns samples into frames. Raises ModelError."""
     graph = Graph(path, table)
     if graph.fixed:
         return _measure_fixed(graph, table)
@@ -105,12 +104,12 @@ def measure(path: Path, table: Onnx) -> Measured:
     even = _even(graph, asked // graph.unit)
     _, width = graph.shape(asked // graph.unit)
     reach = max(0, even.first - even.step) * graph.unit
-    room = MEL_WINDOW_SAMPLES - reach if graph.n_mels else asked
+    room = WINDOW_SAMPLES - reach if graph.n_mels else asked
     window = min(asked, room) // (even.step * graph.unit) * even.step * graph.unit
     # n samples are ceil(n / unit) steps, of which the model makes floor((steps - first) / step) + 1 frames
     frames = Frames(even.step * graph.unit, (even.first - 1) * graph.unit + 1)
     least = (even.least - 1) * graph.unit + 1
-    return Measured(frames, width, window, reach, least, is_fixed=False)
+    return Measured(frames, width, window, reach, least)
 
 
 def _measure_fixed(graph: Graph, table: Onnx) -> Measured:
@@ -118,12 +117,12 @@ def _measure_fixed(graph: Graph, table: Onnx) -> Measured:
     samples = graph.fixed * graph.unit
     if "window_s" in table.model_fields_set and round(table.window_s * RATE_HZ) != samples:
         raise _refused(graph.path, "window_s", f"{samples / RATE_HZ:g}, its fixed length", f"{table.window_s:g}")
-    if graph.n_mels and samples > MEL_WINDOW_SAMPLES:
+    if graph.n_mels and samples > WINDOW_SAMPLES:
         raise _refused(graph.path, "input", "at most 3,000 mel frames", f"{graph.fixed:,}")
     n_frames, width = graph.shape(graph.fixed)
     if not n_frames:
         raise _refused(graph.path, "frames", "some", "none")
-    return Measured(Frames(samples, per=n_frames), width, samples, 0, samples, is_fixed=True)
+    return Measured(Frames(samples, per=n_frames), width, samples, 0, samples)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ class Measured:
     window_samples: int  # from the start of one window to the start of the next
     reach: int  # samples behind a window that its last frame hears
     least: int  # samples that the model must be given at the least: a shorter window is filled up with silence
-    is_fixed: bool  # it takes that many samples and no more
 
     def to_json(self) -> str:
         """Return it as text."""

@@ -18,14 +18,14 @@ from pydantic import Field
 from earmark.disk.hashing import stat_key
 from earmark.encoders import Encoder, EncoderTable, Forecast, Frames, Identity, ModelStore
 from earmark.encoders._engines import ENGINES, PRECISIONS, check_choice, choose_engine
+from earmark.encoders._log_mel import HOP, log_mel_identity
 from earmark.encoders.whisper import config, weights
 from earmark.encoders.whisper.config import Layer, WhisperConfig
 from earmark.errors import ModelAbsentError, ModelError
-from earmark.rates import RATE_HZ
 
 CODE_VERSION = 1  # raise it when our mel or encoder code changes the numbers: every feature is then computed anew
 WINDOWS = ("padded", "clip")
-FRAMES = Frames(320)  # samples between frames: two mel hops of 160, after the convolution of stride 2
+FRAMES = Frames(2 * HOP)  # 320 samples between frames, after the convolution of stride 2
 GENERATED = "earmark:demo"  # the model that earmark writes itself: Whisper-tiny's architecture, seeded weights
 GENERATED_BYTES = 15_271_000  # of that model's files
 SHAPES = {"tiny": (384, 4), "base": (512, 6), "small": (768, 12), "medium": (1024, 24), "large": (1280, 32)}
@@ -42,7 +42,7 @@ class Whisper(EncoderTable):
     engine: Literal["auto", "mlx", "openvino"] = Field(default="auto", description="what computes: MLX, or OpenVINO")
     precision: Literal["float32", "float16", "bfloat16"] = Field(default="float32", description="what it computes in")
     window: Literal["padded", "clip"] = Field(
-        default="padded", description="every window filled up to 30 s, or of its true length"
+        default="padded", description="each window of 30 s filled up with silence, or of its true length"
     )
     layers: tuple[Annotated[int, Field(ge=1)] | Literal["last"], ...] = Field(
         default=(),
@@ -92,13 +92,14 @@ class Whisper(EncoderTable):
         """Return the encoder. Raises ModelError."""
         return open_encoder(self._folder(models), self.engine, self.precision, self.window, self.layers)
 
-    def warning(self, models: ModelStore) -> str:
+    def warning(self, models: ModelStore, place: str) -> str:
         """Return that the weights were never trained, where that is so."""
         if not config.read_json(self._folder(models)).get("untrained"):
             return ""
         return (
             "these weights are UNTRAINED (seeded, for trying earmark out). For real features set"
-            ' model = "mlx-community/whisper-tiny-mlx", or a folder with config.json and weights.safetensors,'
+            ' model = "mlx-community/whisper-tiny-mlx", or a folder with config.json and weights.safetensors, in'
+            f" {place}."
         )
 
     def _folder(self, models: ModelStore) -> Path:
@@ -157,7 +158,7 @@ def identity(
         "kind": "whisper",
         "weights": weights,
         "config": asdict(config_),
-        "mel": {"rate_hz": RATE_HZ, "n_fft": 400, "hop": 160, "n_mels": config_.n_mels, "scale": "slaney"},
+        "mel": log_mel_identity(config_.n_mels),
         "window": window,
         "precision": precision,
         "codec": codec,

@@ -1,4 +1,4 @@
-"""A Whisper model's folder as MLX keeps it: `config.json` beside `weights.safetensors` or `weights.npz`.
+"""A Whisper model's folder as MLX keeps it: `config.json` and `weights.safetensors` or `weights.npz`.
 
 Source: `ModelDimensions` and the converter of mlx-examples `whisper/`.
 """
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from earmark.encoders._log_mel import N_MELS
 from earmark.errors import ModelError, near
 
 WEIGHTS_NAMES = ("weights.safetensors", "weights.npz", "model.safetensors")  # in the order in which they are looked for
 N_AUDIO_CTX = 1_500  # rows of a 30 s window
-N_MELS = (80, 128)
 ENCODER_KEYS = ("n_mels", "n_audio_ctx", "n_audio_state", "n_audio_head", "n_audio_layer")
 TEXT_KEYS = ("n_vocab", "n_text_ctx", "n_text_state", "n_text_head", "n_text_layer")
 LAST: Literal["last"] = "last"  # the layer after the last layer norm, which is all that Whisper's decoder sees

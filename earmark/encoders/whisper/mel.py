@@ -13,15 +13,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from earmark.encoders import Frames
+from earmark.encoders._log_mel import HOP, N_FFT, N_MELS, WINDOW_SAMPLES
 from earmark.encoders.whisper import FRAMES
 from earmark.rates import RATE_HZ
 
-WINDOW_S = 30
-WINDOW_SAMPLES = WINDOW_S * RATE_HZ  # samples in one window
-N_FFT = 400  # samples under one Hann window
-HOP = 160  # samples between mel frames: 100 mel frames a second
 STRIDE = FRAMES.step  # samples between encoder rows: 2 * HOP, 50 rows a second
-N_MELS = (80, 128)  # mel bands of Whisper up to large-v2, and of large-v3
 INT16_SCALE = np.float32(1 / 32768)  # int16 to [-1, 1); a power of two, so exact
 POWER_FLOOR = np.float32(1e-10)
 DYNAMIC_RANGE = np.float32(8.0)  # decades kept below the loudest value
@@ -82,13 +78,13 @@ def log_mel(samples: NDArray[np.int16], n_mels: int, window: str) -> NDArray[np.
     np.multiply(samples, INT16_SCALE, out=sound[: samples.size])
     padded[:centre] = sound[centre:0:-1]
     padded[-centre:] = sound[-2 : -centre - 2 : -1]
-    near_end = samples.size > length - N_FFT  # there the mirror holds sound
+    near_end = samples.size > length - N_FFT  # there the mirror has sound
     n_heard = length // HOP if near_end else -(-(centre + samples.size) // HOP)
     return _compress(_mel_power(padded, length // HOP, n_mels, n_heard))
 
 
 def _mel_power(padded: NDArray[np.float32], n_frames: int, n_mels: int, n_heard: int) -> NDArray[np.float32]:
-    """Return the power in each mel band, (n_frames, n_mels); frames from `n_heard` on lie in silence, so are zero."""
+    """Return the power in each mel band, (n_frames, n_mels); frames from `n_heard` on are in silence, so are zero."""
     frames = sliding_window_view(padded, N_FFT)[: n_heard * HOP : HOP]
     spectrum = np.fft.rfft(frames * _hann(), axis=-1)
     power = np.square(spectrum.real) + np.square(spectrum.imag)
@@ -118,7 +114,7 @@ def _hann() -> NDArray[np.float32]:
 def mel_filters(n_mels: int) -> NDArray[np.float32]:
     """Return triangular mel bands of unit area, (n_mels, 201), over the frequencies 0 to 8 kHz of the transform.
 
-    Corner frequencies lie evenly on Slaney's mel scale from 0 to 8 kHz; each triangle is scaled by 2 / its width in Hz.
+    Corners are evenly spaced on Slaney's mel scale from 0 to 8 kHz; each triangle is scaled by 2 / its width in Hz.
     Source: M. Slaney, Auditory Toolbox (1998); the same bands as librosa's default.
     """
     assert n_mels in N_MELS, n_mels

@@ -1,7 +1,7 @@
 """The Whisper encoder on MLX: Apple silicon, or an NVIDIA GPU with MLX's CUDA package; on a CPU only for small trials.
 
 Source: the architecture of mlx-examples `whisper/mlx_whisper/whisper.py`; attention by MLX's fused kernel, which never
-holds the matrix of scores.
+stores the matrix of scores.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ QUANTISED_BITS = (2, 4, 8)
 
 @dataclass(frozen=True)
 class Stored:
-    """One tensor as it lies in the file: `kind` is its safetensors dtype, `data` the bits in the stored shape."""
+    """One tensor as it is in the file: `kind` is its safetensors dtype, `data` the bits in the stored shape."""
 
     kind: str
     data: NDArray[Any]
@@ -39,7 +39,7 @@ class Stored:
 def read_tensors(path: Path, prefix: str) -> dict[str, Stored]:
     """Return the tensors whose names begin with `prefix`, sorted by name; read from the disk when they are touched.
 
-    Raises ModelError when the file is neither container, is damaged, or holds a dtype that Whisper does not use.
+    Raises ModelError when the file is neither container, is damaged, or has a dtype that Whisper does not use.
     """
     read = _read_npz if path.suffix == ".npz" else _read_safetensors
     try:

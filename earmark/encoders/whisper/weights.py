@@ -1,7 +1,7 @@
 """A Whisper encoder's weights: found in a folder, the hub's cache or the hub, checked, and read as float32.
 
-Source: names, shapes and the position table of mlx-examples `whisper/mlx_whisper/whisper.py`; convolution weights lie
-as (n_state, 3, channels in). Only the encoder's tensors are looked at. Hub cache: huggingface_hub's own docs.
+Source: names, shapes and the position table of mlx-examples `whisper/mlx_whisper/whisper.py`; convolution weights are
+stored as (n_state, 3, channels in). Only the encoder's tensors are looked at. Hub cache: huggingface_hub's own docs.
 """
 
 from __future__ import annotations

@@ -263,6 +263,7 @@ def test_a_model_that_is_not_here_is_planned_as_hubert_and_says_so(tmp_path):
         table(model="none.onnx").identity(store(tmp_path))
 
 
+@pytest.mark.slow
 def test_shapes_that_depend_on_values_are_asked_by_running_the_model(tmp_path):
     """Frames are where a comb of the constant 1 is not 0: no shape can tell how many those are."""
     made = Graph()

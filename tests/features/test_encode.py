@@ -84,6 +84,7 @@ def encode_sources(encoder, folder, recordings, done=None):
     )
 
 
+@pytest.mark.slow
 def test_a_source_over_ten_minutes_is_decoded_to_disk_once_and_its_frames_are_those_of_its_samples(
     mel, tmp_path, monkeypatch
 ):
@@ -145,6 +146,7 @@ def test_attributes_say_which_engine_and_which_frames(mel, tmp_path):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [3, LONG_S], ids=["decoded at once", "on the spool"])
 def test_a_source_that_was_edited_makes_no_pack_and_leaves_nothing(mel, tmp_path, seconds):
     recording, _ = source(tmp_path / "x.flac", seconds)

@@ -116,6 +116,7 @@ class EncoderPromises:
         assert other.identity(models) != table.identity(models)
         assert self.engine not in json.dumps(list(table.identity(models).values()))
 
+    @pytest.mark.slow
     def test_its_identity_is_known_without_heavy_imports_once_a_model_was_hashed(self, table, models):
         table.identity(models)
         code = f"""if True:

@@ -10,10 +10,19 @@ from support.models import write_model
 TESTS = Path(__file__).parent
 # `pytest -m fast` is a bit of everything that runs in this process: whole folders, so that a new test belongs to it
 # without being listed. What takes seconds wherever it is: fixtures that run doit as a user does, and numba's import.
-FAST = {
-    *("archives", "audio", "catalog", "disk", "encoders", "engine", "features", "house", "readers", "training"),
+FAST = (
+    "archives",
+    "audio",
+    "catalog",
+    "disk",
+    "encoders",
+    "engine",
+    "features",
+    "house",
+    "readers",
+    "training",
     "workers",
-}
+)
 COSTLY = {"collection", "finished", "two_shards", "demo_archive", "mlx_audio"}
 
 

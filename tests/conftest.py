@@ -10,8 +10,26 @@ from support.models import write_model
 TESTS = Path(__file__).parent
 # `pytest -m fast` is a bit of everything that runs in this process: whole folders, so that a new test belongs to it
 # without being listed. What takes seconds wherever it is: fixtures that run doit as a user does, and numba's import.
-FAST = ("archives", "audio", "catalog", "disk", "encoders", "features", "house", "readers", "training", "workers")
+FAST = (
+    "archives",
+    "audio",
+    "catalog",
+    "disk",
+    "encoders",
+    "engine",
+    "features",
+    "house",
+    "readers",
+    "training",
+    "workers",
+)
 COSTLY = {"collection", "finished", "two_shards", "demo_archive", "mlx_audio"}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave folders that have nothing fast in them unread when only fast tests are asked for."""
+    left_out = collection_path.parent == TESTS and collection_path.is_dir() and collection_path.name not in FAST
+    return True if left_out and config.option.markexpr == "fast" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -99,7 +99,7 @@ def differences(old: Inputs, new: Inputs, label: str = "") -> list[str]:
     for name in sorted(old.keys() | new.keys()):
         before, after = old.get(name), new.get(name)
         full = f"{label}{name}"
-        if before == after:
+        if before == after and (name in old) == (name in new):  # null is a value: a new field that is null is new
             continue
         if isinstance(before, dict) and isinstance(after, dict):
             found += differences(before, after, f"{full}.")

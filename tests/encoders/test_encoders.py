@@ -115,6 +115,7 @@ def test_engines_agree_with_float64_numpy_on_clips_of_any_length(folder, clip_en
         assert relative(rows[0], expected) < FLOAT32_TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", ["padded", "clip"])
 @pytest.mark.parametrize("layers", [(2,), (1, 3), (3, "last", 1), ("last",)], ids=str)
 @pytest.mark.parametrize("engine", ENGINES)

@@ -7,6 +7,7 @@ from support.memory import peak_bytes
 from support.processes import child
 
 PARENT_BYTES, GROWTH_BYTES, BEFORE_BYTES = 300_000_000, 50_000_000, 80_000_000
+SEEN = 0.95  # of a growth, at least: the kernel counts pages in batches a core, and freed ones are used again
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_growth_in_the_child_of_a_large_parent_is_seen_and_the_parents_peak_is_n
     start, idle, growth = map(int, out.split())
     assert start < PARENT_BYTES / 3
     assert idle < GROWTH_BYTES / 10
-    assert GROWTH_BYTES <= growth < 1.2 * GROWTH_BYTES
+    assert SEEN * GROWTH_BYTES < growth < 1.2 * GROWTH_BYTES
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can set a peak back")
@@ -54,4 +55,4 @@ def test_a_peak_before_the_reset_hides_nothing_after_it():
         BEFORE_BYTES,
         GROWTH_BYTES,
     )
-    assert int(out) >= GROWTH_BYTES
+    assert int(out) > SEEN * GROWTH_BYTES

@@ -25,7 +25,9 @@ KINDS = ("console", "sh", "python", "toml", "json", "jsonl", "text")
 FENCE = re.compile(r"^( *)(`{3,}|~{3,}) *(.*)$")
 INFO = re.compile(r"^(\S+)( continued)?(?: no-run: (.+))?$")
 HEADING = re.compile(r"^(#+) +(.+?) *$")
-VARIES = re.compile(r"\b[0-9a-f]{8}\b|(?:\d+ h )?\d+ min \d+ s|\d[\d,.]*(?: s\b)?")  # an identity; a time; a number
+VARIES = re.compile(
+    r"\b[0-9a-f]{8}\b|(?:\d+ h )?\d+ min(?: \d+ s)?|\d[\d,.]*(?: s\b)?"
+)  # an identity; a time; a number
 PROMPT = "$ "
 
 

@@ -162,7 +162,13 @@ class Plan(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     doc_usage = "[TASK ...]"
     doc_description = "Without a task: everything on this disk. Exit code 1 where it does not fit."
     cmd_options = (
-        {"name": "json", "long": "json", "type": bool, "default": False, "help": "print JSON (see tasks/plan/plan_table.py)"},
+        {
+            "name": "json",
+            "long": "json",
+            "type": bool,
+            "default": False,
+            "help": "print JSON (see tasks/plan/plan_table.py)",
+        },
         {"name": "all", "long": "all", "type": bool, "default": False, "help": "list the shards, too"},
     )
 

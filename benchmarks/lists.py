@@ -110,20 +110,21 @@ def _write_datasets(collection: Collection) -> None:
 def _write_manifests(collection: Collection, count: int) -> list[Path]:
     """Lay synthetic manifests of `count` rows in place of those made, and name them in their receipts."""
     from earmark.catalog.project import open_project
-    from earmark.disk.receipts import publish_receipt, read_receipt
+    from earmark.disk.receipts import SealedFile, publish_receipt, read_receipt
     from earmark.training.manifest_row import dump_row
+    from tasks.stages.manifest import ManifestFiles
 
     project = open_project(collection.home / "datasets.toml")
     paths = []
     for name, share in SHARES.items():
-        path, receipt = project.manifests / f"{name}.jsonl", read_receipt(project.receipt("manifest", name))
+        path, where = project.manifests / f"{name}.jsonl", project.receipt("manifest", name)
+        receipt = read_receipt(where, ManifestFiles)
         if receipt is None:
             raise SystemExit(f"manifest:{name} left no receipt")
         with path.open("wb") as file:
             file.writelines(map(dump_row, _rows(name, round(count * share))))
-        sealed = {"path": project.relative(path), "size": path.stat().st_size, "xxh3": project.memo.hash_file(path)}
-        laid = replace(receipt, outputs=receipt.outputs | {"files": {path.name: sealed}})
-        publish_receipt(project.receipt("manifest", name), laid, project.scratch)
+        sealed = SealedFile(project.relative(path), path.stat().st_size, project.memo.hash_file(path))
+        publish_receipt(where, replace(receipt, outputs=ManifestFiles({path.name: sealed})), project.scratch)
         paths.append(path)
     return paths
 

@@ -116,7 +116,7 @@ def _shard_blocked(
     before = Unit(stage.shard_follows, unit.dataset, unit.part)
     needed = dict(lines[stage.shard_follows].shards).get(before) if run.stage(stage.shard_follows).shard else None
     if needed is not None and needed.state != "U":
-        return needed if needed.state in "AI" else Verdict("R", (f"{before} would run first",))
+        return Verdict("R", (f"{before} would run first",)) if needed.state == "R" else needed
     if blocking is not None and blocking[0].name in _wholes_needed(run, stage):
         return blocking[1]
     return verdict

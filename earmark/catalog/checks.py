@@ -85,13 +85,13 @@ def _check_dataset(at: Place, dataset: DatasetTable, encoders: Collection[str], 
         if wished not in encoders:
             raise CatalogError(f'{at("encoders")}: encoders: no encoder "{wished}"{near(wished, encoders)}.')
         if (dataset.encoders or ()).count(wished) > 1:
-            raise CatalogError(f'{at("encoders")}: encoders: "{wished}" stands there twice.')
+            raise CatalogError(f'{at("encoders")}: encoders: "{wished}" is named twice.')
     _check_labels(at, "disjoint", dataset.disjoint)
     _check_labels(at, "spaces", dataset.spaces)
     files = [download.file for archive in dataset.archives for download in archive.downloads]
     for file in files:
         if files.count(file) > 1:
-            raise CatalogError(f'{at("archives")}: archives: "{file}" stands there twice.')
+            raise CatalogError(f'{at("archives")}: archives: "{file}" is named twice.')
         if Path(file).is_absolute() or ".." in Path(file).parts:
             raise CatalogError(f'{at("archives")}: archives: expected a file below its folder, got "{file}".')
 
@@ -132,7 +132,7 @@ def _check_datasets(at: Place, catalog: Catalog, names: tuple[str, ...]) -> None
         if name not in catalog.datasets:
             raise CatalogError(f'{at("datasets")}: datasets: no dataset "{name}"{near(name, catalog.datasets)}.')
         if names.count(name) > 1:
-            raise CatalogError(f'{at("datasets")}: datasets: "{name}" stands there twice.')
+            raise CatalogError(f'{at("datasets")}: datasets: "{name}" is named twice.')
 
 
 def _check_features(at: Place, catalog: Catalog, job: JobTable) -> None:

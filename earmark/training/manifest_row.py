@@ -5,21 +5,73 @@ seconds; paths relative to the catalog's folder; a field without a value is abse
 `earmark/manifest.schema.json` describes every field.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Final, Required, TypedDict
 
 import orjson
 
 from earmark.audio.table import GoodAudio
 from earmark.disk.shards import ShardRow
 from earmark.rates import RATE_HZ
+from earmark.rows import Labels
+
+AUDIO: Final = "audio_hash"
+SPEAKER: Final = "speaker_id"
+GROUP: Final = "group_id"
 
 
-def make_row(dataset: str, row: ShardRow, audio: GoodAudio, audio_path: str, form: str) -> dict[str, Any]:
+class Segment(TypedDict, total=False):
+    """A labelled stretch of a recording, from `start` to `end` in seconds; it may have more labels of the schema."""
+
+    start: Required[float]
+    end: Required[float]
+    speaker_id: str
+
+
+class Stem(TypedDict):
+    """A recording that is one of the sounds of a mixture."""
+
+    id: str
+    audio_path: str
+    audio_hash: str
+
+
+class FeaturePlace(TypedDict):
+    """Where a recording's features are: row `row` of the pack `pack`, `n_frames` frames."""
+
+    pack: str
+    row: int
+    n_frames: int
+
+
+# A description for mypy of the JSON as it was parsed. Typed objects in its place would have to be written again with
+# every label, in the order in which it was read, and a job reads millions of rows twice.
+class ManifestRow(TypedDict, total=False):
+    """A row as it is read again: the fields that code names. The schema has more, which are read as a Mapping."""
+
+    id: Required[str]
+    audio_path: Required[str]
+    audio_hash: Required[str]
+    duration: Required[float]
+    dataset: Required[str]
+    split: str
+    language: str
+    licence: str
+    fold: int
+    segments: list[Segment]
+    stems: dict[str, Stem]
+    start: float
+    end: float
+    overlapped: bool
+    features: dict[str, FeaturePlace]
+
+
+def make_row(dataset: str, row: ShardRow, audio: GoodAudio, audio_path: str, form: str) -> Labels:
     """Return a recording's manifest row from its shard row and its row of canonical audio.
 
     `sample_rate` is that of the file at `audio_path`: 16,000 for standard audio, the source's own with format "none".
     """
-    found = {
+    fields: Labels = {
         "id": row.id,
         "audio_path": audio_path,
         "audio_hash": audio.audio_hash,
@@ -28,10 +80,11 @@ def make_row(dataset: str, row: ShardRow, audio: GoodAudio, audio_path: str, for
         "dataset": dataset,
     }
     if row.split:
-        found["split"] = row.split
-    return found | {name: value for name, value in row.labels.items() if name not in found}
+        fields["split"] = row.split
+    # fields of ours first: people look at the heads of lines, and labels differ from corpus to corpus
+    return fields | {name: value for name, value in row.labels.items() if name not in fields}
 
 
-def dump_row(row: dict[str, Any]) -> bytes:
+def dump_row(row: Mapping[str, object]) -> bytes:
     """Return a row as one line of JSON; text goes through unchanged."""
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,30 +1,28 @@
 """Selection: which rows of a manifest a job takes, as recordings or as their segments, and into which split.
 
-A segment is a row of its own: the recording's row with the segment's `start`, `end`, `duration`, speaker and text, and
-the id `<recording id>:<start ms>-<end ms>`; `audio_path` and `audio_hash` stay the recording's; `overlapped` is true
-where another speaker speaks, too. A recording without segments is one segment, itself.
+A segment becomes a row of its own: the recording's row with the segment's `start`, `end`, `duration`, speaker and text,
+and the id `<recording id>:<start ms>-<end ms>`; `audio_path` and `audio_hash` stay the recording's; `overlapped` is
+true where another speaker speaks, too. A recording without segments is one segment, itself.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import xxhash
 
 from earmark.catalog.licences import allows
 from earmark.catalog.tables import JobTable
+from earmark.training.manifest_row import AUDIO, GROUP, SPEAKER, ManifestRow, Segment
 
-Row = dict[str, Any]
-SPEAKER, GROUP = "speaker_id", "group_id"
-AUDIO = "audio_hash"
 OF_THE_WHOLE = frozenset({"segments", "text", "text_original", "words", "phonemes"})  # what no segment inherits
 
 
 @dataclass(frozen=True)
-class Source:
-    """One dataset of a job: its manifest's files in order, and what the catalog says of it.
+class JobDataset:
+    """One dataset of a job: its manifest's files in order, and its facts from the catalog.
 
     `spaces` names labels whose values mean the same in other datasets; `features` is the feature manifest of each
     encoder by name.
@@ -37,16 +35,16 @@ class Source:
     spaces: Mapping[str, str] = field(default_factory=dict)
     features: Mapping[str, Path] = field(default_factory=dict)
 
-    def qualified(self, label: str, value: Any) -> bytes:
+    def qualified(self, label: str, value: object) -> bytes:
         """Return a label's value as it is compared: within its space, or else within its dataset."""
         return f"{label}\0{self.spaces.get(label, self.name)}\0{value}".encode()
 
-    def mark(self, label: str, value: Any) -> int:
-        """Return 64 bits that stand for a label's value as it is compared."""
+    def mark(self, label: str, value: object) -> int:
+        """Return a 64-bit hash of a label's value as it is compared."""
         return xxhash.xxh3_64_intdigest(self.qualified(label, value))
 
 
-def units(job: JobTable, recording: Row) -> Iterator[Row]:
+def rows_of(job: JobTable, recording: ManifestRow) -> Iterator[ManifestRow]:
     """Yield the rows that a recording is for a job: itself, or its segments; a segment ends where the audio ends."""
     segments = recording.get("segments")
     if job.unit == "recording" or not segments:
@@ -61,93 +59,109 @@ def units(job: JobTable, recording: Row) -> Iterator[Row]:
         seen[name] += 1
         if seen[name] > 1:  # two speakers at exactly the same time
             name += f"-{seen[name]}"
-        row = whole | segment | {"id": name, "start": start, "end": end, "duration": round(end - start, 6)}
-        yield row | {"overlapped": True} if number in overlapped else row
+        # rounded to microseconds: 2.3 - 1.1 is 1.1999999999999997, and the file would say so
+        own = {"id": name, "start": start, "end": end, "duration": round(end - start, 6)}
+        row = cast("ManifestRow", {**whole, **segment, **own})
+        if number in overlapped:
+            row["overlapped"] = True
+        yield row
 
 
-def _overlapped(segments: list[Row]) -> set[int]:
+def _overlapped(segments: list[Segment]) -> set[int]:
     """Return the numbers of the segments, sorted by start, during which another speaker has one, too."""
-    found = set()
+    numbers = set()
     for number, segment in enumerate(segments):
         for later in range(number + 1, len(segments)):
             other = segments[later]
-            if other["start"] >= segment["end"]:
+            if other["start"] >= segment["end"]:  # sorted by start: none after it begins earlier
                 break
             if other["end"] > other["start"] and other.get(SPEAKER) != segment.get(SPEAKER):
-                found |= {number, later}
-    return found
+                numbers |= {number, later}
+    return numbers
 
 
-def refusal(job: JobTable, source: Source, row: Row) -> str:
+def refusal(job: JobTable, dataset: JobDataset, row: ManifestRow) -> str:
     """Return why a job leaves a row out, in the words of its summary; an empty string where it takes it."""
     if "defects" in row and not job.keep_defects:
         return "defects"
     for label in job.labels:
         if label not in row and not any(name in row for name in label.split("|")):
             return f"no {label}"
-    if row["duration"] <= 0:
+    if row["duration"] <= 0:  # a segment that begins where its audio ends, or after
         return "no length"
     if job.min_duration is not None and row["duration"] < job.min_duration:
         return "too short"
     if job.max_duration is not None and row["duration"] > job.max_duration:
         return "too long"
-    if job.languages and not any(_speaks(row.get("language", ""), wanted) for wanted in job.languages):
+    if job.languages and not any(_is_language(row.get("language", ""), wanted) for wanted in job.languages):
         return "other language" if "language" in row else "no language"
     if job.licences:
-        licence = row.get("licence", source.licence)
+        licence = row.get("licence", dataset.licence)
         if not licence or not allows(job.licences, licence):
             return f"licence {licence}" if licence else "no licence known"
     if job.splits and row.get("split") not in job.splits:
         return "other split" if "split" in row else "no split"
+    return _refused_label(job, row)
+
+
+def _refused_label(job: JobTable, labels: Mapping[str, object]) -> str:
+    """Return which label of a row is not as `where` and `without` of a job want it, or an empty string."""
     for label, wanted in job.where.items():
-        if label not in row or not _are(row[label], wanted):
-            return f"other {label}" if label in row else f"no {label}"
+        if label not in labels or not _matching(labels[label], wanted):
+            return f"other {label}" if label in labels else f"no {label}"
     for label, barred in job.without.items():
-        if label in row and (found := _are(row[label], barred)):
-            return f"{label} {found[0]}"
+        if label in labels and (values := _matching(labels[label], barred)):
+            return f"{label} {values[0]}"
     return ""
 
 
-def split_of(job: JobTable, source: Source, recording: Row) -> str | None:
+def split_of(job: JobTable, dataset: JobDataset, recording: ManifestRow) -> str | None:
     """Return the split of a recording and all its segments: by the first of the job's policies that can tell."""
     for policy in job.split:
         if policy == "official" and "split" in recording:
-            return str(recording["split"])
+            return recording["split"]
         if policy == "fold" and "fold" in recording:
             fold = recording["fold"]
             return "test" if fold in job.test_folds else "dev" if fold in job.dev_folds else "train"
         if policy == "group":
-            share = xxhash.xxh3_64_intdigest(f"{job.seed}\0".encode() + _group(source, recording)) / 2**64
+            # By the group's own hash, never by counting: a dataset or row that joins later moves no other.
+            share = xxhash.xxh3_64_intdigest(f"{job.seed}\0".encode() + _group(dataset, recording)) / 2**64
             return "test" if share < job.test else "dev" if share < job.test + job.dev else "train"
     return job.unsplit
 
 
-def values(row: Row, label: str) -> list[Any]:
-    """Return what a row and its segments hold of a label or of its plural, each item of a list by itself."""
-    found, several = [], f"{label}s"  # the speakers of a mixture are its `speaker_ids`
-    for part in (row, *row["segments"]) if "segments" in row else (row,):
-        for name in (label, several):
+def values_of(row: ManifestRow, label: str) -> list[object]:
+    """Return what a row and its segments have of a label or of its plural, each item of a list by itself."""
+    parts: tuple[Mapping[str, object], ...] = (row, *row["segments"]) if "segments" in row else (row,)
+    values: list[object] = []
+    for part in parts:
+        for name in (label, f"{label}s"):  # the speakers of a mixture are its `speaker_ids`
             value = part.get(name)
             if value is not None:
-                found += value if isinstance(value, list) else [value]
-    return found
+                values += _as_list(value)
+    return values
 
 
-def _group(source: Source, recording: Row) -> bytes:
+def _group(dataset: JobDataset, recording: ManifestRow) -> bytes:
     """Return what keeps a recording on one side of a split: its dataset's group, else its speaker, else its audio."""
-    for label in (*source.disjoint, GROUP, SPEAKER):
-        value = recording.get(label)
+    labels: Mapping[str, object] = recording
+    for label in (*dataset.disjoint, GROUP, SPEAKER):
+        value = labels.get(label)
         if value is not None:
-            return source.qualified(label, value)
-    return str(recording[AUDIO]).encode()
+            return dataset.qualified(label, value)
+    return recording[AUDIO].encode()
 
 
-def _are(value: Any, wanted: Any) -> list[Any]:
+def _matching(value: object, wanted: object) -> list[object]:
     """Return those values of a label, one or a list, that are what is wanted, or one of what is wanted."""
-    several = wanted if isinstance(wanted, list) else [wanted]
-    return [one for one in (value if isinstance(value, list) else [value]) if one in several]
+    choices = _as_list(wanted)
+    return [one for one in _as_list(value) if one in choices]
 
 
-def _speaks(language: str, wanted: str) -> bool:
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _is_language(language: str, wanted: str) -> bool:
     """Say whether a BCP 47 tag is another or narrower, in any case: "en" takes in "en-GB"."""
     return f"{language}-".lower().startswith(f"{wanted}-".lower())

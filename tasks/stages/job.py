@@ -16,7 +16,7 @@ from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.rows import SPLITS
 from earmark.training.job_summary import Summary
 from earmark.training.jobs import write_job
-from earmark.training.selection import Source
+from earmark.training.selection import JobDataset
 from tasks.engine.judge import broken, receipt_of, seal_file
 from tasks.engine.stage import Built, Rule, Run, UpstreamError
 from tasks.engine.units import Unit
@@ -66,12 +66,12 @@ def _intact(run: Run, _unit: Unit, receipt: Receipt[CombinedFiles]) -> list[str]
     return broken(run.project, receipt.outputs.files.values())
 
 
-def _source(project: Project, name: str, encoders: tuple[str, ...]) -> Source:
+def _source(project: Project, name: str, encoders: tuple[str, ...]) -> JobDataset:
     """Return one dataset as the job reads it: its manifest's files by name, and what the catalog says."""
     table, files = project.dataset(name), manifest_of(project, name).outputs.files
     encoded = {encoder: project.home / _features(project, name, encoder)[0].path for encoder in encoders}
     paths = tuple(project.home / sealed.path for _, sealed in sorted(files.items()))
-    return Source(name, paths, table.licence, table.disjoint, table.spaces, encoded)
+    return JobDataset(name, paths, table.licence, table.disjoint, table.spaces, encoded)
 
 
 def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:

@@ -122,13 +122,13 @@ def test_names_that_would_meet_in_one_file_are_refused(tmp_path, names):
         ('archives = "a"', "archives: expected a list, got 'a'"),
         ("expect = 3", r"expect: expected a table, got 3 \(int\)"),
         ('expect = { files = { "*.flac" = -1 } }', "greater than or equal to 0, got -1"),
-        ('archives = [{ file = "a" }, { file = "a" }]', 'archives: "a" stands there twice'),
-        ('archives = [{ file = "a", parts = [{ file = "a" }] }]', 'archives: "a" stands there twice'),
-        ('encoders = ["f0", "f0"]\n[encoders.f0]\nkind = "f0"', 'encoders: "f0" stands there twice'),
+        ('archives = [{ file = "a" }, { file = "a" }]', 'archives: "a" is named twice'),
+        ('archives = [{ file = "a", parts = [{ file = "a" }] }]', 'archives: "a" is named twice'),
+        ('encoders = ["f0", "f0"]\n[encoders.f0]\nkind = "f0"', 'encoders: "f0" is named twice'),
         ("[jobs.y]\ndatasets = []", r"\[jobs.y\]: datasets: expected at least one entry, got \[\]"),
     ],
 )
-def test_a_wrong_value_is_told_in_one_line_of_a_catalogs_words(tmp_path, line, expected):
+def test_a_wrong_value_is_one_line_in_a_catalogs_words(tmp_path, line, expected):
     with pytest.raises(CatalogError, match=expected) as error:
         read_catalog(write(tmp_path, f'[datasets.x]\ncorpus = "mls"\n{line}\n'))
     assert len(str(error.value).splitlines()) == 1

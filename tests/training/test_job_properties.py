@@ -1,4 +1,4 @@
-"""Jobs over random manifests, held against a checker that knows nothing of how they are made: every pair of rows."""
+"""Jobs over random manifests, compared with a checker that knows nothing of how they are made: every pair of rows."""
 
 from collections import Counter
 from itertools import permutations
@@ -56,56 +56,56 @@ works = st.tuples(
 )
 
 
-def held(one, label):
-    """Return the values of a label that a written row stands for."""
+def values_of(one, label):
+    """Return the values of a label that a written row has, in its segments and lists too."""
     if label == "audio_hash":
         return {one["audio_hash"], *(stem["audio_hash"] for stem in one.get("stems", {}).values())}
-    said = [one.get(label), *one.get(f"{label}s", []), *(part.get(label) for part in one.get("segments", []))]
-    return {value for value in said if value is not None}
+    values = [one.get(label), *one.get(f"{label}s", []), *(part.get(label) for part in one.get("segments", []))]
+    return {value for value in values if value is not None}
 
 
-def space_of(one, label, said):
+def space_of(one, label, facts_of):
     """Return within what the values of a label are compared; the same sound is the same everywhere."""
-    return "" if label == "audio_hash" else said[one["dataset"]]["spaces"].get(label, f"only {one['dataset']}")
+    return "" if label == "audio_hash" else facts_of[one["dataset"]]["spaces"].get(label, f"only {one['dataset']}")
 
 
-def leaks(rows, said):
+def leaks(rows, facts_of):
     """Return what rows of two splits share and must not: (kind, space, value, split, the other split)."""
-    found = set()
+    shared = set()
     for (split, one), (other_split, other) in permutations(rows, 2):
         for label in KINDS if split != other_split else ():
-            asked = label == "audio_hash" or label in (
-                *said[one["dataset"]]["disjoint"],
-                *said[other["dataset"]]["disjoint"],
+            demanded = label == "audio_hash" or label in (
+                *facts_of[one["dataset"]]["disjoint"],
+                *facts_of[other["dataset"]]["disjoint"],
             )
-            space = space_of(one, label, said)
-            if asked and space == space_of(other, label, said):
-                shared = held(one, label) & held(other, label)
-                found |= {(label, space, value, split, other_split) for value in shared}
-    return found
+            space = space_of(one, label, facts_of)
+            if demanded and space == space_of(other, label, facts_of):
+                both = values_of(one, label) & values_of(other, label)
+                shared |= {(label, space, value, split, other_split) for value in both}
+    return shared
 
 
-def kinds_of(split, one, found, said):
-    """Return {kind: the other splits} of the leaks in which a row stands."""
-    told = {}
-    for label, space, value, own, other in found:
-        if own == split and space == space_of(one, label, said) and value in held(one, label):
-            told.setdefault(label, set()).add(other)
-    return told
+def kinds_of(split, one, shared, facts_of):
+    """Return {kind: the other splits} of the leaks of which a row is one side."""
+    kinds = {}
+    for label, space, value, own, other in shared:
+        if own == split and space == space_of(one, label, facts_of) and value in values_of(one, label):
+            kinds.setdefault(label, set()).add(other)
+    return kinds
 
 
 def run(folder, drawn, unit, **table):
     """Run a job; return its summary and the rows that it wrote with their splits."""
-    found, said = drawn
+    rows, facts_of = drawn
     work = Work(folder)
-    for name in sorted(said):
-        work.add(name, [one for one in found if one["dataset"] == name], **said[name])
+    for name in sorted(facts_of):
+        work.add(name, [one for one in rows if one["dataset"] == name], **facts_of[name])
     summary = work.run(unit=unit, **table)
     return summary, [(split, one) for split in SPLITS for one in work.rows(split)]
 
 
-def demanded(said):
-    return sorted({label for facts in said.values() for label in facts["disjoint"]} | {"audio_hash"})
+def demanded_kinds(facts_of):
+    return sorted({label for facts in facts_of.values() for label in facts["disjoint"]} | {"audio_hash"})
 
 
 def reasons(kinds):
@@ -119,9 +119,9 @@ with_folder = settings(max_examples=80, deadline=None, suppress_health_check=[He
 @with_folder
 @given(works, units)
 def test_a_job_fails_exactly_where_two_rows_leak(tmp_path, drawn, unit):
-    said = drawn[1]
-    rows = run(tmp_path, drawn, unit, **reasons(demanded(said)))[1]
-    kinds = {kind for kind, *_ in leaks(rows, said)}
+    facts_of = drawn[1]
+    rows = run(tmp_path, drawn, unit, **reasons(demanded_kinds(facts_of)))[1]
+    kinds = {kind for kind, *_ in leaks(rows, facts_of)}
     if not kinds:
         assert run(tmp_path, drawn, unit)[0].leakage == {}
         return
@@ -134,16 +134,16 @@ def test_a_job_fails_exactly_where_two_rows_leak(tmp_path, drawn, unit):
 @with_folder
 @given(works, units, st.sets(st.sampled_from(KINDS)))
 def test_dropping_leaves_no_leak_and_takes_nothing_else(tmp_path, drawn, unit, accepted):
-    said = drawn[1]
-    accepted &= set(demanded(said))
-    before = run(tmp_path, drawn, unit, **reasons(demanded(said)))[1]
-    found = leaks(before, said)
-    stand = {one["id"]: kinds_of(split, one, found, said) for split, one in before}
-    barred = {kind for kind, *_ in found} - accepted
+    facts_of = drawn[1]
+    accepted &= set(demanded_kinds(facts_of))
+    before = run(tmp_path, drawn, unit, **reasons(demanded_kinds(facts_of)))[1]
+    shared = leaks(before, facts_of)
+    leaking = {one["id"]: kinds_of(split, one, shared, facts_of) for split, one in before}
+    barred = {kind for kind, *_ in shared} - accepted
     kept = [
         (split, one)
         for split, one in before
-        if not any(LATER[split] & stand[one["id"]].get(kind, set()) for kind in barred)
+        if not any(LATER[split] & leaking[one["id"]].get(kind, set()) for kind in barred)
     ]
     if not kept:
         with pytest.raises(JobError, match="not one row to write"):
@@ -151,10 +151,10 @@ def test_dropping_leaves_no_leak_and_takes_nothing_else(tmp_path, drawn, unit, a
         return
     summary, rows = run(tmp_path, drawn, unit, leakage="drop", **reasons(accepted))
     assert rows == kept
-    assert {kind for kind, *_ in leaks(rows, said)} <= accepted
-    told = {kind: facts["rows_kept"] for kind, facts in summary.leakage.items() if "rows_kept" in facts}
-    counted = Counter(kind for _, one in rows for kind in stand[one["id"]] if kind in accepted)
-    assert told == {kind: counted[kind] for kind, *_ in found if kind in accepted}
+    assert {kind for kind, *_ in leaks(rows, facts_of)} <= accepted
+    rows_kept = {kind: facts["rows_kept"] for kind, facts in summary.leakage.items() if "rows_kept" in facts}
+    counted = Counter(kind for _, one in rows for kind in leaking[one["id"]] if kind in accepted)
+    assert rows_kept == {kind: counted[kind] for kind, *_ in shared if kind in accepted}
     dropped = [facts["rows_dropped"] for facts in summary.leakage.values() if "rows_dropped" in facts]
     assert sum(dropped) == len(before) - len(kept)
 
@@ -162,22 +162,24 @@ def test_dropping_leaves_no_leak_and_takes_nothing_else(tmp_path, drawn, unit, a
 @pytest.mark.slow
 @with_folder
 @given(works, units)
-def test_the_summary_counts_what_the_files_hold(tmp_path, drawn, unit):
+def test_the_summary_counts_what_is_in_the_files(tmp_path, drawn, unit):
     """Counted again from the written rows alone; what is left out, from those of a job that takes all."""
-    said = drawn[1]
-    table = {"without": {"language": "de"}, **reasons(demanded(said))}
-    every = run(tmp_path, drawn, unit, **reasons(demanded(said)))[1]
+    facts_of = drawn[1]
+    table = {"without": {"language": "de"}, **reasons(demanded_kinds(facts_of))}
+    every = run(tmp_path, drawn, unit, **reasons(demanded_kinds(facts_of)))[1]
     german = Counter(one["dataset"] for _, one in every if one.get("language") == "de")
     if german.total() == len(every):
         with pytest.raises(JobError, match="not one row to write: left out are"):
             run(tmp_path, drawn, unit, **table)
         return
     summary, rows = run(tmp_path, drawn, unit, **table)
-    told = summary.as_json()
+    counts = summary.as_json()
 
     def count(chosen):
         speakers = {
-            (space_of(one, "speaker_id", said), value) for _, one in chosen for value in held(one, "speaker_id")
+            (space_of(one, "speaker_id", facts_of), value)
+            for _, one in chosen
+            for value in values_of(one, "speaker_id")
         }
         return {
             "rows": len(chosen),
@@ -186,25 +188,25 @@ def test_the_summary_counts_what_the_files_hold(tmp_path, drawn, unit):
             "languages": dict(sorted(Counter(one["language"] for _, one in chosen if "language" in one).items())),
         }
 
-    assert told["splits"] == {split: count([item for item in rows if item[0] == split]) for split in SPLITS}
+    assert counts["splits"] == {split: count([item for item in rows if item[0] == split]) for split in SPLITS}
     here = sorted({one["dataset"] for _, one in rows})
-    assert told["datasets"] == {name: count([item for item in rows if item[1]["dataset"] == name]) for name in here}
+    assert counts["datasets"] == {name: count([item for item in rows if item[1]["dataset"] == name]) for name in here}
     labels = {name: Counter() for name in here}
     for _, one in rows:
         labels[one["dataset"]].update(set(one) - NO_LABELS)
-    assert told["labels"] == {name: dict(sorted(found.items())) for name, found in labels.items()}
-    assert told["rows"] == len(rows)
-    assert told["left_out"] == {name: {"language de": count} for name, count in german.items()}
+    assert counts["labels"] == {name: dict(sorted(found.items())) for name, found in labels.items()}
+    assert counts["rows"] == len(rows)
+    assert counts["left_out"] == {name: {"language de": count} for name, count in german.items()}
 
 
 @pytest.mark.slow
 @with_folder
 @given(works, works, st.integers(0, 9))
 def test_a_dataset_that_joins_moves_no_row_of_the_others(tmp_path, drawn, more, seed):
-    """Splits by group are told by each group alone."""
-    said = drawn[1]
-    table = {"split": "group", "dev": 0.3, "test": 0.3, "seed": seed, **reasons(demanded(said))}
+    """The split of a group follows from the group alone."""
+    facts_of = drawn[1]
+    table = {"split": "group", "dev": 0.3, "test": 0.3, "seed": seed, **reasons(demanded_kinds(facts_of))}
     alone = run(tmp_path, drawn, "recording", **table)[1]
     newcomer = [one | {"dataset": "new"} for one in more[0]]
-    together = (drawn[0] + newcomer, said | {"new": {"disjoint": (), "spaces": {"speaker_id": "one"}}})
+    together = (drawn[0] + newcomer, facts_of | {"new": {"disjoint": (), "spaces": {"speaker_id": "one"}}})
     assert [item for item in run(tmp_path, together, "recording", **table)[1] if item[1]["dataset"] != "new"] == alone

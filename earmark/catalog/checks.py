@@ -1,7 +1,10 @@
-"""What the tables of a catalog say of one another: names that become tasks and files, and what a job's table needs."""
+"""Checks across the tables of a catalog: names that become tasks and files, references, and what a job's table needs.
+
+Pydantic has checked each table by itself before. A mistake found here would else come up hours later, in a task.
+"""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +39,8 @@ def check(layers: Layers, catalog: Catalog) -> None:
         "manifests": catalog.manifests,
         "jobs": catalog.jobs,
     }
-    for table, found in names.items():
-        _check_names(layers, table, found)
+    for table, in_table in names.items():
+        _check_names(layers, table, in_table)
     for name, encoder in catalog.encoders.items():
         if wrong := encoder.fault():
             raise CatalogError(f"{Place(layers, 'encoders', name)()}: {wrong}.")
@@ -51,7 +54,7 @@ def check(layers: Layers, catalog: Catalog) -> None:
 
 def _check_job(at: Place, catalog: Catalog, job: JobTable) -> None:
     """Check a job's datasets and labels, and what goes with what."""
-    _check_datasets(at, catalog, job.datasets)
+    _check_references(at, "datasets", "dataset", job.datasets, catalog.datasets)
     _check_labels(at, "labels", [one for label in job.labels for one in label.split("|")])
     _check_labels(at, "where", job.where)
     _check_labels(at, "without", job.without)
@@ -69,29 +72,27 @@ def _check_names(layers: Layers, table: str, names: Collection[str]) -> None:
     """Check names that become tasks, files and folders."""
     for name in names:
         where = f'{layers.file_of(table, name)}: [{table}."{name}"]'
+        # macOS and Windows take "A" and "a" for one file
         twins = [other for other in names if other != name and other.casefold() == name.casefold()]
-        if twins or name.endswith((".json", ".jsonl")):
-            got = f'"{twins[0]}" beside it' if twins else "a file's suffix"
-            raise CatalogError(f"{where}: names become files and folders: got {got}.")
+        if twins:
+            raise CatalogError(f'{where}: names become files: expected more than another case of "{twins[0]}".')
+        if name.endswith((".json", ".jsonl")):
+            raise CatalogError(f"{where}: names become files: expected a name without a file's suffix.")
         if not NAME.fullmatch(name):
-            raise CatalogError(f'{where}: a name holds letters, digits, "_", "-" and "." only.')
+            raise CatalogError(f'{where}: expected a name of letters, digits, "_", "-" and "." only.')
 
 
 def _check_dataset(at: Place, dataset: DatasetTable, encoders: Collection[str], readers: list[str]) -> None:
     """Check a dataset's reader, its encoders and the files of its archives."""
     if dataset.corpus not in readers:
         raise CatalogError(f'{at("corpus")}: corpus: no reader "{dataset.corpus}"{near(dataset.corpus, readers)}.')
-    for wished in dataset.encoders or ():
-        if wished not in encoders:
-            raise CatalogError(f'{at("encoders")}: encoders: no encoder "{wished}"{near(wished, encoders)}.')
-        if (dataset.encoders or ()).count(wished) > 1:
-            raise CatalogError(f'{at("encoders")}: encoders: "{wished}" is named twice.')
+    _check_references(at, "encoders", "encoder", dataset.encoders or (), encoders)
     _check_labels(at, "disjoint", dataset.disjoint)
     _check_labels(at, "spaces", dataset.spaces)
     files = [download.file for archive in dataset.archives for download in archive.downloads]
+    _check_once(at, "archives", files)
     for file in files:
-        if files.count(file) > 1:
-            raise CatalogError(f'{at("archives")}: archives: "{file}" is named twice.')
+        # a catalog may come from somebody else, and what it names is unpacked and deleted
         if Path(file).is_absolute() or ".." in Path(file).parts:
             raise CatalogError(f'{at("archives")}: archives: expected a file below its folder, got "{file}".')
 
@@ -126,20 +127,24 @@ def _stems(layers: Layers, catalog: Catalog) -> dict[str, str]:
     return stems
 
 
-def _check_datasets(at: Place, catalog: Catalog, names: tuple[str, ...]) -> None:
-    """Check that a table's list names datasets, each once."""
+def _check_references(at: Place, key: str, what: str, names: Sequence[str], known: Collection[str]) -> None:
+    """Check that a table's list names things that there are, each once."""
     for name in names:
-        if name not in catalog.datasets:
-            raise CatalogError(f'{at("datasets")}: datasets: no dataset "{name}"{near(name, catalog.datasets)}.')
+        if name not in known:
+            raise CatalogError(f'{at(key)}: {key}: no {what} "{name}"{near(name, known)}.')
+    _check_once(at, key, names)
+
+
+def _check_once(at: Place, key: str, names: Sequence[str]) -> None:
+    for name in names:
         if names.count(name) > 1:
-            raise CatalogError(f'{at("datasets")}: datasets: "{name}" is named twice.')
+            raise CatalogError(f'{at(key)}: {key}: "{name}" is named twice.')
 
 
 def _check_features(at: Place, catalog: Catalog, job: JobTable) -> None:
     """Check that a job's encoders are those of all its datasets."""
+    _check_references(at, "features", "encoder", job.features, catalog.encoders)
     for encoder in job.features:
-        if encoder not in catalog.encoders:
-            raise CatalogError(f'{at("features")}: features: no encoder "{encoder}"{near(encoder, catalog.encoders)}.')
         for name in job.datasets:
             if encoder not in catalog.encoders_of(name):
                 raise CatalogError(
@@ -150,11 +155,12 @@ def _check_features(at: Place, catalog: Catalog, job: JobTable) -> None:
 
 def _check_manifests(layers: Layers, catalog: Catalog, stems: dict[str, str]) -> None:
     """Check the joint manifests: no task and no file of theirs may be that of a dataset."""
+    # every split's name, whether the corpus has it or not: which ones it has is known only once it was read
     taken = {f"{stem}{split}".casefold(): name for stem, name in stems.items() for split in ("", *SPLIT_SUFFIXES)}
     taken |= {name.casefold(): name for name in catalog.datasets}
     for name, manifest in catalog.manifests.items():
         at = Place(layers, "manifests", name)
-        _check_datasets(at, catalog, manifest.datasets)
+        _check_references(at, "datasets", "dataset", manifest.datasets, catalog.datasets)
         if owner := taken.get(name.casefold()):
             raise CatalogError(
                 f"{at()}: that is what a task or a manifest of [datasets.{owner}] is called. Take another name."
@@ -165,6 +171,7 @@ def _wrong_in_job(catalog: Catalog, job: JobTable) -> str:
     """Return what of a job's table does not fit the rest of it, or an empty string."""
     if job.unit == "segment" and "segments" in job.labels:
         return 'labels: no segment has the label segments: expected another label, or unit = "recording"'
+    # a reason for a kind that is never compared would look like a check that was made
     kinds = sorted({"audio_hash", *(label for name in job.datasets for label in catalog.datasets[name].disjoint)})
     for kind in job.accept_leakage:
         if kind not in kinds:
@@ -178,6 +185,7 @@ def _wrong_in_job(catalog: Catalog, job: JobTable) -> str:
         return 'split: "group" can tell of every row: expected it at the end'
     if "group" in job.split and job.unsplit is not None:
         return f'unsplit: split = "group" leaves no row without a split: expected none, got "{job.unsplit}"'
+    # by what the file says, not by the values: the defaults are there in every table
     if "group" not in job.split and job.model_fields_set & {"dev", "test", "seed"}:
         return 'dev, test and seed go with split = "group": expected none of them'
     if job.dev + job.test >= 1:

@@ -52,7 +52,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Layers:
-    """A catalog file and those that it extends, the user's own last; `merged` is what they say together."""
+    """A catalog file and those that it extends, the user's own last; `merged` is what they are together."""
 
     layers: tuple[Layer, ...]
     merged: Tables
@@ -64,7 +64,7 @@ class Layers:
 
     def file_of(self, *steps: int | str) -> str:
         """Return the name of the file that decides a key, given the tables down to it: the last one that has it."""
-        for length in range(len(steps), 0, -1):
+        for length in range(len(steps), 0, -1):  # a key that is missing is in no file: that of its table is named then
             for layer in reversed(self.layers):
                 if _has(layer.tables, steps[:length]):
                     return layer.name
@@ -84,14 +84,14 @@ def shipped_catalog() -> Path:
 
 
 def read_layers(path: Path, text: str | None = None) -> Layers:
-    """Read a catalog and those that it extends; `text`, where given, is read in place of what the file holds.
+    """Read a catalog and those that it extends; `text`, where given, is read in place of what is in the file.
 
     Raises CatalogError with one line: a file that is missing, unreadable or no TOML, a circle, an unknown name.
     """
     tables = parse_toml(path.name, _read(path, str(path)) if text is None else text)
     layers = (*_extended(path, path.name, tables, [path], path.parent), Layer(path.name, tables))
     merged: Tables = {}
-    for layer in layers:
+    for layer in layers:  # from the bottom up, so that `false` sees all that its file extends and nothing above it
         merged = _lay_over(merged, layer)
     return Layers(layers, merged | ({KEY: tables[KEY]} if KEY in tables else {}))
 
@@ -114,7 +114,7 @@ def _read(path: Path, name: str, missing: str = "") -> str:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever for somebody to write
             kind = "a folder" if path.is_dir() else "a pipe" if path.is_fifo() else "a device"
             raise CatalogError(f"{name}: expected a file in TOML, got {kind}.")
-        return path.read_text("utf-8-sig")
+        return path.read_text("utf-8-sig")  # editors on Windows begin a file with a byte order mark
     except (FileNotFoundError, NotADirectoryError) as error:
         raise CatalogError(missing) from error
     except UnicodeDecodeError as error:
@@ -132,6 +132,7 @@ def _extended(path: Path, name: str, tables: Tables, chain: Sequence[Path], home
         called = f"earmark's {FILE}" if wanted == SHIPPED else Path(os.path.relpath(other, home)).as_posix()
         where = f"{name}: {KEY}: {called}"
         text = _read(other, where, _missing(name, wanted, called))
+        # two files may extend the same third one; only one that leads back to itself never ends
         if any(other.resolve() == before.resolve() for before in chain):
             raise CatalogError(f"{where} extends this file in turn: expected no circle. Leave one of the two out.")
         below = parse_toml(called, text)
@@ -177,6 +178,7 @@ def _lay_over(below: Tables, layer: Layer) -> Tables:
         if names := _dropped(family, below, layer):
             above |= {family: {name: one for name, one in _table(above, family).items() if one is not False}}
             kept = _prune(kept, family, names)
+    # A list that this layer emptied, not one that was empty: that is a mistake, which the checks name.
     for family in ("jobs", "manifests"):
         if empty := _emptied(family, below, kept) - _table(above, family).keys():
             kept[family] = _but(_table(kept, family), empty)
@@ -212,7 +214,7 @@ def _dropped(family: str, below: Tables, layer: Layer) -> set[str]:
     if own is False:
         return set(known)
     names = {name for name, table in _table(layer.tables, family).items() if table is False}
-    for name in sorted(names - known.keys()):
+    for name in sorted(names - known.keys()):  # a misspelt name would leave the dataset in, and hours of work with it
         raise CatalogError(
             f"{layer.name}: [{family}]: {name} = false drops nothing: no {FAMILIES[family]}"
             f' "{name}"{near(name, known)} in what the file extends.'
@@ -235,6 +237,7 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object], path: tupl
     for key, value in below.items():
         if key not in above:
             merged[key] = value
+        # `false` for any other value is a value, such as that of `per_split`
         elif above[key] is False and isinstance(value, dict):
             continue
         elif isinstance(value, dict) and isinstance(above[key], dict):
@@ -253,7 +256,7 @@ def _is_another(family: str, below: Mapping[str, object], above: Mapping[str, ob
 
 
 def _table(tables: Mapping[str, object], key: str) -> Tables:
-    """Return a table of tables; an empty one where there is none, or something else stands there."""
+    """Return a table of tables; an empty one where there is none, or something else is there."""
     found = tables.get(key)
     return found if isinstance(found, dict) else {}
 

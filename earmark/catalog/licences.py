@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from boolean import Expression
     from license_expression import Licensing
 
+# The names of the shipped catalog and of the labels of its corpora, so that the library is loaded for others alone.
 LICENCES = {
     "CC0-1.0": "no rights reserved: any use",
     "CC-BY-3.0": "any use that names the authors",
@@ -78,6 +79,7 @@ def _is_plain(text: str) -> bool:
     return text in LICENCES or bool(OWN.fullmatch(text))
 
 
+# Remembered, since a job asks for every row.
 @functools.lru_cache(REMEMBERED)
 def allows(patterns: tuple[str, ...], licence: str) -> bool:
     """Say whether a job's list allows a licence: of "A AND B" both, of "A OR B" one must be in the list.
@@ -90,14 +92,14 @@ def allows(patterns: tuple[str, ...], licence: str) -> bool:
     if licence in LICENCES:
         return _named(patterns, licence)
     parsed = _parse(licence)
-    return parsed is not None and _holds(patterns, parsed)
+    return parsed is not None and _is_allowed(patterns, parsed)
 
 
-def _holds(patterns: tuple[str, ...], part: "Expression") -> bool:
+def _is_allowed(patterns: tuple[str, ...], part: "Expression") -> bool:
     """Say whether a part of a parsed expression is allowed."""
     if not part.args:
         return _named(patterns, _key(part))
-    each = (_holds(patterns, one) for one in part.args)
+    each = (_is_allowed(patterns, one) for one in part.args)
     return any(each) if part.operator.strip() == "OR" else all(each)
 
 
@@ -153,7 +155,7 @@ def _unknown(text: str) -> list[str] | None:
     parsed = _parse(text)
     if parsed is None:
         return None
-    names = _spdx().unknown_license_keys(parsed)
+    names = _spdx().unknown_license_keys(parsed)  # LicenseRef- names among them, which SPDX leaves to others
     return [name for name in names if name not in LICENCES and not OWN.fullmatch(name)]
 
 

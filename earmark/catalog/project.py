@@ -1,10 +1,10 @@
-"""A catalog and the folders it names: the one place that says where everything lies."""
+"""A catalog and the folders it names: the one place that knows where everything is."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from earmark.catalog.read import read_catalog
 from earmark.catalog.tables import Catalog, DatasetTable
@@ -14,6 +14,7 @@ from earmark.encoders import EncoderTable, ModelStore
 from earmark.errors import CatalogError, near
 
 
+# Compared and hashed by identity, so that what is opened for a project can be cached under it.
 @dataclass(frozen=True, eq=False)
 class Project:
     """An opened catalog. `home` is the catalog's folder; recorded paths are relative to it."""
@@ -48,7 +49,7 @@ class Project:
 
     @cached_property
     def scratch(self) -> Scratch:
-        """Where unfinished files lie."""
+        """Where unfinished files are."""
         return Scratch(self.cache / "tmp", (self.data, self.standard, self.manifests))
 
     @cached_property
@@ -86,7 +87,7 @@ class Project:
             raise CatalogError(f'{self.path.name}: no encoder "{name}"{near(name, known)}.') from None
 
     def folder(self, dataset: str) -> Path:
-        """Return the folder that holds a dataset's archives and is extracted into."""
+        """Return the folder of a dataset's archives, into which they are extracted."""
         return self.data / (self.dataset(dataset).folder or dataset)
 
     def root(self, dataset: str) -> Path:
@@ -127,15 +128,15 @@ class Project:
         return self.cache / "features" / encoder
 
     def feature_manifest(self, encoder: str, dataset: str) -> Path:
-        """Return the JSONL that says in which pack each recording's features lie."""
+        """Return the JSONL that says in which pack each recording's features are."""
         return self.manifests / "features" / encoder / f"{dataset}.jsonl"
 
     def relative(self, path: Path) -> str:
         """Return a path as it is recorded: POSIX, relative to the catalog's folder."""
         return Path(os.path.relpath(path, self.home)).as_posix()
 
-    def __reduce__(self) -> Any:
-        """Travel to another process as the catalog's path."""
+    def __reduce__(self) -> tuple[Callable[[Path], "Project"], tuple[Path]]:
+        """Travel to another process as the catalog's path: that is 100 bytes, and open databases cannot be pickled."""
         return (open_project, (self.path,))
 
 
@@ -146,21 +147,23 @@ def open_project(path: Path) -> Project:
     where the cache or manifests would be written into the tree that a reader reads.
     """
     project = Project(path, read_catalog(path))
+    # Resolved: a link may lead one of these folders into another, and a rename or a walk would follow it.
     folders = {name: project.folder(name).resolve() for name in project.catalog.datasets}
     standard = project.standard.resolve()
     for name, folder in folders.items():
         for other in folders:
             target = standard / other
-            if folder == target or folder in target.parents or target in folder.parents:
+            if folder.is_relative_to(target) or target.is_relative_to(folder):
                 raise CatalogError(
                     f"{path.name}: [datasets.{name}]: its folder {project.relative(folder)} and the standard audio of"
-                    f" {other}, {project.relative(target)}, lie in one another. Name another paths.standard or folder."
+                    f" {other}, {project.relative(target)}: expected neither inside the other. Name another"
+                    " paths.standard or folder."
                 )
         root = project.root(name).resolve()
         for what, ours in (("cache", project.cache), ("manifests", project.manifests)):
-            if root in (ours.resolve(), *ours.resolve().parents):  # each run would change what the next one reads
+            if ours.resolve().is_relative_to(root):  # each run would change what the next one reads
                 raise CatalogError(
-                    f"{path.name}: paths.{what}: {project.relative(ours)} lies in the tree of [datasets.{name}],"
+                    f"{path.name}: paths.{what}: {project.relative(ours)} is in the tree of [datasets.{name}],"
                     f" {project.relative(root)}. Name another paths.{what}."
                 )
     return project

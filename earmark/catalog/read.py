@@ -5,8 +5,9 @@ catalog may extend others (earmark/catalog/extends.py); every message names the 
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -18,7 +19,8 @@ from earmark.encoders import WHOLE_LINE
 from earmark.errors import CatalogError, near
 from earmark.table import Table
 
-FORMS = {"literal['mean']", "literal['last']", "constrained-int"}  # pydantic's names for forms that one key may take
+# pydantic reports each form that a value may take as a step of its own, which is no key of the catalog
+FORMS = {"literal['mean']", "literal['last']", "constrained-int"}
 
 
 def catalog_path(folder: Path) -> Path:
@@ -27,11 +29,12 @@ def catalog_path(folder: Path) -> Path:
 
 
 def read_catalog(path: Path, text: str | None = None) -> Catalog:
-    """Read and check a catalog and those that it extends; `text` is read in place of what the file holds.
+    """Read and check a catalog and those that it extends; `text` is read in place of what is in the file.
 
     Raises CatalogError with one line a mistake: file, table, key, expected, got.
     """
     layers = read_layers(path, text)
+    # Checked once merged, never file by file: a user's file may give a single key of a table that needs several.
     try:
         catalog = Catalog.model_validate(layers.merged)
     except ValidationError as error:
@@ -54,7 +57,7 @@ def _explain(layers: Layers, where: tuple[int | str, ...], details: list[ErrorDe
     if detail["type"] == "extra_forbidden" and key == KEY:
         return f'{place}: unknown key "{key}": it belongs at the head of the file, above the first table.'
     if detail["type"] == "extra_forbidden":
-        return f'{place}: unknown key "{key}"{near(str(key), _keys_beside(list(where)))}.'
+        return f'{place}: unknown key "{key}"{near(str(key), _known_keys(steps))}.'
     if detail["type"] == "missing":
         return f'{place}: key "{key}" is missing: expected a value, got none.'
     expected = " or ".join(_expected(detail) for detail in details)
@@ -74,22 +77,22 @@ def _expected(detail: ErrorDetails) -> str:
     return message.removeprefix("expected ")
 
 
-def _keys_beside(steps: list[Any]) -> list[str]:
-    """Return the keys that are known where an unknown one stands."""
-    model: Any = Catalog
-    for step in steps[:-1]:
-        if isinstance(step, int) or not hasattr(model, "model_fields"):
-            continue
-        field = model.model_fields.get(str(step))
-        if field is None:
-            continue
-        model = _table_in(field.annotation)
-    return list(model.model_fields) if hasattr(model, "model_fields") else []
+def _known_keys(steps: Sequence[int | str]) -> list[str]:
+    """Return the keys of the table that some steps lead to; none where it is no table of the catalog's own classes."""
+    table: type[Table] = Catalog
+    rest = iter(steps)
+    for step in rest:
+        field = table.model_fields.get(str(step))
+        below = _table_in(field.annotation) if field else None
+        if field is None or below is None:
+            return []
+        if get_args(field.annotation):
+            next(rest, None)  # a dict of tables, or a list of them: the step after is a name, or a number
+        table = below
+    return list(table.model_fields)
 
 
-def _table_in(annotation: Any) -> Any:
-    """Return the table class inside `dict[str, Table]`, `tuple[Table, ...]` or `Table` itself."""
-    for argument in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(argument, type) and issubclass(argument, Table):
-            return argument
-    return annotation
+def _table_in(annotation: object) -> type[Table] | None:
+    """Return the table class inside `dict[str, Table]`, `tuple[Table, ...]` or `Table` itself, None without one."""
+    classes = (one for one in (annotation, *get_args(annotation)) if isinstance(one, type))
+    return next((one for one in classes if issubclass(one, Table)), None)

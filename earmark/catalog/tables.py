@@ -1,4 +1,4 @@
-"""The tables of a catalog: which keys there are, what each may hold, and what holds where a key is absent.
+"""The tables of a catalog: which keys there are, what values each may have, and its value where it is absent.
 
 The description of each key is its entry in docs/catalog.md, which `doit docs` writes.
 """
@@ -16,6 +16,7 @@ from earmark.table import Table
 SIZE = re.compile(r"\s*\d+(\.\d+)? ?[kKmMgGtTpP]?[bB]\s*")  # the whole text: ByteSize reads "3,5 TB" as 3 bytes
 MD5, SHA256, XXH3 = r"^[0-9a-f]{32}$", r"^[0-9a-f]{64}$", r"^[0-9a-f]{32}$"
 LABELS = r"^[a-z0-9_]+(\|[a-z0-9_]+)*$"
+# what a message says in place of the pattern, which few people read
 PATTERNS = {
     LABELS: 'a label, or several of which one is enough, such as "text|phonemes"',
     MD5: "32 lower-case hex digits",
@@ -35,6 +36,7 @@ def parse_size(value: object) -> object:
 
 def parse_wanted(value: object) -> object:
     """Check what a label is to be: a value, or a list of values."""
+    # no table, no date: no label of a manifest could ever be equal to it, and the job would be empty without a word
     if any(not isinstance(one, str | bool | int | float) for one in (value if isinstance(value, list) else [value])):
         raise ValueError("expected text, a number, true or false, or a list of them")
     return value
@@ -73,6 +75,8 @@ def in_list(value: object) -> object:
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
+# Lists are tuples here, for tables are frozen. TOML has lists alone, which strict pydantic does not take for tuples:
+# hence `strict=False` at each of them; what is in the list is checked as strictly as anything else.
 Size = Annotated[ByteSize, BeforeValidator(parse_size)]
 Language = Annotated[str, AfterValidator(parse_language)]
 Licence = Annotated[str, AfterValidator(parse_licence)]
@@ -182,7 +186,10 @@ class DatasetTable(Table):
     manifest: str | None = Field(
         default=None, description="start of the names of its JSONL files; the dataset's name where absent"
     )
+    # 100: some datasets can go before all others without a number for each
     priority: int = Field(default=100, description="order of work: the lowest first")
+    # More than these shares are no broken files of the publisher but something that went wrong here: a decoder, a
+    # download, a wrong folder. The task fails, and says so before the rows are missed in training.
     max_bad: float = Field(default=0.001, ge=0, le=1, description="share of recordings that may go to quarantine")
     max_missing: float = Field(default=0.01, ge=0, le=1, description="share of labels that may be without audio")
     channel: Literal["mean"] | Count = Field(
@@ -201,8 +208,11 @@ class DatasetTable(Table):
         default="auto",
         description="how edits are noticed: by each file, by folders alone, or by files up to 100,000 of them",
     )
+    # A shard is what one edit makes anew and what a stopped run loses. Larger ones cost more then; smaller ones make
+    # more tasks, each with a receipt to read at every start.
     shard_files: int = Field(default=4096, ge=1, description="most recordings in a shard")
     shard_hours: float = Field(default=10.0, gt=0, description="most hours in a shard")
+    # not checked here: only the reader knows them, and it is imported when it reads
     options: dict[str, object] = Field(default={}, description="the reader's own; see the head of its module")
 
 
@@ -258,6 +268,7 @@ class JobTable(Table):
         default="fail",
         description="where a row shares audio, speaker or group with another split: fail, or drop the row",
     )
+    # text, not true: the reason is copied to the job's summary, for those who find the leak later
     accept_leakage: dict[str, Reason] = Field(
         default={}, description="kinds of leakage that are right here -> the reason, in words"
     )
@@ -290,7 +301,7 @@ class Catalog(Table):
 
     def encoders_of(self, dataset: str) -> tuple[str, ...]:
         """Return the names of a dataset's encoders: its own list, or the catalog's first encoder."""
-        named = self.datasets[dataset].encoders
+        named = self.datasets[dataset].encoders  # an empty list is a choice, too: no features
         return tuple(self.encoders)[:1] if named is None else named
 
     def by_priority(self) -> list[str]:

@@ -62,7 +62,7 @@ def test_the_variable_names_another_catalog(tmp_path, monkeypatch):
         ('[datasets.x]\ncorpus = "mls"\nencoders = ["tiny"]\n', r'no encoder "tiny"'),
         ('[datasets.x]\ncorpus = "mls"\narchives = [{ fil = "a" }]\n', r'unknown key "fil" \(did you mean "file"\?\)'),
         ('[datasets.x]\ncorpus = "mls"\narchives = [{ file = "a", md5 = "zz" }]\n', r"md5: expected"),
-        ('[datasets."a b"]\ncorpus = "mls"\n', "a name holds letters"),
+        ('[datasets."a b"]\ncorpus = "mls"\n', "expected a name of letters"),
         ('[datasets.x]\ncorpus = "mls"\nmanifest = "y"\n[datasets.y]\ncorpus = "mls"\n', "already the stem"),
         ('[jobs.asr]\ndatasets = ["nope"]\n', r'no dataset "nope"'),
         ('[standard]\nformat = "mp3"\n', r"\[standard\]: format: expected 'flac', 'wav' or 'none', got 'mp3'"),

@@ -1,4 +1,4 @@
-"""What the world does wrong, each said in one line: thing: what is wrong: expected, got. What to do."""
+"""Expected failures, each one line for its user: thing: what is wrong: expected, got. What to do."""
 
 import difflib
 from collections.abc import Iterable
@@ -51,7 +51,7 @@ class DiskFullError(EarmarkError):
 
 
 class AbsentError(EarmarkError):
-    """A folder that held work is not there: probably a volume that is not mounted."""
+    """A folder that work was in is not there: probably a volume that is not mounted."""
 
 
 class WorkerError(EarmarkError):

@@ -6,11 +6,10 @@ writes.
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xxhash
@@ -23,9 +22,10 @@ from earmark.encoders import Encoder, FrontEnd, Window
 from earmark.errors import BadAudioError, CorpusError, ModelError
 from earmark.features.packs import PackWriter, chunk_frames_of
 from earmark.rates import RATE_HZ
+from earmark.rows import JSON
 from earmark.workers.prefetch import threaded_prefetch
 
-LOADERS = 2  # threads that decode; more than the encoder can follow would only hold memory
+LOADERS = 2  # threads that decode; more than the encoder can follow would only fill memory
 LOOKAHEAD = 8  # chunks decoded ahead
 WRITES_AHEAD = 4  # encoded batches waiting for the writer
 WINDOWS_A_CHUNK = 8  # windows of one recording loaded at a time: 4 minutes where a window has 30 s
@@ -34,7 +34,7 @@ SPOOL_SAMPLES = 60 * 10 * RATE_HZ  # samples; a longer source without a standard
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording to encode; `standard` says that `path` is canonical already."""
+    """One recording to encode; `standard`: whether the file at `path` is canonical already."""
 
     audio_hash: str
     path: Path
@@ -71,7 +71,7 @@ def encode_pack(
     pack: str,
     *,
     dtype: str,
-    attributes: dict[str, Any],
+    attributes: Mapping[str, JSON],
     resampler: str,
     scratch: Scratch,
     on_done: Callable[[int, float], None],
@@ -82,28 +82,41 @@ def encode_pack(
     ModelError when the encoder gives too few frames or some that cannot be stored.
     """
     front_end = encoder.front_end
+    # Known before anything is decoded, so that the pack's arrays have their size from the start.
     n_frames = [front_end.frames.count(recording.n_samples) for recording in recordings]
     needed = sum(n_frames) * encoder.n_state * np.dtype(dtype).itemsize
     require_space(folder, needed, f"{folder.name}/{pack}")
     hashes = [recording.audio_hash for recording in recordings]
     about = {**attributes, "engine": encoder.engine, "engine_version": encoder.version, **encoder.about}
     chunk_frames = chunk_frames_of(front_end.frames)
-    with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(
-            PackWriter(folder, pack, hashes, n_frames, encoder.n_state, dtype, about, scratch, chunk_frames)
-        )
-        spool = stack.enter_context(_spool(scratch))
-        chunks = _chunks(recordings, spool, resampler, WINDOWS_A_CHUNK * front_end.window_samples)
-        loaded = threaded_prefetch(lambda chunk: _load(chunk, front_end, resampler), chunks, LOADERS, LOOKAHEAD)
-        stack.enter_context(contextlib.closing(loaded))
-        append = stack.enter_context(_appending(writer))
-        for batch in _batches(_windows(loaded, on_done), encoder.batch):
+    with (
+        PackWriter(folder, pack, hashes, n_frames, encoder.n_state, dtype, about, scratch, chunk_frames) as writer,
+        _loading(recordings, front_end, resampler, scratch, on_done) as windows,
+        _appending(writer) as append,
+    ):
+        for batch in _batches(windows, encoder.batch):
             encoded = encoder.encode(np.stack([window for window, _ in batch]))
             for frames, (_, n_kept) in zip(encoded, batch, strict=True):
                 if len(frames) < n_kept:
                     raise ModelError(f"{pack}: the encoder gave {len(frames)} frames of a window of {n_kept}.")
                 append(frames[:n_kept])
     return size_on_disk(folder / pack), sum(n_frames)
+
+
+@contextlib.contextmanager
+def _loading(
+    recordings: list[Recording],
+    front_end: FrontEnd,
+    resampler: str,
+    scratch: Scratch,
+    on_done: Callable[[int, float], None],
+) -> Iterator[Iterator[Window]]:
+    """Yield the windows of recordings in order, made by threads some chunks ahead."""
+    with _spool(scratch) as spool:
+        chunks = _chunks(recordings, spool, resampler, WINDOWS_A_CHUNK * front_end.window_samples)
+        loaded = threaded_prefetch(lambda chunk: _load(chunk, front_end, resampler), chunks, LOADERS, LOOKAHEAD)
+        with contextlib.closing(loaded):  # before the spool goes: a thread may be reading it
+            yield _windows(loaded, on_done)
 
 
 @contextlib.contextmanager
@@ -141,6 +154,7 @@ def _chunks(recordings: Iterable[Recording], spool: Path, resampler: str, step: 
             if recording.n_samples <= SPOOL_SAMPLES:
                 yield _Chunk(recording, path, 0, recording.n_samples, raw=False, last=True)
                 continue
+            # Decoded once and as a whole: a resampler started in the middle of a file gives other samples there.
             path, raw = Path(f"{spool}.{number}"), True
             with path.open("wb") as file:
                 for block in _decode(recording, resampler):
@@ -179,7 +193,7 @@ def _samples(chunk: _Chunk, resampler: str) -> NDArray[np.int16]:
 
 
 def _windows(loaded: Iterable[_Loaded], on_done: Callable[[int, float], None]) -> Iterator[Window]:
-    """Yield windows in order, and hold each recording's samples against its audio hash on the way."""
+    """Yield windows in order, and compare each recording's samples with its audio hash on the way."""
     hasher = xxhash.xxh3_128()
     for item in loaded:
         chunk = item.chunk
@@ -193,17 +207,18 @@ def _windows(loaded: Iterable[_Loaded], on_done: Callable[[int, float], None]) -
         on_done(int(chunk.last), (chunk.stop - chunk.start) / RATE_HZ)
 
 
-def _require_hash(recording: Recording, found: str) -> None:
-    if found != recording.audio_hash:
+def _require_hash(recording: Recording, actual: str) -> None:
+    if actual != recording.audio_hash:
         raise CorpusError(
             f"{recording.path}: no longer decodes to the samples of its audio hash: expected {recording.audio_hash},"
-            f" got {found}: damaged or edited since it was standardized. `doit verify` sets such files aside; then run"
+            f" got {actual}: damaged or edited since it was standardized. `doit verify` sets such files aside; then run"
             " again."
         )
 
 
 def _batches(windows: Iterable[Window], size: int) -> Iterator[list[Window]]:
     """Group consecutive windows of equal shape, up to what the engine likes at once."""
+    # Consecutive ones alone: sorted by length a batch would be fuller, and the frames would have to wait in memory.
     batch: list[Window] = []
     for item in windows:
         if batch and (len(batch) >= size or item[0].shape != batch[0][0].shape):

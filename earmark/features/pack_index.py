@@ -1,10 +1,10 @@
-"""The index over one encoder's packs: which pack holds which audio hash. Derived; losing it costs a rescan."""
+"""The index over one encoder's packs: in which pack each audio hash is. Derived; losing it costs a rescan."""
 
 import errno
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from earmark.disk.files import clear_disk_errors, disk_error, flush_folder, make_folder
 from earmark.disk.sqlite import connect, delete, is_damaged, primary_code, transaction
@@ -13,17 +13,25 @@ from earmark.features.packs import PackError, Seal, hash_faults, read_seal, size
 
 T = TypeVar("T")
 
-INDEX_VERSION = 1
+INDEX_VERSION = 1  # raise it when the tables change; an index of another version is deleted and made again
 INDEX_CACHE_KIB = 64 << 10  # SQLite's page cache; the index of 10 million recordings is several times that
 QUERY_HASHES = 500  # hashes in one query
 INSERT_ROWS = 200_000  # rows that one transaction of a rescan sorts and inserts; pack by pack takes three times as long
 
 
+class PackPlace(NamedTuple):
+    """Where a recording's features are: row `row` of the pack `pack`, `n_frames` frames."""
+
+    pack: str
+    row: int
+    n_frames: int
+
+
 class PackIndex:
-    """Which pack holds which audio hash: SQLite `folder`/index.db over `folder`/packs, for one encoder.
+    """In which pack each audio hash is: SQLite `folder`/index.db over `folder`/packs, for one encoder.
 
     Derived from the packs alone, so losing it costs a rescan; a corrupt file is rebuilt. Memory is bounded by SQLite's
-    page cache. Where two packs hold a hash, the first in name order is found. Use it from one thread at a time.
+    page cache. Of a hash in two packs, the first in name order is found. Use it from one thread at a time.
 
     Raises DiskFullError, and PackError if the file cannot be used.
     """
@@ -41,8 +49,8 @@ class PackIndex:
         """
         return self._rebuilding(lambda: self._sync(set_aside=True))
 
-    def find(self, hashes: Iterable[str]) -> dict[str, tuple[str, int, int]]:
-        """Return (pack, row, n_frames) for those hashes that a pack held at the last `sync` or `add`."""
+    def find(self, hashes: Iterable[str]) -> dict[str, PackPlace]:
+        """Return the places of those hashes that were in a pack at the last `sync` or `add`."""
         if self._database is None and not self._path.exists():
             return {}
         wanted = list(hashes)
@@ -72,6 +80,8 @@ class PackIndex:
                 self._discard()
                 return self._open()
             if not tables:
+                # The table `held` has a row for each recording of each pack, by hash: without rowids the rows are in
+                # the tree of the primary key itself, about half the size of a table and an index.
                 with transaction(database):
                     database.execute("create table packs (pack integer primary key, name text unique, seal text)")
                     database.execute(
@@ -113,6 +123,7 @@ class PackIndex:
         new: dict[str, Seal] = {}
         for name in sorted(names):
             try:
+                # A pack never changes, so one whose seal is known needs no more than a stat of its files.
                 seal = read_seal(self._packs / name)
                 for fault in size_faults(self._packs / name, seal):
                     raise PackError(fault)
@@ -147,21 +158,23 @@ class PackIndex:
                 edges, octets = group["offsets"][:].tolist(), group["audio_hash"][:]
                 place = database.execute("insert into packs (name, seal) values (?, ?)", (name, seal.digest)).lastrowid
                 rows += ((octets[i].tobytes(), place, i, edges[i + 1] - edges[i]) for i in range(seal.n))
+            # sorted by hash: at random places each row would touch another page of a tree larger than the cache
             database.executemany("insert into held values (?, ?, ?, ?)", sorted(rows))
 
-    def _find(self, hashes: list[str]) -> dict[str, tuple[str, int, int]]:
+    def _find(self, hashes: list[str]) -> dict[str, PackPlace]:
         database = self._open()
-        found: dict[str, tuple[str, int, int]] = {}
+        places: dict[str, PackPlace] = {}
         for start in range(0, len(hashes), QUERY_HASHES):
             keys = [bytes.fromhex(audio_hash) for audio_hash in hashes[start : start + QUERY_HASHES]]
             marks = ",".join("?" * len(keys))
             query = f"select hash, name, row, n_frames from held join packs using (pack) where hash in ({marks})"  # noqa: S608 - marks
-            for key, *place in database.execute(query, keys):
-                here = (place[0], place[1], place[2])
-                found[key.hex()] = min(found.get(key.hex(), here), here)
-        return found
+            for key, *columns in database.execute(query, keys):
+                place = PackPlace(*columns)
+                places[key.hex()] = min(places.get(key.hex(), place), place)
+        return places
 
     def _set_aside(self, name: str) -> None:
+        # Moved, not deleted: hours of encoding may be in it, and its owner may know what happened to it.
         target = make_folder(self._damaged) / name
         n = 1
         while target.exists():
@@ -185,6 +198,6 @@ def _indexable(pack: Path) -> Seal:
 
 
 def _forget(database: sqlite3.Connection, names: Iterable[str]) -> None:
-    """Delete packs and what they hold, inside a transaction."""
+    """Delete packs and their recordings, inside a transaction."""
     if database.executemany("delete from packs where name = ?", [(name,) for name in names]).rowcount > 0:
         database.execute("delete from held where pack not in (select pack from packs)")

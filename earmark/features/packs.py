@@ -3,21 +3,23 @@
 A pack is a group that plain `zarr.open_group` reads: `frames (total_frames, n_state)` float16 or float32;
 `offsets (n+1,) int64`: recording i has rows offsets[i]:offsets[i+1]; `audio_hash (n, 16) uint8`: its bytes in reading
 order. Nothing is compressed: chunks of 30 s follow each other in shard files, so a reader can map them.
-`seal.json`, written last, holds the size and XXH3-128 of every other file. A chunk that is not there reads as NaN.
+`seal.json`, written last, has the size and XXH3-128 of every other file. A chunk that is not there reads as NaN, where
+zarr's usual 0 would be a frame like any other.
 """
 
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from earmark.disk.files import Scratch, clear_disk_errors, publishing, remove, require_space
 from earmark.disk.hashing import hash_bytes, hash_file
 from earmark.errors import EarmarkError, ModelError
+from earmark.rows import JSON
 
 if TYPE_CHECKING:  # numpy and zarr are loaded where they are used: doit's start-up asks pack_damage only
     import numpy as np
@@ -25,7 +27,14 @@ if TYPE_CHECKING:  # numpy and zarr are loaded where they are used: doit's start
 
     from earmark.encoders import Frames
 
-T = TypeVar("T")
+    Features: TypeAlias = NDArray[np.float16 | np.float32]  # (n_frames, n_state)
+
+    class FrameArray(Protocol):
+        """The array `frames` of a pack, as zarr opens it for writing."""
+
+        def __setitem__(self, rows: slice, frames: Features, /) -> None:
+            """Write some rows."""
+
 
 CHUNK_S = 30  # seconds of frames in a chunk: what most recordings of speech fit in
 SHARD_BYTES = 128 << 20  # bytes of frames in a shard file, at most; also the writer's buffer
@@ -40,13 +49,13 @@ class PackError(EarmarkError):
 
 
 def chunk_frames_of(frames: "Frames") -> int:
-    """Return how many frames of an encoder lie in a chunk of a pack."""
+    """Return how many frames of an encoder are in a chunk of a pack."""
     return round(CHUNK_S * frames.per_s)
 
 
 @dataclass(frozen=True)
 class Seal:
-    """What a pack's seal.json says: its counts, and (size, XXH3-128) by file; `digest` is the hash of the seal."""
+    """The content of a pack's seal.json: its counts, and (size, XXH3-128) by file; `digest` is the hash of the seal."""
 
     n: int
     total_frames: int
@@ -59,10 +68,10 @@ class PackWriter:
     """Writes one pack, `folder`/`name` (name ends in .zarr), whole or not at all: a context manager.
 
     `hashes` (32 hex digits each, no two alike) and `n_frames` (rows of each) are in the order in which rows will be
-    appended; `attributes` is any JSON object; `chunk_frames` is what `chunk_frames_of` says. At most one shard of rows
+    appended; `attributes` is any JSON object; `chunk_frames` is what `chunk_frames_of` gives. At most one shard of rows
     is buffered. Use it from one thread at a time.
 
-    Raises PackError if the pack exists, ModelError for frames that `dtype` cannot hold, DiskFullError.
+    Raises PackError if the pack exists, ModelError for frames too large for `dtype`, DiskFullError.
     """
 
     def __init__(
@@ -73,7 +82,7 @@ class PackWriter:
         n_frames: Sequence[int],
         n_state: int,
         dtype: str,
-        attributes: dict[str, Any],
+        attributes: Mapping[str, JSON],
         scratch: Scratch,
         chunk_frames: int,
     ) -> None:
@@ -92,7 +101,7 @@ class PackWriter:
         chunk_bytes = chunk_frames * n_state * ITEM_BYTES[dtype]
         self._shard_frames = chunk_frames * max(1, min(SHARD_BYTES // chunk_bytes, chunks))
         self._needed = chunks * chunk_bytes + len(hashes) * (HASH_BYTES + 8)
-        self._written = self._held = 0  # rows in shard files, rows in the buffer
+        self._written = self._buffered = 0  # rows in shard files, rows in the buffer
 
     def __enter__(self) -> "PackWriter":
         import numpy as np
@@ -110,16 +119,16 @@ class PackWriter:
         self._buffer = np.empty((min(self._shard_frames, self._total), self._shape[1]), self._dtype)
         return self
 
-    def _create(self) -> Any:
+    def _create(self) -> "FrameArray":
         import numpy as np
         import zarr
 
-        group = zarr.create_group(str(self._folder), zarr_format=3, attributes=self._attributes)
+        group = zarr.create_group(str(self._folder), zarr_format=3, attributes=dict(self._attributes))
         raw = {"compressors": None, "filters": None, "config": {"write_empty_chunks": True}}
         octets = np.frombuffer(bytes.fromhex("".join(self._hashes)), np.uint8).reshape(-1, HASH_BYTES)
         for name, data in (("offsets", np.array(self._edges, np.int64)), ("audio_hash", octets)):
             group.create_array(name, data=data, chunks=data.shape, **raw)
-        return group.create_array(
+        frames: FrameArray = group.create_array(
             "frames",
             shape=self._shape,
             dtype=self._dtype,
@@ -128,6 +137,7 @@ class PackWriter:
             fill_value=float("nan"),
             **raw,
         )
+        return frames
 
     def append(self, frames: "NDArray[np.float32]") -> None:
         """Add rows, (any, n_state) float32, after those before.
@@ -135,49 +145,57 @@ class PackWriter:
         Raises ModelError, naming the recording, for a value that is not finite once it has the pack's dtype.
         """
         assert frames.ndim == 2 and frames.shape[1] == self._shape[1], f"rows of {self._shape[1]}, got {frames.shape}"
-        assert self._written + self._held + len(frames) <= self._total, "more rows than announced"
+        assert self._written + self._buffered + len(frames) <= self._total, "more rows than announced"
         while len(frames):
-            taken = frames[: len(self._buffer) - self._held]
-            self._take(taken)
+            taken = frames[: len(self._buffer) - self._buffered]
+            self._buffer_rows(taken)
             frames = frames[len(taken) :]
-            if self._held == len(self._buffer):
+            if self._buffered == len(self._buffer):
                 self._write()
 
-    def _take(self, rows: "NDArray[np.float32]") -> None:
+    def _buffer_rows(self, rows: "NDArray[np.float32]") -> None:
         import numpy as np
 
-        slot = self._buffer[self._held : self._held + len(rows)]
-        with np.errstate(over="ignore"):  # an overflow is told below, with its recording
+        slot = self._buffer[self._buffered : self._buffered + len(rows)]
+        with np.errstate(over="ignore"):  # an overflow is an error below, which names its recording
             slot[:] = rows
+        # checked as stored, not as given: 70,000 is finite in float32 and infinite in float16
         good = np.isfinite(slot).all(axis=1)
         if not good.all():
-            at = int(np.argmin(good))
-            frame = self._written + self._held + at
-            i = int(np.searchsorted(self._edges, frame, side="right")) - 1
-            where = f"recording {self._hashes[i]}: frame {frame - self._edges[i]}"
-            top = float(np.abs(rows[at]).max())
-            if np.isfinite(top):
-                most = float(np.finfo(self._dtype).max)
-                raise ModelError(
-                    f"{where}: does not fit in {self._dtype}: expected at most {most:,.0f}, got {top:,.0f}."
-                    ' Set codec = "float32" for this encoder.'
-                )
-            raise ModelError(f"{where}: the encoder gave NaN or infinity. Check its weights and its precision.")
-        self._held += len(rows)
+            raise self._not_finite(rows, int(np.argmin(good)))
+        self._buffered += len(rows)
+
+    def _not_finite(self, rows: "NDArray[np.float32]", at: int) -> ModelError:
+        """Return the error for a row that is not finite once it has the pack's dtype."""
+        import numpy as np
+
+        frame = self._written + self._buffered + at
+        i = int(np.searchsorted(self._edges, frame, side="right")) - 1
+        where = f"recording {self._hashes[i]}: frame {frame - self._edges[i]}"
+        top = float(np.abs(rows[at]).max())
+        if not np.isfinite(top):
+            return ModelError(f"{where}: the encoder gave NaN or infinity. Check its weights and its precision.")
+        most = float(np.finfo(self._dtype).max)
+        return ModelError(
+            f"{where}: does not fit in {self._dtype}: expected at most {most:,.0f}, got {top:,.0f}."
+            ' Set codec = "float32" for this encoder.'
+        )
 
     def _write(self) -> None:
         """Write the buffer as one whole shard (the last may be short), so that zarr never reads one back."""
-        rows = self._buffer[: self._held]
+        rows = self._buffer[: self._buffered]
         with clear_disk_errors(self.path, self._needed):
             self._frames[self._written : self._written + len(rows)] = rows
         self._written += len(rows)
-        self._held = 0
+        self._buffered = 0
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
             if error is None:
-                assert self._written + self._held == self._total, f"{self._written + self._held} of {self._total} rows"
-                if self._held:
+                assert self._written + self._buffered == self._total, (
+                    f"{self._written + self._buffered} of {self._total} rows"
+                )
+                if self._buffered:
                     self._write()
                 with publishing(self.path, self._scratch, self._needed) as whole:
                     self._seal()
@@ -199,13 +217,13 @@ class PackWriter:
             for path in sorted(self._folder.rglob("*"))
             if path.is_file()
         }
-        seal: dict[str, Any] = {"version": SEAL_VERSION, "n": len(self._hashes), "total_frames": self._total}
+        seal: dict[str, object] = {"version": SEAL_VERSION, "n": len(self._hashes), "total_frames": self._total}
         seal |= {"n_state": self._shape[1], "dtype": self._dtype, "files": files}
         (self._folder / SEAL).write_text(json.dumps(seal, indent=1) + "\n", encoding="utf-8")
 
 
 def read_seal(pack: Path) -> Seal:
-    """Return what a pack's seal says. Raises PackError with a short phrase, without the pack's name."""
+    """Return a pack's seal. Raises PackError with a short phrase that leaves the pack's name to the caller."""
     try:
         data = (pack / SEAL).read_bytes()
     except OSError as error:
@@ -223,7 +241,7 @@ def read_seal(pack: Path) -> Seal:
 
 
 def pack_damage(pack: Path) -> str | None:
-    """Say what is wrong with a pack as far as names and sizes of files show, or None; reads the seal alone."""
+    """Say what names and sizes of files show to be wrong with a pack, or None; reads the seal alone."""
     try:
         return next(size_faults(pack, read_seal(pack)), None)
     except PackError as error:
@@ -236,6 +254,7 @@ def verify_pack(pack: Path) -> list[str]:
         seal = read_seal(pack)
     except PackError as error:
         return [str(error)]
+    # in this order, the cheapest first: of a truncated file the hash says nothing more
     faults = list(size_faults(pack, seal)) or list(hash_faults(pack, seal, seal.files))
     for path in sorted(pack.rglob("*")):
         name = str(path.relative_to(pack))
@@ -249,26 +268,26 @@ def size_faults(pack: Path, seal: Seal) -> Iterator[str]:
     """Yield what a stat of every file shows to be wrong."""
     for name, (size_bytes, _) in seal.files.items():
         try:
-            found = (pack / name).stat().st_size
+            actual = (pack / name).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             yield f"{name} is missing"
         except OSError as error:
             yield f"{name} cannot be read: {error.strerror}"
         else:
-            if found != size_bytes:
-                yield f"{name} is truncated or overwritten: expected {size_bytes:,} bytes, got {found:,}"
+            if actual != size_bytes:
+                yield f"{name} is truncated or overwritten: expected {size_bytes:,} bytes, got {actual:,}"
 
 
 def hash_faults(pack: Path, seal: Seal, names: Iterable[str]) -> Iterator[str]:
-    """Yield which of some files hold something else than was sealed."""
+    """Yield which of some files have another content than was sealed."""
     for name in names:
         try:
-            found = hash_file(pack / name)
+            actual = hash_file(pack / name)
         except OSError as error:
             yield f"{name} cannot be read: {error.strerror}"
         else:
-            if found != seal.files[name][1]:
-                yield f"{name} has other content: expected xxh3 {seal.files[name][1]}, got {found}"
+            if actual != seal.files[name][1]:
+                yield f"{name} has other content: expected xxh3 {seal.files[name][1]}, got {actual}"
 
 
 def structure_faults(pack: Path, seal: Seal) -> Iterator[str]:
@@ -279,7 +298,7 @@ def structure_faults(pack: Path, seal: Seal) -> Iterator[str]:
     try:
         group = zarr.open_group(str(pack), mode="r")
         shape, edges, octets = group["frames"].shape, group["offsets"][:], group["audio_hash"][:]
-    except Exception as error:  # zarr says in many ways that metadata make no sense; each of them is the same to us
+    except Exception as error:  # zarr raises many types for bad metadata; each of them is the same to us
         yield f"is not a feature pack: {error}"
         return
     if shape != (seal.total_frames, seal.n_state):
@@ -294,14 +313,14 @@ def structure_faults(pack: Path, seal: Seal) -> Iterator[str]:
         yield f"offsets: expected to rise from 0 to {seal.total_frames}"
 
 
-def read_features(packs_folder: Path, pack: str, row: int) -> "NDArray[np.floating[Any]]":
+def read_features(packs_folder: Path, pack: str, row: int) -> "Features":
     """Return one recording's features, (n_frames, n_state) in the pack's dtype.
 
     `pack` and `row` are as in a feature manifest. Raises PackError.
     """
     import zarr
 
-    damage = pack_damage(packs_folder / pack)
+    damage = pack_damage(packs_folder / pack)  # or a chunk that is gone would be read as NaN, without an error
     if damage:
         raise PackError(f"{packs_folder / pack}: {damage}. Run doit features again: it encodes what is missing.")
     group = zarr.open_group(str(packs_folder / pack), mode="r")
@@ -309,5 +328,5 @@ def read_features(packs_folder: Path, pack: str, row: int) -> "NDArray[np.floati
     if not 0 <= row < n:
         raise PackError(f"{pack}: no such row: expected 0 to {n - 1}, got {row}. Run doit features again.")
     start, stop = (int(edge) for edge in group["offsets"][row : row + 2])
-    frames: NDArray[np.floating[Any]] = group["frames"][start:stop]
+    frames: Features = group["frames"][start:stop]
     return frames

@@ -230,7 +230,7 @@ def _start_worker() -> Worker:
             process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()  # the worker alone holds its end, so its death closes the pipe
+        theirs.close()  # the worker alone has its end, so its death closes the pipe
     return Worker(process, ours)
 
 

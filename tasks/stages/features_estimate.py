@@ -10,7 +10,7 @@ from earmark.catalog.project import Project
 from earmark.encoders import Forecast, Frames
 from earmark.errors import EarmarkError
 from earmark.features.packs import ITEM_BYTES, chunk_frames_of
-from earmark.features.sizes import HELD_BYTES, pack_bytes
+from earmark.features.sizes import INDEX_ROW_BYTES, pack_bytes
 from earmark.rates import RATE_HZ
 from tasks.engine.estimates import NO_SHARD, RECEIPT_BYTES, Expected, Item, Step, hours
 from tasks.engine.speed import Speed, Timed, finished, part_receipts
@@ -96,7 +96,7 @@ def _shard_packs(expected: Expected, step: Step, name: str, frames: Frames, late
 def _add_packs(expected: Expected, step: Step, name: str, packs: Packs, size: Amount, n_packs: float) -> None:
     folder = expected.project.cache / "features"
     step.items.append(Item(f"packs of {name}", folder, size, n_packs * PACK_FILES))
-    step.items.append(Item("index", folder, total(files for files, _ in packs) * HELD_BYTES, 1))
+    step.items.append(Item("index", folder, total(files for files, _ in packs) * INDEX_ROW_BYTES, 1))
 
 
 def _add_feature_manifest(expected: Expected, step: Step, name: str) -> None:

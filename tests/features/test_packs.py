@@ -55,13 +55,13 @@ def write(
 
 
 def left(folder):
-    """Return what lies in the packs folder and in the scratch folder."""
+    """Return what is in the packs folder and in the scratch folder."""
     return [path.name for part in ("packs", "tmp") if (folder / part).is_dir() for path in (folder / part).iterdir()]
 
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    """Make a shard hold two chunks of ten frames, so that boundaries are crossed often."""
+    """Make shards of two chunks of ten frames, so that boundaries are crossed often."""
     monkeypatch.setitem(CHUNK, "frames", 10)
     monkeypatch.setattr(packs, "SHARD_BYTES", 2 * 10 * N_STATE * 4)
 
@@ -429,7 +429,7 @@ def test_of_two_packs_with_a_hash_the_first_by_name_is_found_whatever_the_order(
     assert index.find(shared)[shared[0]] == ("a.zarr", 0, 5)
     a.rename(tmp_path / "elsewhere")
     assert index.sync() == []
-    assert index.find(shared)[shared[0]] == ("b.zarr", 0, 5)  # what the other pack holds is not forgotten with it
+    assert index.find(shared)[shared[0]] == ("b.zarr", 0, 5)  # the rows of the other pack are not forgotten with it
 
 
 def test_a_vanished_pack_is_dropped_and_found_again_when_back(tmp_path, index):

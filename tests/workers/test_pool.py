@@ -25,7 +25,7 @@ def pool():
 
 
 def until(condition, limit_s=LIMIT_S):
-    """Poll until the condition holds and return its value."""
+    """Poll until the condition is true and return its value."""
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
         if value := condition():

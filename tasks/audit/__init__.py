@@ -1,1 +1,1 @@
-"""doit audit: what lies on the disk."""
+"""doit audit: what is on the disk."""

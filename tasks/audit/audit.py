@@ -1,4 +1,4 @@
-"""audit: every archive and corpus on this disk, how whole each is, and what deleting archives would free. Read-only."""
+"""audit: the archives and corpora on this disk, how complete each is, what deleting archives would free. Read-only."""
 
 import contextlib
 import os
@@ -6,25 +6,23 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from earmark.archives import proof, unpack
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk import watch
 from earmark.disk.junk import is_counted
 from earmark.disk.receipts import Receipt
-from earmark.errors import EarmarkError
-from tasks.audit import inventory
-from tasks.audit.inventory import ArchiveFound, CorpusFound, Download, Report, State, Unclaimed
+from tasks.audit import deep, guesses, inventory
+from tasks.audit.inventory import ArchiveAudit, CorpusAudit, Download, Report, State, Unclaimed
 from tasks.engine import deletions
 from tasks.engine.judge import judge, receipt_of
 from tasks.engine.stage import Run, Verdict
 from tasks.engine.units import Unit
-from tasks.stages import extract, scan
+from tasks.stages import archive_records, extract, scan
 
 GROUPED = 3  # more unclaimed archives than this in one folder are one line
 
 
-class _Audit:
-    """One audit under way."""
+class _Auditor:
+    """Looks at one dataset after the other and writes what it sees into `report`."""
 
     def __init__(self, run: Run, deep: bool) -> None:
         self.run, self.project, self.deep = run, run.project, deep
@@ -36,14 +34,15 @@ class _Audit:
             for archive in table.archives
         }
         own = {str(project.standard), str(project.manifests), str(project.cache)}
-        self.skip = own | {path for found in self.downloads.values() if found for path in found.paths}
-        claims = Counter(path for found in self.downloads.values() if found for path in found.paths)
+        # what a walk leaves out: our own folders, and archives of the catalog, which are looked at one by one
+        self.skip = own | {path for download in self.downloads.values() if download for path in download.paths}
+        claims = Counter(path for download in self.downloads.values() if download for path in download.paths)
         self.shared = {path for path, n_claims in claims.items() if n_claims > 1}
 
     def walk(
         self, label: str, root: Path, patterns: tuple[str, ...] = (), *, below: bool, skip: set[str]
     ) -> inventory.Tally:
-        """Walk a folder; what cannot be read and what nobody claims goes into the report."""
+        """Walk a folder; what cannot be read and archives that no dataset claims go into the report."""
         with self.run.log.progress(f"audit {label}", 0) as bar:
             tally = inventory.walk(root, patterns, self.skip | skip, archives_below=below, on_files=bar.advance)
         self.report.unreadable += map(self._relative, tally.unreadable)
@@ -53,45 +52,48 @@ class _Audit:
     def _relative(self, path: str) -> str:
         return self.project.relative(Path(path))
 
-    def _unclaimed(self, found: list[tuple[str, int]]) -> list[Unclaimed]:
-        """Return archives that nobody claims, with guesses; many in one folder as one."""
+    def _unclaimed(self, archives: list[tuple[str, int]]) -> list[Unclaimed]:
+        """Return archives that no dataset claims, with guesses; many in one folder as one entry."""
         by_folder: dict[str, list[tuple[str, int]]] = {}
-        for path, size in sorted(found):
+        for path, size in sorted(archives):
             by_folder.setdefault(str(Path(path).parent), []).append((path, size))
-        said = []
+        entries = []
         for folder, members in by_folder.items():
             if len(members) > GROUPED:
                 size = sum(size for _, size in members)
                 example = f"such as {Path(members[0][0]).name}"
-                said.append(Unclaimed(self._relative(folder), size, len(members), example))
+                entries.append(Unclaimed(self._relative(folder), size, len(members), example))
                 continue
             for path, size in members:
-                guess = inventory.guess_archive(self.project.catalog, path, size)
-                said.append(Unclaimed(self._relative(path), size, 1, guess))
-        return said
+                guess = guesses.guess_archive(self.project.catalog, path, size)
+                entries.append(Unclaimed(self._relative(path), size, 1, guess))
+        return entries
 
-    def corpus(self, dataset: str) -> CorpusFound:
-        """Audit one dataset: its archives by stat, its tree by its receipts, or by one walk."""
+    def corpus(self, dataset: str) -> CorpusAudit:
+        """Audit one dataset: its archives by stat, its tree by its receipts, or by one walk.
+
+        The tree comes first: whether an archive can be deleted depends on what was extracted from it.
+        """
         project = self.project
         table, folder, root = project.dataset(dataset), project.folder(dataset), project.root(dataset)
-        row = CorpusFound(dataset, project.relative(folder))
+        row = CorpusAudit(dataset, project.relative(folder))
         unit = Unit(extract.NAME, dataset)
         verdict, whole = judge(self.run, extract.RULE, unit), receipt_of(project, unit, extract.Extracted)
         current = whole if verdict.state == "U" else None
         if root.is_dir():
             self._measure(row, root, current)
         tree = row.n_files > 0
-        found = {archive.file: self.downloads[dataset, archive.file] for archive in table.archives}
+        downloads = {archive.file: self.downloads[dataset, archive.file] for archive in table.archives}
         names = _folders_in(root) | _folders_in(folder)
         for archive in table.archives:
-            if (download := found[archive.file]) is not None:
+            if (download := downloads[archive.file]) is not None:
                 row.archives.append(self._archive(row, archive, download, verdict, tree, names))
             elif (gone := self._gone(dataset, archive)) is not None:
                 row.archives.append(gone)
         sealed = current.outputs.members if current else {}
         verified = bool(table.archives) and all(archive.file in sealed for archive in table.archives)
         row.state = _state(row, verdict, tree, verified=verified)
-        if row.state == "extracted, unverified" and table.archives and not any(found.values()):
+        if row.state == "extracted, unverified" and table.archives and not any(downloads.values()):
             row.state = "archive gone"
         if not tree and not row.archives and folder.is_symlink() and not folder.exists():
             row.state, row.note = "absent volume", f"a link to {folder.readlink()}, which is not there"
@@ -101,11 +103,14 @@ class _Audit:
         if away and row.archives:
             row.note = f"{away} of {len(table.archives)} archives are not here"
         if self.deep and current:
-            self._compare_members(row, table.archives)
+            deep.compare_members(self.run, row, table.archives)
         return row
 
-    def _measure(self, row: CorpusFound, root: Path, current: Receipt[extract.Extracted] | None) -> None:
-        """Count a tree: from receipts where they are current and the watch list sees no change, else by a walk."""
+    def _measure(self, row: CorpusAudit, root: Path, current: Receipt[extract.Extracted] | None) -> None:
+        """Count a tree: from receipts where they are current and nothing changed since the last scan, else by a walk.
+
+        A walk takes minutes for a million files on a network share; what scan watches is compared in seconds.
+        """
         dataset, expect = row.dataset, self.project.dataset(row.dataset).expect
         if current and (known := self._known(dataset, root, current)) is not None:
             row.n_files, row.size = known
@@ -119,6 +124,7 @@ class _Audit:
             )
             row.incomplete = bool(row.n_missing or inventory.missing_folders(root, expect))
         extracted = self._extracted(dataset, root, current) if current else 0
+        # the catalog need not publish counts: then the number of files after extraction is what there should be
         if tally.n_files < extracted and not row.incomplete:
             row.incomplete, row.n_missing = True, extracted - tally.n_files
             row.missing = [f"{row.n_missing:,} of {extracted:,} files that were there after extraction are gone"]
@@ -128,7 +134,7 @@ class _Audit:
             row.missing.append(f"{len(tally.unfinished):,} unfinished downloads in it (such as {example})")
 
     def _known(self, dataset: str, root: Path, current: Receipt[extract.Extracted]) -> tuple[int, int] | None:
-        """Return files and bytes of a tree that is as scan saw it; None where that is not known."""
+        """Return files and bytes of a tree that has not changed since it was scanned; None where that is not known."""
         snapshot = watch.load(self.project.watch_list(dataset))
         with contextlib.suppress(OSError):
             if snapshot and not watch.compare(root, snapshot, scan.ignored(self.project, dataset)).words("x"):
@@ -136,102 +142,80 @@ class _Audit:
                     names = (path.rpartition("/")[2] for path in snapshot.entries)
                     n_files = sum(map(is_counted, names))
                     return n_files, sum(stat[0] for stat in snapshot.entries.values())
-                parts = [extract.extracted(self.project, dataset, file) for file in current.outputs.members]
+                # only folders are watched: their times tell no sizes, so the lists of members give them
+                parts = [archive_records.extraction_of(self.project, dataset, file) for file in current.outputs.members]
                 size = sum(part.counts["member_bytes"] for part in parts if part)
                 return self._extracted(dataset, root, current), size
         return None
 
     def _extracted(self, dataset: str, root: Path, current: Receipt[extract.Extracted]) -> int:
-        """Return how many files extraction found below the root, less the archives that may have lain there."""
-        files = (extract.archive_files(self.project, dataset, one) for one in self.project.dataset(dataset).archives)
+        """Return how many files extraction counted below the root, less archives, which may be below it too."""
+        files = (archive_records.files_of(self.project, dataset, one) for one in self.project.dataset(dataset).archives)
         return current.counts["files"] - sum(path.is_relative_to(root) for paths in files for path in paths)
 
     def _archive(
-        self, row: CorpusFound, archive: ArchiveTable, download: Download, verdict: Verdict, tree: bool, names: set[str]
-    ) -> ArchiveFound:
+        self, row: CorpusAudit, archive: ArchiveTable, download: Download, verdict: Verdict, tree: bool, names: set[str]
+    ) -> ArchiveAudit:
         """Audit one archive that is on disk."""
-        project, receipt = self.project, extract.extracted(self.project, row.dataset, archive.file)
-        paths = extract.archive_files(project, row.dataset, archive)
+        project, receipt = self.project, archive_records.extraction_of(self.project, row.dataset, archive.file)
+        paths = archive_records.files_of(project, row.dataset, archive)
         verified = False
-        with contextlib.suppress(OSError):  # a part is missing
-            verified = receipt is not None and tree and extract.is_as_read(project, paths, receipt.outputs)
+        with contextlib.suppress(OSError):  # a part of a split archive is missing
+            verified = receipt is not None and tree and archive_records.is_as_read(project, paths, receipt.outputs)
         state = inventory.archive_state(
             archive,
             download,
             verified=verified,
-            extracting=extract.staged(project, row.dataset, archive) is not None,
+            extracting=archive_records.staged(project, row.dataset, archive) is not None,
             tree=tree,
             incomplete=row.incomplete,
             folders=names,
         )
-        published = sum(wanted.size or 0 for wanted in archive.downloads) or None
-        found = ArchiveFound(archive.file, state, download.size, published, download.problem)
+        published = sum(part.size or 0 for part in archive.downloads) or None
+        entry = ArchiveAudit(archive.file, state, download.size, published, download.problem)
         if state == "extracting":
-            found.note = f"unfinished: `doit extract:{row.dataset}` goes on, if it is not running"
+            entry.note = f"unfinished: `doit extract:{row.dataset}` goes on, if it is not running"
         if self.deep and not download.problem:
-            self._check_sums(found, row.dataset, archive)
-        if found.state in ("partial download", "wrong size", "wrong content"):
-            return found
+            deep.check_sums(self.run, entry, row.dataset, archive)
+        # what a damaged download frees is not counted: it is to be downloaded again, not cleaned up
+        if entry.state not in ("partial download", "wrong size", "wrong content"):
+            self._note_freed(
+                entry, row, download, current=receipt if verified else None, extracted=verdict.state == "U"
+            )
+        return entry
+
+    def _note_freed(
+        self,
+        entry: ArchiveAudit,
+        row: CorpusAudit,
+        download: Download,
+        *,
+        current: Receipt[archive_records.ArchiveRead] | None,
+        extracted: bool,
+    ) -> None:
+        """Note what deleting an archive would free, or why nothing; `current`: its receipt, if of this very file."""
         if download.linked:
-            found.note = "; ".join(filter(None, [found.note, "linked: deleting it frees nothing"]))
+            entry.note = "; ".join(filter(None, [entry.note, "linked: deleting it frees nothing"]))
         elif self.shared & set(download.paths):
-            found.note = "; ".join(filter(None, [found.note, "claimed by several datasets"]))
-        elif receipt is not None and verified and receipt.counts["skipped"]:
-            found.note = f"{receipt.counts['skipped']:,} members left out by `skip` are nowhere but in it"
-        elif verified and verdict.state == "U" and not row.incomplete:
-            found.frees_now = download.size
+            entry.note = "; ".join(filter(None, [entry.note, "claimed by several datasets"]))
+        elif current is not None and current.counts["skipped"]:
+            entry.note = f"{current.counts['skipped']:,} members left out by `skip` are nowhere but in it"
+        elif current is not None and extracted and not row.incomplete:
+            entry.frees_now = download.size
         else:
-            found.frees_after_extract = download.size
-        return found
+            entry.frees_after_extract = download.size
 
-    def _check_sums(self, found: ArchiveFound, dataset: str, archive: ArchiveTable) -> None:
-        """Read an archive and compare it with its published sums."""
-        source = extract.archive_source(self.project, dataset, archive)
-        if not any(file.sums for file in source.files):
-            found.note = "no published sums to compare with"
-            return
-        raw = unpack.HashingReader(source.files)
-        with self.run.log.progress(f"audit {dataset} {archive.file}", found.size, unit="bytes") as bar:
-            try:
-                for block in raw.blocks():
-                    bar.advance(len(block))
-                raw.checked_sums()
-                found.note = "content as published"
-            except EarmarkError as error:
-                found.state, found.note = "wrong content", str(error)
-
-    def _gone(self, dataset: str, archive: ArchiveTable) -> ArchiveFound | None:
-        """Return an archive that is not on disk, but was read once."""
-        for tombstone in deletions.deleted(self.project, dataset):
-            if deletions.archive_of(tombstone).file == archive.file:
-                return ArchiveFound(
-                    archive.file, "archive gone", note=f"deleted by cleanup on {deletions.day(tombstone)}"
-                )
-        if extract.extracted(self.project, dataset, archive.file) is not None:
-            return ArchiveFound(archive.file, "archive gone", note="it was extracted here")
+    def _gone(self, dataset: str, archive: ArchiveTable) -> ArchiveAudit | None:
+        """Return the entry of an archive that was extracted once and is no longer on disk; None for any other."""
+        for record in deletions.deleted(self.project, dataset):
+            if deletions.archive_of(record).file == archive.file:
+                return ArchiveAudit(archive.file, "archive gone", note=f"deleted by cleanup on {deletions.day(record)}")
+        if archive_records.extraction_of(self.project, dataset, archive.file) is not None:
+            return ArchiveAudit(archive.file, "archive gone", note="it was extracted here")
         return None
 
-    def _compare_members(self, row: CorpusFound, tables: tuple[ArchiveTable, ...]) -> None:
-        """Compare the lists of members that receipts seal with the tree; what was written to since is read again."""
-        for archive in tables:
-            receipt = extract.extracted(self.project, row.dataset, archive.file)
-            if receipt is None:
-                continue
-            members, folder = self.project.home / receipt.outputs.members.path, self.project.folder(row.dataset)
-            with self.run.log.progress(
-                f"audit {row.dataset} members", receipt.counts["member_bytes"], unit="bytes"
-            ) as bar:
-                memo = self.project.memo
-                found = list(proof.faults(members, folder, reading="changed", memo=memo, on_bytes=bar.advance))
-            if found:
-                what = f"{len(found):,} of {receipt.counts['members']:,} members of {archive.file} are not as extracted"
-                row.missing.append(f"{what} ({found[0]})")
-                row.state, row.incomplete = "extracted in part", True
-        for each in row.archives if row.incomplete else ():
-            each.frees_after_extract, each.frees_now = each.frees_after_extract + each.frees_now, 0
-
     def rest(self, datasets: list[str], every: bool) -> None:
-        """Look at what lies in datasets' folders beside their roots, and with `every` at what no dataset claims."""
+        """Look at datasets' folders outside their roots, and with `every` at folders that no dataset claims."""
         project = self.project
         roots = {str(project.root(name)) for name in project.catalog.datasets}
         folders = {project.folder(name) for name in project.catalog.datasets}
@@ -242,7 +226,9 @@ class _Audit:
             if not folder.is_dir() or walked:
                 continue
             others = {str(other) for other in folders if other != folder}
-            below = str(folder) not in roots  # else the folder is a tree itself: its own files are looked at, no more
+            below = (
+                str(folder) not in roots
+            )  # else the folder is a tree itself: only the files directly in it are looked at
             inner = set() if below else {str(folder / name) for name in _folders_in(folder)}
             tally = self.walk(owners[0], folder, below=below, skip=(roots - {str(folder)}) | others | inner)
             if below and len(owners) == 1:
@@ -250,7 +236,7 @@ class _Audit:
         for folder in inventory.unclaimed_folders(project.data, folders) if every else ():
             if str(folder) not in self.skip:
                 tally = self.walk(folder.name, folder, below=True, skip=set())
-                guess = inventory.guess_folder({name: project.folder(name).name for name in rows}, folder.name)
+                guess = guesses.guess_folder({name: project.folder(name).name for name in rows}, folder.name)
                 size = tally.size - sum(size for _, size in tally.archives)
                 self.report.unclaimed_folders.append(Unclaimed(project.relative(folder), size, tally.n_files, guess))
         if every and project.data.is_dir():
@@ -258,46 +244,46 @@ class _Audit:
             self.walk("data", project.data, below=True, skip=loose)
 
     def total(self) -> None:
-        """Add up, what two datasets share once."""
+        """Add up the sizes; what two datasets share is counted once."""
         report, roots = self.report, {row.dataset: self.project.root(row.dataset) for row in self.report.corpora}
         trees = 0
-        for at, row in enumerate(report.corpora):
-            earlier = [roots[other.dataset] for other in report.corpora[:at]]
-            later = [roots[other.dataset] for other in report.corpora[at + 1 :]]
+        for number, row in enumerate(report.corpora):
+            earlier = [roots[other.dataset] for other in report.corpora[:number]]
+            later = [roots[other.dataset] for other in report.corpora[number + 1 :]]
             root = roots[row.dataset]
             if root not in earlier and not any(other in root.parents for other in earlier + later):
                 trees += row.size
-        once = {
-            self.project.folder(row.dataset) / found.file: found for row in report.corpora for found in row.archives
+        entries = {
+            self.project.folder(row.dataset) / entry.file: entry for row in report.corpora for entry in row.archives
         }
         report.totals = {
             "raw_audio": trees,
-            "archives": sum(found.size for found in once.values()),
-            "unclaimed": sum(found.size for found in (*report.unclaimed_archives, *report.unclaimed_folders)),
-            "frees_now": sum(found.frees_now for found in once.values()),
-            "frees_after_extract": sum(found.frees_after_extract for found in once.values()),
+            "archives": sum(entry.size for entry in entries.values()),
+            "unclaimed": sum(unclaimed.size for unclaimed in (*report.unclaimed_archives, *report.unclaimed_folders)),
+            "frees_now": sum(entry.frees_now for entry in entries.values()),
+            "frees_after_extract": sum(entry.frees_after_extract for entry in entries.values()),
         }
 
 
-def look(run: Run, datasets: list[str], *, deep: bool) -> Report:
-    """Audit datasets, or with none named all of them and what nobody claims. Takes no lock and changes nothing."""
+def audit_disk(run: Run, datasets: list[str], *, deep: bool) -> Report:
+    """Audit datasets, or without names all of them and what no dataset claims. Takes no lock and changes nothing."""
     project = run.project
     started = time.monotonic()
     names = datasets or project.catalog.by_priority()
     for name in names:
         project.dataset(name)
-    under_way = _Audit(run, deep)
+    auditor = _Auditor(run, deep)
     for name in names:
-        under_way.report.corpora.append(under_way.corpus(name))
-    under_way.rest(names, every=not datasets)
-    under_way.total()
-    under_way.report.seconds = round(time.monotonic() - started, 3)
-    return under_way.report
+        auditor.report.corpora.append(auditor.corpus(name))
+    auditor.rest(names, every=not datasets)
+    auditor.total()
+    auditor.report.seconds = round(time.monotonic() - started, 3)
+    return auditor.report
 
 
-def _state(row: CorpusFound, verdict: Verdict, tree: bool, *, verified: bool) -> State:
-    """Judge a dataset by its tree and its archives."""
-    states = [found.state for found in row.archives if found.state != "archive gone"]
+def _state(row: CorpusAudit, verdict: Verdict, tree: bool, *, verified: bool) -> State:
+    """Return a dataset's state from its tree and its archives; the first that applies, the most surprising first."""
+    states = [entry.state for entry in row.archives if entry.state != "archive gone"]
     if verdict.state == "A":
         return "absent volume"
     if "extracting" in states:

@@ -1,14 +1,33 @@
 """How an audit is shown: a table with totals, or one JSON object."""
 
 import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from tasks.audit.inventory import Report
+from tasks.audit.inventory import ArchiveAudit, CorpusAudit, Report, Unclaimed
 from tasks.report import human
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 PLAIN_WIDTH = 180  # columns of the table where there is no terminal
-NARROW, NARROWEST = 120, 72  # below NARROW, notes stand below the table; below NARROWEST the terminal breaks its lines
+NARROW = 120  # columns below which notes are printed after the table, as a column of them would be a few letters wide
+NARROWEST = 72  # columns of the table at the least; a narrower terminal breaks its lines
+UNREADABLE_NAMED = 5
+
+
+class _Line(NamedTuple):
+    """The cells of one line of the table."""
+
+    name: str
+    size: str
+    state: str
+    files: str = ""
+    frees_now: str = ""
+    frees_after_extract: str = ""
+    notes: str = ""
 
 
 def as_json(report: Report) -> str:
@@ -17,62 +36,74 @@ def as_json(report: Report) -> str:
 
 
 def show(report: Report, named: list[str]) -> None:
-    """Print a report as a table."""
-    from rich import box
+    """Print a report as a table; datasets that are not on this disk are listed after it, unless they were `named`."""
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     console = Console()
     width = max(NARROWEST, console.width) if console.is_terminal else PLAIN_WIDTH
-    console, below = Console(width=width), width < NARROW
+    shown = [row for row in report.corpora if row.state != "nothing there" or row.dataset in named]
+    lines = [*(line for row in shown for line in _corpus_lines(row)), *_unclaimed_lines(report)]
+    if lines:
+        Console(width=width).print(_table(lines, notes=width >= NARROW))
+        print()
+    for line in lines if width < NARROW else ():
+        if line.notes:
+            print(f"{line.name.strip()}: {line.notes}")
+    _print_totals(report, [row.dataset for row in report.corpora if row not in shown])
+
+
+def _table(lines: list[_Line], *, notes: bool) -> "Table":
+    """Return the table, with or without the column of notes."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     table.add_column("corpus, archive", overflow="fold")
     table.add_column("on disk", justify="right", no_wrap=True)
     table.add_column("state", min_width=len("unverified"))
     for name in ("files", "frees\nnow", "after\nextract"):
         table.add_column(name, justify="right", no_wrap=True)
-    if not below:
+    if notes:
         table.add_column("missing, notes", ratio=1)
-    notes_below = []
-
-    def add(*cells: str) -> None:
-        table.add_row(*map(Text, cells[:-1] if below else cells))
-        if below and cells[-1]:
-            notes_below.append(f"{cells[0].strip()}: {cells[-1]}")
-
-    def size(size_bytes: int) -> str:
-        return human(size_bytes) if size_bytes else ""
-
-    away = []
-    for row in report.corpora:
-        if row.state == "nothing there" and row.dataset not in named:
-            away.append(row.dataset)
-            continue
-        notes = "; ".join(filter(None, [*row.missing, row.note]))
-        add(row.dataset, size(row.size), row.state, f"{row.n_files:,}" if row.n_files else "", "", "", notes)
-        for found in row.archives:
-            frees = size(found.frees_now), size(found.frees_after_extract)
-            add(f"  {found.file}", size(found.size), found.state, "", *frees, found.note)
-    for found_ in report.unclaimed_archives:
-        n_files = f"{found_.n_files:,}" if found_.n_files > 1 else ""
-        add(found_.path, size(found_.size), "archive, unclaimed", n_files, "", "", found_.guess)
-    for found_ in report.unclaimed_folders:
-        add(found_.path, size(found_.size), "folder, unclaimed", f"{found_.n_files:,}", "", "", found_.guess)
-    if table.row_count:
-        console.print(table)
-        print()
-    for note in notes_below:
-        print(note)
-    _say_totals(report, away)
+    for line in lines:
+        table.add_row(*map(Text, line if notes else line[:-1]))  # Text: rich would read "[x]" in a name as markup
+    return table
 
 
-def _say_totals(report: Report, away: list[str]) -> None:
+def _corpus_lines(row: CorpusAudit) -> Iterator[_Line]:
+    """Yield the line of a dataset, and of each of its archives."""
+    notes = "; ".join(filter(None, [*row.missing, row.note]))
+    yield _Line(row.dataset, _size(row.size), row.state, f"{row.n_files:,}" if row.n_files else "", notes=notes)
+    yield from map(_archive_line, row.archives)
+
+
+def _archive_line(entry: ArchiveAudit) -> _Line:
+    frees = _size(entry.frees_now), _size(entry.frees_after_extract)
+    return _Line(f"  {entry.file}", _size(entry.size), entry.state, "", *frees, entry.note)
+
+
+def _unclaimed_lines(report: Report) -> Iterator[_Line]:
+    def line(entry: Unclaimed, state: str, n_files: str) -> _Line:
+        return _Line(entry.path, _size(entry.size), state, n_files, notes=entry.guess)
+
+    for archive in report.unclaimed_archives:
+        yield line(archive, "archive, unclaimed", f"{archive.n_files:,}" if archive.n_files > 1 else "")
+    for folder in report.unclaimed_folders:
+        yield line(folder, "folder, unclaimed", f"{folder.n_files:,}")
+
+
+def _size(size_bytes: int) -> str:
+    return human(size_bytes) if size_bytes else ""
+
+
+def _print_totals(report: Report, away: list[str]) -> None:
     totals = {name: human(value) for name, value in report.totals.items()}
     if away:
         print(f"nothing there ({len(away)}): {', '.join(away)}")
     if report.unreadable:
-        print(f"cannot be read ({len(report.unreadable)}): {', '.join(report.unreadable[:5])}; sizes are without them")
+        some = ", ".join(report.unreadable[:UNREADABLE_NAMED])
+        print(f"cannot be read ({len(report.unreadable)}): {some}; sizes are without them")
     print(f"raw audio {totals['raw_audio']}, archives {totals['archives']}, unclaimed {totals['unclaimed']}")
     print(
         f"could be freed: {totals['frees_now']} now (`doit cleanup:<dataset>`), {totals['frees_after_extract']} more"

@@ -1,21 +1,23 @@
-"""What lies on disk: archives, trees, what is missing of them, what nobody claims. Listings and stats alone.
+"""What is on disk: archives, trees, what is missing from them, what no dataset claims. Listings and stats alone.
 
-No file is opened; links are counted and never followed, save a folder that is itself asked for.
+No file is opened: an audit of a disk with a hundred corpora must take seconds. Links are counted and never followed,
+except where the folder to be walked is one.
 """
 
-import difflib
 import fnmatch
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from earmark.catalog.tables import ArchiveTable, Catalog, Expect
+from earmark.catalog.tables import ArchiveTable, Expect
 from earmark.disk.junk import UNFINISHED, UNSEEN, is_counted
+from tasks.audit.guesses import ARCHIVE_NAME, plain
 
+# printed as they are, and in the JSON of `doit audit --json`
 State = Literal[
     "archive only",
     "extracting",
@@ -29,14 +31,15 @@ State = Literal[
     "absent volume",
     "nothing there",
 ]
-ARCHIVE_NAME = re.compile(r"\.(tar|tgz|tbz2?|txz|zip|z\d\d|7z|rar|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 NAMED = 3  # names given in a sentence
-SIMILAR = 0.8  # likeness of two names from which one is guessed to be the other
 
 
 @dataclass
 class Tally:
-    """What one walk counted; sizes in bytes. Names that begin with `._` are in the size and in no count."""
+    """What one walk counted; sizes in bytes.
+
+    Names that begin with `._` (macOS writes them next to real files) are in the size and in no count.
+    """
 
     n_files: int = 0
     size: int = 0
@@ -62,8 +65,9 @@ def walk(
     Not `watch.walk`: that one follows links, which would count another volume's files, and passes over what it cannot
     list, which an audit must name.
     """
+    # os.scandir and a stack, not Path.rglob: a tree may have ten million entries
     tally = Tally()
-    tests = [(pattern, re.compile(fnmatch.translate(pattern)).match) for pattern in patterns]
+    patterns_compiled = [(pattern, re.compile(fnmatch.translate(pattern)).match) for pattern in patterns]
     pending = [str(root)]
     while pending:
         folder = pending.pop()
@@ -77,7 +81,7 @@ def walk(
                         if entry.is_dir(follow_symlinks=False):
                             pending.append(entry.path)
                         else:
-                            _count(tally, entry, tests, archives_below or folder == str(root))
+                            _count(tally, entry, patterns_compiled, archives_below or folder == str(root))
                     except OSError:  # gone since it was listed, or not to be looked at
                         tally.unreadable.append(entry.path)
         except (FileNotFoundError, NotADirectoryError):  # gone since its parent was listed
@@ -89,11 +93,12 @@ def walk(
 
 
 def _count(
-    tally: Tally, entry: os.DirEntry[str], tests: Sequence[tuple[str, Callable[[str], object]]], archives: bool
+    tally: Tally, entry: os.DirEntry[str], patterns: Sequence[tuple[str, Callable[[str], object]]], archives: bool
 ) -> None:
+    """Count one file or link; `archives`: list it where it looks like one."""
     name, size = entry.name, entry.stat(follow_symlinks=False).st_size
     if entry.is_symlink():
-        size = 0
+        size = 0  # its target is counted where it is
         if entry.is_dir():
             tally.folder_links.append(entry.path)
             return
@@ -101,7 +106,7 @@ def _count(
     if not is_counted(name):
         return
     tally.n_files += 1
-    for pattern, matches in tests:
+    for pattern, matches in patterns:
         if matches(name):
             tally.matched[pattern] += 1
     if name.endswith(UNFINISHED):
@@ -116,30 +121,30 @@ def missing_folders(root: Path, expect: Expect) -> list[str]:
 
 
 def count_missing(tally: Tally, expect: Expect) -> int:
-    """Return how many files a tree has too few against the published counts."""
+    """Return how many files a tree lacks by the published counts."""
     return sum(max(0, count - tally.matched[pattern]) for pattern, count in expect.files.items())
 
 
 def differences(root: Path, tally: Tally, expect: Expect) -> list[str]:
-    """Say what a tree has too few or too many of against the published counts."""
-    said, folders = [], missing_folders(root, expect)
+    """Say in words where a tree has fewer or more files than the published counts."""
+    words, folders = [], missing_folders(root, expect)
     if folders:
         more = f" and {len(folders) - NAMED} more" if len(folders) > NAMED else ""
-        said.append(f"{len(folders)} of {len(expect.folders)} folders missing ({', '.join(folders[:NAMED])}{more})")
+        words.append(f"{len(folders)} of {len(expect.folders)} folders missing ({', '.join(folders[:NAMED])}{more})")
     for pattern, count in expect.files.items():
-        found = tally.matched[pattern]
-        if found < count:
-            said.append(f"{count - found:,} of {count:,} {pattern} missing")
-        elif found > count:
-            said.append(f"{found - count:,} {pattern} more than the {count:,} published")
-    if said and tally.folder_links:
-        said.append(f"{len(tally.folder_links):,} links to folders not followed (such as {tally.folder_links[0]})")
-    return said
+        n_files = tally.matched[pattern]
+        if n_files < count:
+            words.append(f"{count - n_files:,} of {count:,} {pattern} missing")
+        elif n_files > count:
+            words.append(f"{n_files - count:,} {pattern} more than the {count:,} published")
+    if words and tally.folder_links:  # the files that are missing may be behind them
+        words.append(f"{len(tally.folder_links):,} links to folders not followed (such as {tally.folder_links[0]})")
+    return words
 
 
 @dataclass
-class ArchiveFound:
-    """An archive of the catalog: what lies of it on disk, unfinished downloads too, and what deleting it would free."""
+class ArchiveAudit:
+    """An archive of the catalog: its bytes on disk, unfinished downloads included, and what deleting it would free."""
 
     file: str
     state: State
@@ -151,11 +156,11 @@ class ArchiveFound:
 
 
 @dataclass
-class CorpusFound:
+class CorpusAudit:
     """A dataset: its tree and its archives. `n_files` and `size` are those of the tree.
 
-    `missing` says what differs from the published counts; `n_missing` counts files too few, and with them, or where a
-    published folder is not there, the tree is `incomplete`; `n_unfinished` are downloads that lie unfinished in it.
+    `missing` says in words what differs from the published counts; `n_missing` is the number of files it lacks. With
+    any of them, or without a published folder, it is `incomplete`. `n_unfinished`: unfinished downloads inside it.
     """
 
     dataset: str
@@ -169,12 +174,12 @@ class CorpusFound:
     incomplete: bool = False
     note: str = ""
     walked: bool = False
-    archives: list[ArchiveFound] = field(default_factory=list)
+    archives: list[ArchiveAudit] = field(default_factory=list)
 
 
 @dataclass
 class Unclaimed:
-    """What lies below paths.data and belongs to no dataset, with a guess at what it is."""
+    """An archive or folder below paths.data that belongs to no dataset, with a guess at what it is."""
 
     path: str
     size: int
@@ -184,10 +189,10 @@ class Unclaimed:
 
 @dataclass
 class Report:
-    """Everything that was found; sizes in bytes."""
+    """An audit's result; sizes in bytes. Its fields are the keys of `doit audit --json`."""
 
     data: str
-    corpora: list[CorpusFound] = field(default_factory=list)
+    corpora: list[CorpusAudit] = field(default_factory=list)
     unclaimed_archives: list[Unclaimed] = field(default_factory=list)
     unclaimed_folders: list[Unclaimed] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
@@ -197,7 +202,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Download:
-    """What lies of an archive's files: bytes, and why it is not whole, if it is not."""
+    """The files of an archive that are on disk: their bytes, and in `problem` why it is not whole, if it is not."""
 
     size: int
     problem: str = ""
@@ -207,28 +212,29 @@ class Download:
 
 
 def find_download(folder: Path, archive: ArchiveTable) -> Download | None:
-    """Look at an archive's files, by stat; None where nothing of it is there."""
+    """Look at an archive's files, by stat; None where none of them is there."""
     size, there, problems, paths, linked = 0, 0, [], [], False
     state: State = "archive only"
-    for wanted in archive.downloads:
-        path = folder / wanted.file
-        beside = [path.with_name(path.name + suffix) for suffix in UNFINISHED]
-        beside = [other for other in beside if os.path.lexists(other)]
-        paths += [str(other) for other in beside]
-        size += sum(other.lstat().st_size for other in beside)
-        found = None
+    for part in archive.downloads:
+        path = folder / part.file
+        unfinished = [path.with_name(path.name + suffix) for suffix in UNFINISHED]
+        unfinished = [partial for partial in unfinished if os.path.lexists(partial)]
+        paths += [str(partial) for partial in unfinished]
+        size += sum(partial.lstat().st_size for partial in unfinished)
+        part_size = None
         if os.path.lexists(path):
             status = path.lstat()
             linked = linked or path.is_symlink() or status.st_nlink > 1
-            found = (path.stat() if path.exists() else status).st_size
+            part_size = (path.stat() if path.exists() else status).st_size
             size += status.st_size
             paths.append(str(path))
             there += 1
-        if beside:
-            problems.append(f"{beside[0].name} beside it")
-        if found is not None and wanted.size is not None and found != wanted.size:
-            problems.append(f"{found:,} of {wanted.size:,} bytes")
-            if found > wanted.size and not beside:
+        if unfinished:
+            problems.append(f"{unfinished[0].name} is there too")
+        if part_size is not None and part.size is not None and part_size != part.size:
+            problems.append(f"{part_size:,} of {part.size:,} bytes")
+            # too long is no unfinished download: more likely another release
+            if part_size > part.size and not unfinished:
                 state = "wrong size"
     if not paths:
         return None
@@ -249,10 +255,11 @@ def archive_state(
     incomplete: bool,
     folders: Collection[str],
 ) -> State:
-    """Judge an archive that is on disk.
+    """Return the state of an archive that is on disk.
 
-    `verified`: its receipt holds; `tree`: its dataset has files; `incomplete`: less than published; `folders`: names of
-    folders in that tree, by which the archives of a dataset are told apart while it is not whole.
+    `verified`: its receipt is of this very file; `tree`: its dataset has files; `incomplete`: fewer than published;
+    `folders`: names of folders in that tree. While a tree is incomplete, a folder of an archive's name is taken as a
+    sign that this archive is extracted: nothing else distinguishes those of one dataset without reading them.
     """
     if download.problem:
         return download.state
@@ -267,52 +274,9 @@ def archive_state(
     return "extracted in part"
 
 
-def plain(file: str) -> str:
-    """Return an archive's or a folder's name as it is compared: without suffix, case, and kinds of separators."""
-    name = file.rsplit("/", 1)[-1]
-    while (stem := ARCHIVE_NAME.sub("", name)) != name:
-        name = stem
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
-def guess_archive(catalog: Catalog, path: str, size: int) -> str:
-    """Say which dataset's archive a file is, by its name and published size, or "" where nothing is near."""
-    name = re.sub(r"( ?\(\d+\)|[-_ ]copy)(?=\.)", "", Path(path).name, flags=re.IGNORECASE)
-    known = [
-        (dataset, download.file, download.size)
-        for dataset, table in catalog.datasets.items()
-        for archive in table.archives
-        for download in archive.downloads
-    ]
-    same = [one for one in known if one[1].rsplit("/", 1)[-1].lower() == name.lower()]
-    exact = [one for one in same if one[2] == size]
-    if exact or same:
-        what = "by name and size" if exact else "by name"
-        owners = ", ".join(f"{file} of {dataset}" for dataset, file, _ in (exact or same)[:NAMED])
-        wrong = "" if exact or any(one[2] is None for one in same) else ", though not by size"
-        return f"{owners} ({what}{wrong})"
-    near = _similar(plain(name), {plain(file) for _, file, _ in known})
-    owners = ", ".join(f"{file} of {dataset}" for dataset, file, _ in known if near and plain(file) == near)
-    return f"perhaps {owners}" if owners else ""
-
-
-def guess_folder(folders: Mapping[str, str], name: str) -> str:
-    """Say whose folder one with such a name might be; `folders` is dataset -> folder."""
-    by_name = {plain(folder): dataset for dataset, folder in folders.items()}
-    near = _similar(plain(name), by_name)
-    return f"perhaps {by_name[near]}, whose folder is {folders[by_name[near]]}" if near else ""
-
-
-def _similar(name: str, known: Collection[str]) -> str:
-    """Return the nearest known name with the same numbers, or "": train-clean-100 is not train-clean-360."""
-    numbers = re.findall(r"\d+", name)
-    alike = sorted(other for other in known if re.findall(r"\d+", other) == numbers)
-    return next(iter(difflib.get_close_matches(name, alike, n=1, cutoff=SIMILAR)), "")
-
-
 def unclaimed_folders(data: Path, claimed: Collection[Path]) -> list[Path]:
-    """Return the folders below `data` that hold no claimed one and lie in none."""
-    found: list[Path] = []
+    """Return the folders below `data` that contain no claimed folder and are inside none."""
+    folders: list[Path] = []
     try:
         with os.scandir(data) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
@@ -323,7 +287,7 @@ def unclaimed_folders(data: Path, claimed: Collection[Path]) -> list[Path]:
         if name in UNSEEN or path in claimed:
             continue
         if any(one.is_relative_to(path) for one in claimed):
-            found += unclaimed_folders(path, claimed)
+            folders += unclaimed_folders(path, claimed)
         else:
-            found.append(path)
-    return found
+            folders.append(path)
+    return folders

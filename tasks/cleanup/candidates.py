@@ -16,7 +16,7 @@ from earmark.disk.hashing import stat_key
 from earmark.disk.receipts import Receipt
 from earmark.errors import ArchiveError
 from tasks.engine import deletions
-from tasks.stages import extract
+from tasks.stages import archive_records, extract
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Candidate:
     """
 
     table: ArchiveTable
-    receipt: Receipt[extract.ArchiveRead]
+    receipt: Receipt[archive_records.ArchiveRead]
     files: dict[Path, os.stat_result]
     half_gone: bool = False
     read_at: float | None = None  # seconds since the epoch; None: longer ago than FRESH_S
@@ -45,7 +45,7 @@ class Candidate:
 
 def on_disk(project: Project, dataset: str, table: ArchiveTable) -> bool:
     """Say whether anything of an archive is there, be it a link to nowhere."""
-    return any(os.path.lexists(path) for path in extract.archive_files(project, dataset, table))
+    return any(os.path.lexists(path) for path in archive_records.files_of(project, dataset, table))
 
 
 def candidate_of(project: Project, dataset: str, table: ArchiveTable) -> Candidate:
@@ -53,8 +53,11 @@ def candidate_of(project: Project, dataset: str, table: ArchiveTable) -> Candida
 
     Raises ArchiveError for links, for what two datasets claim, and where its extraction left no proof.
     """
-    where = project.receipt(extract.NAME, dataset, extract.part_name(table.file))
-    receipt, paths = extract.extracted(project, dataset, table.file), extract.archive_files(project, dataset, table)
+    where = project.receipt(extract.NAME, dataset, archive_records.part_name(table.file))
+    receipt, paths = (
+        archive_records.extraction_of(project, dataset, table.file),
+        archive_records.files_of(project, dataset, table),
+    )
     files = {path: path.lstat() for path in paths if os.path.lexists(path)}
     for path, status in files.items():
         _require_own_file(project, dataset, table, path, status)
@@ -88,7 +91,7 @@ def _claimants(project: Project, path: Path, status: os.stat_result) -> Iterator
     """Yield dataset and file of each archive of the catalog that is this very file, or a link to it."""
     for dataset, table in project.catalog.datasets.items():
         for archive in table.archives:
-            for claimed in extract.archive_files(project, dataset, archive):
+            for claimed in archive_records.files_of(project, dataset, archive):
                 with contextlib.suppress(OSError):
                     other = claimed.stat()
                     same = (other.st_dev, other.st_ino) == (status.st_dev, status.st_ino)
@@ -122,4 +125,4 @@ def require_no_member(project: Project, files: list[Path]) -> None:
 
 def record_path(project: Project, dataset: str, table: ArchiveTable) -> Path:
     """Return where the proof of an archive is recorded, and later its tombstone."""
-    return project.receipt(deletions.STAGE, dataset, extract.part_name(table.file))
+    return project.receipt(deletions.STAGE, dataset, archive_records.part_name(table.file))

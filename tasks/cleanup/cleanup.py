@@ -29,7 +29,7 @@ from tasks.engine.judge import broken, database_failure, judge, receipt_of
 from tasks.engine.stage import Run
 from tasks.engine.units import Unit
 from tasks.report import human
-from tasks.stages import extract
+from tasks.stages import archive_records, extract, presence
 
 VERSION = 1
 FRESH_S = 24 * HOUR_S  # content that was read within this time is not read again, unless its file was touched since
@@ -53,7 +53,7 @@ def cleanup(run: Run, dataset: str, yes: bool = False) -> TaskFailed | None:
 
 def _cleanup(run: Run, dataset: str, yes: bool, gone: list[str]) -> None:
     project = run.project
-    extract.require_present(project, dataset)
+    presence.require_present(project, dataset)
     _finish_tombstones(project, dataset)
     tables = [table for table in project.dataset(dataset).archives if on_disk(project, dataset, table)]
     if not tables:
@@ -113,8 +113,8 @@ def _prove_archive(run: Run, dataset: str, candidate: Candidate) -> None:
         raise ArchiveError(f"{name}: its receipt lists no file.")
     if candidate.half_gone:  # what is left was proved before the first file went, and nothing wrote to it since
         return
-    same = extract.archive_stat(candidate.files.values()) == receipt.outputs.archive_stat
-    found = extract.archive_hash([_content(run, path, same) for path in candidate.files])
+    same = archive_records.stat_of(candidate.files.values()) == receipt.outputs.archive_stat
+    found = archive_records.hash_of([_content(run, path, same) for path in candidate.files])
     if found != receipt.outputs.archive_xxh3:
         raise ArchiveError(f"{name}: not the archive that was extracted: other content. {again}")
     for path, status in candidate.files.items():
@@ -231,7 +231,7 @@ def _finish_tombstones(project: Project, dataset: str) -> None:
     for receipt in deletions.deleted(project, dataset):
         if receipt.outputs.state == "deleting":
             done = dataclasses.replace(receipt, outputs=msgspec.structs.replace(receipt.outputs, state="deleted"))
-            part = extract.part_name(deletions.archive_of(receipt).file)
+            part = archive_records.part_name(deletions.archive_of(receipt).file)
             publish_receipt(project.receipt(deletions.STAGE, dataset, part), done, project.scratch)
 
 

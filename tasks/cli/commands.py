@@ -1,4 +1,7 @@
-"""doit COMMANDs of our own: run (locked, interruptible), list --status, why, plan, verify."""
+"""doit COMMANDs of our own: run (locked, interruptible), list --status, why, plan, verify, audit.
+
+What a command needs beyond doit is imported inside it: `doit list` must not wait for Zarr or rich.
+"""
 
 import contextlib
 import fnmatch
@@ -8,7 +11,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from types import FrameType
 
 import orjson
 from doit.cmd_base import DoitCmdBase
@@ -20,6 +23,7 @@ from doit.exceptions import InvalidCommand
 from earmark.catalog.project import Project
 from earmark.errors import CatalogError, EarmarkError, near
 from tasks.cli import overview
+from tasks.cli.doit_types import DoitCommand, DoitTask, Option
 from tasks.cli.list import status_lines
 from tasks.cli.lock import run_lock
 from tasks.engine.opened import OPENED
@@ -29,55 +33,62 @@ from tasks.stages.combined import JOB
 from tasks.stages.registry import STAGES
 
 KEPT = ("extract-", "journal-")  # unfinished work in cache/tmp that the next run goes on with
-UNLOCKED = ("check", "docs", "new-catalog", "new-corpus")  # tasks that work on no dataset
+UNLOCKED = ("check", "docs", "new-catalog", "new-corpus")  # tasks that work on no dataset, so they need no run lock
+EXPECTED_FAILURE = 3  # the exit code of a failure in one line: that of doit's own errors
 
 
-ANYWAY = {
-    "name": "anyway",
-    "long": "anyway",
-    "type": bool,
-    "default": False,
-    "help": "run although `doit plan` says that the disk is too small",
-}
+def _flag(name: str, what: str) -> Option:
+    return {"name": name, "long": name, "type": bool, "default": False, "help": what}
 
 
 class Interrupted(BaseException):
     """SIGTERM, as an exception: what is unfinished is cleaned up on the way out."""
 
 
-class _Options:
-    """Says of a wrong option what is wrong; doit prints every option that it knows as a Python object."""
+class _PlainErrors:
+    """Placed before one of doit's commands: expected failures are one line on standard error and an exit code."""
 
     name: str
+    asks_receipts = False  # the loader need not make tasks: receipts and the catalog tell all that it prints
+    flags_anywhere: tuple[str, ...] = ()  # options that may follow the names, where doit takes them for more names
 
     def parse_execute(self, in_args: list[str]) -> int:
-        """Parse and execute. Raises InvalidCommand for an option that there is not, or of a wrong value."""
+        """Parse and execute.
+
+        Raises InvalidCommand for an unknown option or a wrong value; doit itself prints every option that it knows as
+        a Python object.
+        """
         try:
-            return int(super().parse_execute(in_args))  # type: ignore[misc]  # doit's, which this stands before
+            return int(super().parse_execute(in_args))  # type: ignore[misc]  # that of the command
         except CmdParseError as error:
-            said = " ".join(str(error).partition(" (parsing options")[0].split())
-            said = said.removeprefix("Error parsing Command: ").removeprefix("Error parsing Task: ")
+            fault = " ".join(str(error).partition(" (parsing options")[0].split())
+            fault = fault.removeprefix("Error parsing Command: ").removeprefix("Error parsing Task: ")
             more = f"`doit help {self.name}` lists the options, `doit help TASK` those of a task."
-            raise InvalidCommand(f"{said}. {more}") from None
+            raise InvalidCommand(f"{fault}. {more}") from None
 
-
-class Run(_Options, DoitRun):  # type: ignore[misc]  # doit has no types
-    """doit run, one at a time on a cache; without a task it shows the status and starts nothing."""
-
-    cmd_options = (*DoitRun.cmd_options, ANYWAY)
-    anyway = False
-
-    def execute(self, params: Any, args: list[str]) -> int:
-        """Run tasks; every expected failure is one line on standard error and an exit code."""
-        self.anyway = bool(params["anyway"])
+    def execute(self, params: dict[str, object], args: list[str]) -> int:
+        """Execute the command, which says what its exit code means."""
+        flags = {f"--{name}": name for name in self.flags_anywhere}
+        params.update({flags[arg]: True for arg in args if arg in flags})
         with _plain_failures() as failed:
-            return int(super().execute(params, args))
+            return int(super().execute(params, [arg for arg in args if arg not in flags]))  # type: ignore[misc]
         return failed.code
 
+
+class Run(_PlainErrors, DoitRun):  # type: ignore[misc]  # doit has no types
+    """doit run, one at a time on a cache; without a task it shows the status and starts nothing."""
+
+    cmd_options = (*DoitRun.cmd_options, _flag("anyway", "run although `doit plan` says that the disk is too small"))
+    anyway = False
     sel_tasks: list[str]
 
+    def execute(self, params: dict[str, object], args: list[str]) -> int:
+        """Run tasks."""
+        self.anyway = bool(params["anyway"])  # doit's own _execute, whose signature names its options, takes no more
+        return super().execute(params, args)
+
     @functools.wraps(DoitRun._execute)  # doit reads the names of options from the signature
-    def _execute(self, *args: Any, **kwargs: Any) -> int:
+    def _execute(self, *args: object, **kwargs: object) -> int:
         project = OPENED.run.project
         if not self.sel_tasks:
             _print_status(self, [], all_shards=False)
@@ -89,7 +100,7 @@ class Run(_Options, DoitRun):  # type: ignore[misc]  # doit has no types
         if all(Unit.parse(name).stage in UNLOCKED for name in self.sel_tasks):
             return int(super()._execute(*args, **kwargs))
         with run_lock(project), _terminating():
-            project.scratch.sweep(KEPT)
+            project.scratch.sweep(KEPT)  # under the lock: what lies there belongs to runs that were killed
             if not self.anyway:
                 from tasks.plan.fit import require_fit
 
@@ -101,31 +112,30 @@ class Run(_Options, DoitRun):  # type: ignore[misc]  # doit has no types
                 project.memo.close()
 
 
-class List(_Options, DoitList):  # type: ignore[misc]  # doit has no types
-    """doit list; --status is told from receipts and stats, one line a stage and dataset."""
+class List(_PlainErrors, DoitList):  # type: ignore[misc]  # doit has no types
+    """doit list; --status comes from receipts and stats, one line for each stage and dataset."""
 
     doc_purpose = "list what is on this disk; with --all every task, with --status what is current"
 
-    def execute(self, params: Any, args: list[str]) -> int:
-        """List tasks; every expected failure is one line on standard error and an exit code."""
-        self.asks_receipts = bool(params["status"]) or overview.is_wanted(dict(params) | {"pos_args": args})
-        with _plain_failures() as failed:
-            return int(super().execute(params, args))
-        return failed.code
+    def execute(self, params: dict[str, object], args: list[str]) -> int:
+        """List tasks; doit's own list alone needs them made."""
+        self.asks_receipts = bool(params["status"]) or overview.is_wanted(params | {"pos_args": args})
+        return super().execute(params, args)
 
     @functools.wraps(DoitList._execute)
-    def _execute(self, **kwargs: Any) -> int:
+    def _execute(self, **kwargs: object) -> int:
         if overview.is_wanted(kwargs):
             print("\n".join(overview.overview(OPENED.run.project)))
             return 0
         if not kwargs.get("status"):
             return int(super()._execute(**kwargs))
-        _print_status(self, list(kwargs.get("pos_args") or ()), all_shards=bool(kwargs.get("subtasks")))
+        names = kwargs.get("pos_args")
+        _print_status(self, names if isinstance(names, list) else [], all_shards=bool(kwargs.get("subtasks")))
         return 0
 
 
-class Why(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
-    """doit why: what differs for a task, in words."""
+class Why(_PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
+    """doit why: what differs for a task, in words. Exit code 0 when all are current, 1 when one would run."""
 
     asks_receipts = True
     name = "why"
@@ -133,12 +143,6 @@ class Why(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     doc_usage = "TASK [TASK ...]"
     doc_description = None
     cmd_options = ()
-
-    def execute(self, params: Any, args: list[str]) -> int:
-        """Explain tasks; exit code 0 when all are current, 1 when one would run."""
-        with _plain_failures() as failed:
-            return int(super().execute(params, args))
-        return failed.code
 
     def _execute(self, pos_args: list[str]) -> int:
         if not pos_args:
@@ -153,8 +157,11 @@ class Why(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
         return worst
 
 
-class Plan(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
-    """doit plan: what would run and why, what it would write and for how long, and whether it fits."""
+class Plan(_PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
+    """doit plan: what would run and why, what it would write and for how long, and whether it fits.
+
+    Exit code 0 where it fits, or may fit, 1 where not.
+    """
 
     asks_receipts = True
     name = "plan"
@@ -162,42 +169,24 @@ class Plan(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     doc_usage = "[TASK ...]"
     doc_description = "Without a task: everything on this disk. Exit code 1 where it does not fit."
     cmd_options = (
-        {
-            "name": "json",
-            "long": "json",
-            "type": bool,
-            "default": False,
-            "help": "print JSON (see tasks/plan/plan_table.py)",
-        },
-        {"name": "all", "long": "all", "type": bool, "default": False, "help": "list the shards, too"},
+        _flag("json", "print one JSON object (the head of tasks/plan/plan_table.py lists its keys)"),
+        _flag("all", "list the shards, too"),
     )
+    flags_anywhere = ("json", "all")
 
-    def execute(self, params: Any, args: list[str]) -> int:
-        """Plan tasks; exit code 0 where they fit, or may fit, 1 where not."""
-        for name in ("json", "all"):  # behind the tasks as well as before them
-            if f"--{name}" in args:
-                params[name] = True
-        self.options = (bool(params["json"]), bool(params["all"]))
-        with _plain_failures() as failed:
-            return int(super().execute(params, [arg for arg in args if arg not in ("--json", "--all")]))
-        return failed.code
-
-    options: tuple[bool, bool]
-
-    def _execute(self, pos_args: list[str]) -> int:
+    def _execute(self, json: bool, all: bool, pos_args: list[str]) -> int:
         from tasks.plan import fit, plan_table
 
-        as_json, shards = self.options
-        seen = fit.forecast(_query(self), pos_args)
-        if as_json:
-            print(orjson.dumps(plan_table.as_json(seen, shards=shards), option=orjson.OPT_INDENT_2).decode())
+        forecast = fit.make_forecast(_query(self), pos_args)
+        if json:
+            print(orjson.dumps(plan_table.as_json(forecast, shards=all), option=orjson.OPT_INDENT_2).decode())
         else:
-            plan_table.show(seen, shards=shards)
-        return int(seen.fits == "no")
+            plan_table.show(forecast, shards=all)
+        return int(forecast.fits == "no")
 
 
-class Verify(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
-    """doit verify: read everything again and compare it with what was sealed."""
+class Verify(_PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
+    """doit verify: read everything again and compare it with its hashes. Exit code 1 when something is damaged."""
 
     asks_receipts = True
     name = "verify"
@@ -205,12 +194,6 @@ class Verify(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     doc_usage = "[DATASET ...]"
     doc_description = None
     cmd_options = ()
-
-    def execute(self, params: Any, args: list[str]) -> int:
-        """Verify datasets; exit code 1 when something is damaged."""
-        with _plain_failures() as failed:
-            return int(super().execute(params, args))
-        return failed.code
 
     def _execute(self, pos_args: list[str]) -> int:
         from tasks.stages.verify import verify
@@ -223,8 +206,8 @@ class Verify(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
             return 1 if verify(OPENED.run, names) else 0
 
 
-class Audit(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
-    """doit audit: what lies on disk, how whole it is, what could be freed. Beside a run, too."""
+class Audit(_PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
+    """doit audit: what is on disk, how complete it is, what could be freed. Takes no lock; exit code 0 in any case."""
 
     asks_receipts = True
     name = "audit"
@@ -232,23 +215,15 @@ class Audit(_Options, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     doc_usage = "[DATASET ...] [--deep] [--json]"
     doc_description = None
     cmd_options = (
-        {"name": "deep", "long": "deep", "type": bool, "default": False, "help": "compare sums, and sizes of members"},
-        {"name": "json", "long": "json", "type": bool, "default": False, "help": "one JSON object instead of a table"},
+        _flag("deep", "compare sums, and sizes of members"),
+        _flag("json", "one JSON object instead of a table"),
     )
-
-    def execute(self, params: Any, args: list[str]) -> int:
-        """Audit datasets, or everything below paths.data; exit code 0 whatever is found."""
-        for option in ("deep", "json"):  # after a dataset's name, doit leaves them among the names
-            if f"--{option}" in args:
-                params[option] = True
-        with _plain_failures() as failed:
-            return int(super().execute(params, [name for name in args if name not in ("--deep", "--json")]))
-        return failed.code
+    flags_anywhere = ("deep", "json")
 
     def _execute(self, deep: bool, json: bool, pos_args: list[str]) -> int:
         from tasks.audit import audit, audit_table
 
-        report = audit.look(OPENED.run, pos_args, deep=deep)
+        report = audit.audit_disk(OPENED.run, pos_args, deep=deep)
         if json:
             print(audit_table.as_json(report))
         else:
@@ -266,14 +241,14 @@ class _Refused(DoitCmdBase):  # type: ignore[misc]
     def parse_execute(self, in_args: list[str]) -> int:
         """Say what to use instead."""
         print(f"ERROR: doit {self.name}: {self.doc_purpose}.", file=sys.stderr)
-        return 3
+        return EXPECTED_FAILURE
 
 
 class Strace(_Refused):
     """doit strace would run tasks without the run lock."""
 
     name = "strace"
-    doc_purpose = "not here, it runs tasks beside the run lock; `doit run TASK` runs them"
+    doc_purpose = "not here, it runs tasks without the run lock; `doit run TASK` runs them"
 
 
 class DumpDB(_Refused):
@@ -293,7 +268,7 @@ class ResetDep(_Refused):
 class _Failed:
     """The exit code of a command that ended in an expected failure."""
 
-    code = 3
+    code = EXPECTED_FAILURE
 
 
 @contextlib.contextmanager
@@ -315,6 +290,7 @@ def _plain_failures() -> Iterator[_Failed]:
     except sqlite3.Error as error:
         print(f"ERROR: cache: a database there cannot be used: {error}. Free space, or delete it.", file=sys.stderr)
     except BrokenPipeError:  # `doit list --status | head`: nobody reads on, and nothing is wrong
+        # Python flushes standard output when it exits, and would print a traceback for the same pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         failed.code = 0
     except OSError as error:
@@ -323,9 +299,9 @@ def _plain_failures() -> Iterator[_Failed]:
 
 @contextlib.contextmanager
 def _terminating() -> Iterator[None]:
-    """Let SIGTERM unwind the run as Ctrl-C does."""
+    """Let SIGTERM unwind the run as Ctrl-C does: by itself it would end Python and leave the workers running."""
 
-    def unwind(_number: int, _frame: Any) -> None:
+    def unwind(_number: int, _frame: FrameType | None) -> None:
         raise Interrupted
 
     before = signal.signal(signal.SIGTERM, unwind)
@@ -335,9 +311,9 @@ def _terminating() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _in_order(command: Any, project: Project, selected: list[str]) -> list[str]:
+def _in_order(command: DoitCommand, project: Project, selected: list[str]) -> list[str]:
     """Check the names of tasks, and put a stage's datasets in order of priority instead of the bare stage."""
-    known = {task.name: task for task in command.task_list}
+    known: dict[str, DoitTask] = {task.name: task for task in command.task_list}
     groups = (*(stage.name for stage in STAGES), JOB)
     names = []
     for name in selected:
@@ -353,6 +329,7 @@ def _in_order(command: Any, project: Project, selected: list[str]) -> list[str]:
             if not fnmatch.filter(known, name):
                 raise InvalidCommand(f'no task matches "{name}". `doit list --all` names them all.')
             names.append(name)
+        # doit parses what follows a task as that task's options, and a pattern is several tasks
         elif name.startswith("-") and names and "*" in names[-1]:
             raise InvalidCommand(f'"{name}" goes with one task: name them one by one instead of "{names[-1]}".')
         elif name in known or name.startswith("-"):
@@ -365,23 +342,26 @@ def _in_order(command: Any, project: Project, selected: list[str]) -> list[str]:
 def _no_such_task(
     project: Project, name: str, known: Collection[str], stages: tuple[str, ...]
 ) -> EarmarkError | InvalidCommand:
-    """Return what to say of a name that is no task; a wrong dataset of a stage is CatalogError's to raise."""
+    """Return the error for a name that is no task.
+
+    Raises CatalogError where a stage is right and its dataset is not, with the nearest one.
+    """
     if any(other.startswith(f"{name}:") for other in known):
-        return InvalidCommand(f'"{name}" is no task by itself: name a dataset, as in `doit {name}:<dataset>`.')
+        return InvalidCommand(f'"{name}" is not a task by itself: name a dataset, as in `doit {name}:<dataset>`.')
     unit = Unit.parse(name)
     if unit.stage in stages and unit.dataset and unit.stage != JOB:
         project.dataset(unit.dataset)
     return InvalidCommand(f'no task "{name}"{near(name, known)}. `doit list --all` names them all.')
 
 
-def _ignored(command: Any) -> Callable[[str], bool]:
+def _ignored(command: DoitCommand) -> Callable[[str], bool]:
     return lambda name: bool(command.dep_manager.backend.get(name, "ignore:"))
 
 
-def _query(command: Any) -> Query:
+def _query(command: DoitCommand) -> Query:
     return Query(OPENED.run, _ignored(command))
 
 
-def _print_status(command: Any, names: list[str], *, all_shards: bool) -> None:
+def _print_status(command: DoitCommand, names: list[str], *, all_shards: bool) -> None:
     for line in status_lines(_query(command), names, all_shards=all_shards):
         print(line)

@@ -4,9 +4,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from doit.exceptions import TaskFailed
+
+from tasks.cli.doit_types import TaskDict
 
 CHECKS = {
     "format": ["ruff", "format", "--check", "."],
@@ -16,7 +17,7 @@ CHECKS = {
 }
 
 
-def check_tasks() -> Iterator[dict[str, Any]]:
+def check_tasks() -> Iterator[TaskDict]:
     """Yield one task a check, and `check` over them all."""
     for name, command in CHECKS.items():
         yield {"basename": f"check:{name}", "actions": [(_run, [command])], "doc": " ".join(command)}
@@ -26,7 +27,8 @@ def check_tasks() -> Iterator[dict[str, Any]]:
 
 
 def _run(command: list[str]) -> TaskFailed | None:
-    """Run a tool of the development group beside this Python."""
+    """Run a tool of the development group, from the environment of this Python."""
+    # never one from PATH: another version of ruff or mypy would find other faults
     tool = Path(sys.executable).parent / command[0]
     if not tool.exists():
         return TaskFailed(f"{command[0]} is not installed: run it as `uv run doit check`")

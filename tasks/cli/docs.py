@@ -8,7 +8,6 @@ import json
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from doit.exceptions import TaskFailed
 
@@ -17,6 +16,7 @@ from earmark.catalog.extends import FILE
 from earmark.catalog.read import read_catalog
 from earmark.catalog.tables import DatasetTable
 from earmark.errors import EarmarkError
+from tasks.cli.doit_types import TaskDict
 from tasks.engine.opened import OPENED
 
 CHECKOUT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ as published; where rows have one of their own, the label `licence` says so. `do
 """
 
 
-def docs_tasks() -> Iterator[dict[str, Any]]:
+def docs_tasks() -> Iterator[TaskDict]:
     """Yield the one task."""
     yield {
         "basename": "docs",

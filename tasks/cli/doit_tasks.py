@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from doit import create_after
 from doit.exceptions import InvalidDodoFile, TaskFailed
@@ -12,17 +11,16 @@ from earmark.catalog.project import Project, open_project
 from earmark.catalog.read import catalog_path
 from earmark.errors import EarmarkError
 from tasks.cleanup import cleanup
+from tasks.cli.doit_types import Option, TaskDict
 from tasks.cli.reporter import Reporter
 from tasks.cli.state import make_checker
 from tasks.engine.judge import judge, listed_shards, perform
 from tasks.engine.opened import OPENED
-from tasks.engine.stage import Rule, Run, Stage
+from tasks.engine.stage import AnyRule, Run, Stage
 from tasks.engine.units import Unit
-from tasks.stages import extract
+from tasks.stages import presence
 from tasks.stages.combined import JOB, combined_tasks
 from tasks.stages.registry import STAGES
-
-Task = dict[str, Any]  # a task as doit takes it
 
 
 def open_here(folder: Path) -> Project:
@@ -34,31 +32,36 @@ def open_here(folder: Path) -> Project:
     return OPENED.run.project
 
 
-def doit_config(project: Project) -> Task:
+def doit_config(project: Project) -> dict[str, object]:
     """Return DOIT_CONFIG: our backend, checker and reporter; keep going after a failure."""
     return {
         "backend": "earmark",
         "dep_file": str(project.cache / "state.db"),
         "check_file_uptodate": make_checker(project),
         "reporter": Reporter,
-        "default_tasks": [],
-        "continue": True,
-        "verbosity": 2,
+        "default_tasks": [],  # a bare `doit` shows the status: it never downloads, decodes or encodes
+        "continue": True,  # one damaged corpus must not stop the others over night
+        "verbosity": 2,  # below 2, doit swallows what tasks print
     }
 
 
 def unit_task(
     project: Project,
-    rule: Rule[Any],
+    rule: AnyRule,
     unit: Unit,
     file_dep: Iterable[Path] = (),
     task_dep: Iterable[str] = (),
     doc: str = "",
-) -> Task:
-    """Return a unit's doit task: the receipt is its target, the receipts of the stage before its dependencies."""
+) -> TaskDict:
+    """Return a unit's doit task: the receipt is its target, the receipts of the stage before its dependencies.
+
+    doit calls a target done when the file exists, so `uptodate` asks the receipt what it is worth.
+    """
     return {
         "basename": str(unit),
-        "actions": [(_perform, [rule, unit])],
+        "actions": [
+            (_perform, [rule, unit])
+        ],  # functions of a module with plain arguments: doit may pickle or print them
         "targets": [str(project.receipt(unit.stage, unit.dataset, unit.part))],
         "file_dep": [str(path) for path in file_dep],
         "task_dep": list(task_dep),
@@ -67,17 +70,17 @@ def unit_task(
     }
 
 
-def _perform(rule: Rule[Any], unit: Unit) -> TaskFailed | None:
+def _perform(rule: AnyRule, unit: Unit) -> TaskFailed | None:
     """Build a unit in the run of this process: tasks are made before the user's options are known."""
     return perform(OPENED.run, rule, unit)
 
 
-def _is_current(rule: Rule[Any], unit: Unit) -> bool:
+def _is_current(rule: AnyRule, unit: Unit) -> bool:
     return judge(OPENED.run, rule, unit).state == "U"
 
 
 def _early_and_late() -> tuple[list[Stage], list[Stage]]:
-    """Split the stages after the one that lists shards: the units of the later ones are known once it has run."""
+    """Split the stages after the one that lists shards: only once it has run are the units of the later ones known."""
     lists = next(at for at, stage in enumerate(STAGES) if stage.shards is not None)
     return list(STAGES[: lists + 1]), list(STAGES[lists + 1 :])
 
@@ -85,23 +88,23 @@ def _early_and_late() -> tuple[list[Stage], list[Stage]]:
 EARLY, LATE = _early_and_late()
 
 
-def stage_tasks(project: Project, stage: Stage) -> Iterator[Task]:
+def stage_tasks(project: Project, stage: Stage) -> Iterator[TaskDict]:
     """Yield one task a dataset, of a stage whose units are known from the start."""
     for name in project.catalog.by_priority():
         before = [project.receipt(followed, name) for followed in stage.follows]
         yield unit_task(project, stage.whole, Unit(stage.name, name), before, doc=stage.doc.format(name))
 
 
-def early_tasks(project: Project) -> dict[str, Callable[[], Iterator[Task]]]:
+def early_tasks(project: Project) -> dict[str, Callable[[], Iterator[TaskDict]]]:
     """Return a task creator for each stage whose units are known from the start."""
 
-    def creator(stage: Stage) -> Callable[[], Iterator[Task]]:
+    def creator(stage: Stage) -> Callable[[], Iterator[TaskDict]]:
         return lambda: stage_tasks(project, stage)
 
     return {f"task_{stage.name}": creator(stage) for stage in EARLY}
 
 
-def late_tasks(project: Project, name: str) -> Iterator[Task]:
+def late_tasks(project: Project, name: str) -> Iterator[TaskDict]:
     """Yield a dataset's tasks that are known once its shards are listed."""
     shards = listed_shards(OPENED.run, name)
     for stage in LATE:
@@ -109,7 +112,7 @@ def late_tasks(project: Project, name: str) -> Iterator[Task]:
         yield _whole_task(project, stage, name, shards if stage.shard else [])
 
 
-def _shard_tasks(project: Project, stage: Stage, name: str, shards: list[str]) -> Iterator[Task]:
+def _shard_tasks(project: Project, stage: Stage, name: str, shards: list[str]) -> Iterator[TaskDict]:
     if stage.shard is None:
         return
     sharded = OPENED.run.stage(stage.shard_follows).shard is not None
@@ -118,40 +121,42 @@ def _shard_tasks(project: Project, stage: Stage, name: str, shards: list[str]) -
         yield unit_task(project, stage.shard, Unit(stage.name, name, shard), [before])
 
 
-def _whole_task(project: Project, stage: Stage, name: str, shards: list[str]) -> Task:
-    """Return a dataset's task of a stage, after its shards; one that the user ignores asks for none of them."""
+def _whole_task(project: Project, stage: Stage, name: str, shards: list[str]) -> TaskDict:
+    """Return a dataset's task of a stage, after its shards; one that the user ignores needs none of them."""
     unit = Unit(stage.name, name)
     ignored = Globals.dep_manager is not None and Globals.dep_manager.backend.get(str(unit), "ignore:")
-    if stage.shard and OPENED.working and ignored:  # commands that look, and forget, still see what belongs to it
+    # doit runs what an ignored task depends on; commands that only list, and `forget`, still see what belongs to it
+    if stage.shard and OPENED.working and ignored:
         return unit_task(project, stage.whole, unit)
     before = [project.receipt(followed, name) for followed in stage.follows]
     receipts = [project.receipt(stage.name, name, shard) for shard in shards]
-    # doit keeps file_dep as a set, which has no order; and a dataset that is refused is refused before it is encoded
+    # file_dep alone would do, but doit keeps it as a set, which has no order: shards ran in any. The stages before
+    # come first: a dataset that one of them refuses must be refused before hours of encoding, not after.
     late = {after.name for after in LATE}
     in_order = [str(Unit(followed, name)) for followed in stage.follows if stage.shard and followed in late]
     in_order += [str(Unit(stage.name, name, shard)) for shard in shards]
     return unit_task(project, stage.whole, unit, [*before, *receipts], in_order, stage.doc.format(name))
 
 
-def creators(project: Project) -> dict[str, Callable[[], Iterator[Task]]]:
+def creators(project: Project) -> dict[str, Callable[[], Iterator[TaskDict]]]:
     """Return a task creator a dataset, which doit calls once the dataset is scanned."""
     return {f"task_shards_{name}": _creator(project, name) for name in project.catalog.by_priority()}
 
 
-def _creator(project: Project, name: str) -> Callable[[], Iterator[Task]]:
+def _creator(project: Project, name: str) -> Callable[[], Iterator[TaskDict]]:
     @create_after(executed=f"{EARLY[-1].name}:{name}", creates=[f"{stage.name}:{name}" for stage in LATE])  # type: ignore[untyped-decorator]
-    def task_shards() -> Iterator[Task]:
+    def task_shards() -> Iterator[TaskDict]:
         yield from late_tasks(project, name)
 
     return task_shards  # type: ignore[no-any-return]
 
 
-def combined(project: Project) -> Iterator[Task]:
+def combined(project: Project) -> Iterator[TaskDict]:
     """Yield one task a joint manifest and job, and the group of the jobs that have a dataset on this disk."""
     for task in combined_tasks(project).values():
         before = list(task.before(project))
         receipts = [project.receipt(unit.stage, unit.dataset) for unit in before]
-        # by name, too: tasks that are created once a dataset is scanned are not found by their targets before
+        # by name, too: doit finds a task by its target only when it exists, and these are created after the scan
         yield unit_task(project, task.rule, task.unit, receipts, map(str, before), task.doc)
     yield {"basename": JOB, "actions": None, "task_dep": _combined_here(project, JOB), "doc": "job: every job"}
 
@@ -162,7 +167,7 @@ def _combined_here(project: Project, stage: str) -> list[str]:
     return [name for name, task in tasks if task.unit.stage == stage and any(task.before(project))]
 
 
-def verify_tasks(project: Project) -> Iterator[Task]:
+def verify_tasks(project: Project) -> Iterator[TaskDict]:
     """Yield one task a dataset; it always runs."""
     for name in project.catalog.by_priority():
         yield {
@@ -174,15 +179,22 @@ def verify_tasks(project: Project) -> Iterator[Task]:
 
 
 def _verify(name: str) -> TaskFailed | None:
+    # late: it imports Zarr, which would slow every command's start
     from tasks.stages.verify import verify
 
     damaged = verify(OPENED.run, [name])
     return TaskFailed(f"{damaged:,} damaged, listed above") if damaged else None
 
 
-def cleanup_tasks(project: Project) -> Iterator[Task]:
-    """Yield one task a dataset; there is no group over them all: what is deleted is named."""
-    yes = {"name": "yes", "long": "yes", "type": bool, "default": False, "help": "delete; else only say what would go"}
+def cleanup_tasks(project: Project) -> Iterator[TaskDict]:
+    """Yield one task a dataset. There is no group over them all, on purpose: what is to be deleted must be named."""
+    yes: Option = {
+        "name": "yes",
+        "long": "yes",
+        "type": bool,
+        "default": False,
+        "help": "delete; else only say what would go",
+    }
     for name in project.catalog.by_priority():
         yield {
             "basename": f"cleanup:{name}",
@@ -197,9 +209,9 @@ def _cleanup(name: str, yes: bool = False) -> TaskFailed | None:
     return cleanup.cleanup(OPENED.run, name, yes)
 
 
-def group_tasks(project: Project) -> Iterator[Task]:
+def group_tasks(project: Project) -> Iterator[TaskDict]:
     """Yield one group a stage over the datasets that are on this disk, most urgent first."""
-    here = [name for name in project.catalog.by_priority() if extract.on_disk(project, name)]
+    here = [name for name in project.catalog.by_priority() if presence.on_disk(project, name)]
     for stage in STAGES:
         members = [f"{stage.name}:{name}" for name in here] + _combined_here(project, stage.name)
         doc = f"{stage.name}: every dataset on this disk"

@@ -6,7 +6,7 @@ from earmark.catalog.project import Project
 from tasks.engine.rollup import PREVENTING, Line, Query, survey
 from tasks.engine.stage import Verdict
 from tasks.engine.units import Unit
-from tasks.stages import joint
+from tasks.stages import presence
 from tasks.stages.combined import judge_combined, split_names
 
 
@@ -39,7 +39,7 @@ def status_lines(query: Query, names: list[str], *, all_shards: bool) -> Iterato
     surveys = Surveys(query)
     away = []
     for dataset in datasets:
-        if not names and not joint.present(project, [dataset])[0]:
+        if not names and not presence.here_and_absent(project, [dataset])[0]:
             away.append(dataset)
             continue
         for line in surveys.of(dataset).values():
@@ -47,7 +47,7 @@ def status_lines(query: Query, names: list[str], *, all_shards: bool) -> Iterato
                 yield from _stage_lines(line, all_shards=all_shards)
     without = []
     for task in combined:
-        if not names and not joint.present(project, task.datasets)[0]:
+        if not names and not presence.here_and_absent(project, task.datasets)[0]:
             without.append(str(task.unit))
             continue
         verdict, _ = judge_combined(query, task, surveys.verdict)

@@ -1,4 +1,8 @@
-"""One run at a time on one cache: a lock that the kernel lets go of when its holder dies."""
+"""One run at a time on one cache.
+
+The lock is the kernel's (flock), which goes with the process that has it: a file with a process id in it would outlive
+a kill, and someone would have to judge whether it is stale.
+"""
 
 import contextlib
 import fcntl
@@ -18,7 +22,7 @@ class BusyError(EarmarkError):
 
 @contextlib.contextmanager
 def run_lock(project: Project) -> Iterator[None]:
-    """Hold the run lock, or say who does.
+    """Take the run lock for as long as the context lasts, or say who has it.
 
     Raises BusyError; AbsentError for a cache that is gone; DiskFullError where it cannot be written.
     """
@@ -38,23 +42,23 @@ def run_lock(project: Project) -> Iterator[None]:
                 " `doit list --status`, why, plan and audit work meanwhile."
             ) from None
         os.ftruncate(descriptor, 0)
-        said = f"`doit {' '.join(sys.argv[1:])}` (process {os.getpid()}, since {time.strftime('%H:%M:%S')})\n"
+        holder = f"`doit {' '.join(sys.argv[1:])}` (process {os.getpid()}, since {time.strftime('%H:%M:%S')})\n"
         with contextlib.suppress(OSError):  # who holds it is a courtesy; a full disk is met where it matters
-            os.pwrite(descriptor, said.encode(), 0)
+            os.pwrite(descriptor, holder.encode(), 0)
         yield
     finally:
         os.close(descriptor)
 
 
 def _require_cache(project: Project) -> None:
-    """Tell a cache on a volume that is not mounted from a fresh one: manifests were made from receipts.
+    """Distinguish a cache on a volume that is not mounted from a fresh one, by the manifests that were made with it.
 
     Raises AbsentError.
     """
     receipts = project.cache / "receipts"
-    made = None if receipts.is_dir() else next(project.manifests.glob("*.jsonl"), None)
-    if made is not None:
+    manifest = None if receipts.is_dir() else next(project.manifests.glob("*.jsonl"), None)
+    if manifest is not None:
         raise AbsentError(
-            f"{project.relative(project.cache)}: missing or empty, yet {project.relative(made)} was made with it: not"
-            f" mounted? Mount it; or, to make everything anew, `mkdir -p {project.relative(receipts)}`."
+            f"{project.relative(project.cache)}: missing or empty, yet {project.relative(manifest)} was made with it:"
+            f" not mounted? Mount it; or, to make everything anew, `mkdir -p {project.relative(receipts)}`."
         )

@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from doit import get_initial_workdir, get_var
 from doit.exceptions import TaskFailed
@@ -11,6 +10,7 @@ from doit.exceptions import TaskFailed
 from earmark.catalog.extends import FILE, VARIABLE
 from earmark.disk.files import clear_disk_errors
 from earmark.errors import CatalogError, EarmarkError
+from tasks.cli.doit_types import TaskDict
 from tasks.engine.opened import OPENED
 
 CATALOG = """\
@@ -32,7 +32,7 @@ budget = "1.0 TB"         # of everything below these paths; a run that would ex
 """
 
 
-def new_catalog_tasks() -> Iterator[dict[str, Any]]:
+def new_catalog_tasks() -> Iterator[TaskDict]:
     """Yield the one task; `at=folder` on the command line says where."""
     yield {
         "basename": "new-catalog",

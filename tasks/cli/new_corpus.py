@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from doit import get_var
 from doit.exceptions import TaskFailed
@@ -15,6 +14,7 @@ from earmark.catalog.project import Project
 from earmark.catalog.read import read_catalog
 from earmark.disk.files import clear_disk_errors, publishing
 from earmark.errors import CatalogError, EarmarkError
+from tasks.cli.doit_types import TaskDict
 from tasks.engine.opened import OPENED
 
 CHECKOUT = Path(__file__).parents[2]
@@ -100,7 +100,7 @@ priority = 100
 """)
 
 
-def new_corpus_tasks(project: Project) -> Iterator[dict[str, Any]]:
+def new_corpus_tasks(project: Project) -> Iterator[TaskDict]:
     """Yield the one task; `name=x` on the command line says what to call the corpus."""
     yield {
         "basename": "new-corpus",

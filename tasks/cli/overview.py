@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from earmark.catalog.project import Project
-from tasks.stages import joint
+from tasks.stages import presence
 
 COMMANDS = {
     "doit features:DATASET": "all up to the features of one dataset; likewise extract, scan, standardize, manifest",
@@ -34,12 +34,12 @@ def is_wanted(options: Mapping[str, object]) -> bool:
 def overview(project: Project) -> Iterator[str]:
     """Yield the lines of `doit list`."""
     catalog = project.catalog
-    here, away = joint.present(project, catalog.by_priority())
+    here, away = presence.here_and_absent(project, catalog.by_priority())
     yield f"on this disk ({len(here)} of the {len(catalog.datasets)} datasets in {project.path.name}):"
     yield from (_line(name, _about(project, name)) for name in here)
     several = {f"manifest:{name}": table.datasets for name, table in catalog.manifests.items()}
     several |= {f"job:{name}": table.datasets for name, table in catalog.jobs.items()}
-    counts = {name: len(joint.present(project, datasets)[0]) for name, datasets in several.items()}
+    counts = {name: len(presence.here_and_absent(project, datasets)[0]) for name, datasets in several.items()}
     if any(counts.values()):
         yield "joint manifests and jobs with a dataset on this disk:"
     for name, count in counts.items():

@@ -1,56 +1,60 @@
-"""doit REPORTER: a line for each unit that works or fails, silence for what is current, then the summary."""
+"""doit REPORTER, with the methods that doit's runner calls."""
 
-from typing import Any, TextIO
+from typing import TextIO
 
+from doit.exceptions import UnmetDependency
+
+from tasks.cli.doit_types import DoitTask, Failure
 from tasks.engine.opened import OPENED
 
 
 class Reporter:
-    """doit's reporter: a line for each unit that works or fails, silence for what is current, then the summary."""
+    """A line for each unit that was built or failed, silence for what is current, then the summary."""
 
     desc = "earmark: what works, what fails, a summary"
 
-    def __init__(self, outstream: TextIO, options: dict[str, Any]) -> None:
+    def __init__(self, outstream: TextIO, options: dict[str, object]) -> None:
         self._out = outstream
         self._errors: list[str] = []
         self._unmet: list[str] = []
         self._log = OPENED.run.log
 
-    def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
+    def initialize(self, tasks: dict[str, DoitTask], selected_tasks: list[str]) -> None:
         """Begin a run."""
         self._log.reset()
 
-    def get_status(self, task: Any) -> None:
+    def get_status(self, task: DoitTask) -> None:
         """Say nothing while doit asks whether a task must run."""
 
-    def execute_task(self, task: Any) -> None:
-        """Say nothing before a unit works: it may find that its receipt is current."""
+    def execute_task(self, task: DoitTask) -> None:
+        """Say nothing before a unit is built: it may turn out that its receipt is current."""
 
-    def add_success(self, task: Any) -> None:
+    def add_success(self, task: DoitTask) -> None:
         """Name a unit that was built."""
+        # doit calls this for a task that found its receipt current, too, and for groups
         if self._log.units_done and self._log.units_done[-1] == task.name:
             self._write(f".  {task.name}")
 
-    def add_failure(self, task: Any, fail: Any) -> None:
+    def add_failure(self, task: DoitTask, fail: Failure) -> None:
         """Say in one line why a unit failed; a bug keeps its traceback."""
-        if type(fail).__name__ == "UnmetDependency":
+        if isinstance(fail, UnmetDependency):  # one for each of a thousand tasks after one that failed: only counted
             self._unmet.append(task.name)
             return
         line = "".join(getattr(fail, "traceback", None) or fail.message).strip()
-        if all(line != known for _, known in self._log.failures):  # what fails a thousand shards alike is said once
+        if all(line != known for _, known in self._log.failures):  # printed once, where a thousand shards fail alike
             self._write(f"!! {task.name}: {line}")
         self._log.failures.append((task.name, line))
 
-    def skip_uptodate(self, task: Any) -> None:
+    def skip_uptodate(self, task: DoitTask) -> None:
         """Count a unit that is current."""
-        if task.actions:
+        if task.actions:  # a group has none
             self._log.reused(task.name)
 
-    def skip_ignore(self, task: Any) -> None:
+    def skip_ignore(self, task: DoitTask) -> None:
         """Name a unit that the user told doit to ignore."""
         self._write(f"ignored: {task.name} (doit forget {task.name} brings it back)")
 
-    def cleanup_error(self, exception: Any) -> None:
+    def cleanup_error(self, exception: object) -> None:
         """Say what failed while cleaning up."""
         self._errors.append(str(exception))
 
@@ -58,7 +62,7 @@ class Reporter:
         """Keep an error of doit's own for the end."""
         self._errors.append(msg)
 
-    def teardown_task(self, task: Any) -> None:
+    def teardown_task(self, task: DoitTask) -> None:
         """Say nothing of teardown."""
 
     def complete_run(self) -> None:

@@ -7,15 +7,17 @@ disposable: without it every task asks its receipt, which costs milliseconds.
 import contextlib
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 from doit.dependency import FileChangedChecker
 
 from earmark.catalog.project import Project
 from earmark.disk.sqlite import connect_anew_if_damaged
+from tasks.cli.doit_types import Codec
 
 TABLE = "create table if not exists task (name text primary key, data text) without rowid"
-LAST_KEY = "deps:"  # what doit's Dependency.save_success writes last of a task
+# What doit's Dependency.save_success writes last of a task: with it the row is whole. doit itself writes its database
+# when the run ends, so a kill after 4 of 6 tasks ran all 6 again (tried with each of its backends).
+LAST_KEY = "deps:"
 
 
 class Backend:
@@ -23,10 +25,10 @@ class Backend:
 
     desc = "SQLite, committed after every task"
 
-    def __init__(self, name: str, codec: Any, *, module_name: str | None = None) -> None:
+    def __init__(self, name: str, codec: Codec, *, module_name: str | None = None) -> None:
         self.name = name
         self._codec = codec
-        self._rows: dict[str, dict[str, Any]] = {}
+        self._rows: dict[str, dict[str, object]] = {}
         self._dirty: set[str] = set()
         self._database: sqlite3.Connection | None = None
 
@@ -37,23 +39,23 @@ class Backend:
                 self._database = connect_anew_if_damaged(Path(self.name), TABLE)
         return self._database
 
-    def _row(self, task_id: str) -> dict[str, Any]:
+    def _row(self, task_id: str) -> dict[str, object]:
         if task_id not in self._rows:
             database = self._open(create=False)
-            found = None
-            with contextlib.suppress(sqlite3.Error):  # what cannot be read is not known
-                found = database and database.execute("select data from task where name=?", (task_id,)).fetchone()
-            row: Any = {}
+            stored = None
+            with contextlib.suppress(sqlite3.Error):  # what cannot be read counts as unknown, and the receipt is asked
+                stored = database and database.execute("select data from task where name=?", (task_id,)).fetchone()
+            row: object = {}
             with contextlib.suppress(ValueError):  # a damaged row is as good as none
-                row = self._codec.decode(found[0]) if found else {}
+                row = self._codec.decode(stored[0]) if stored else {}
             self._rows[task_id] = row if isinstance(row, dict) else {}
         return self._rows[task_id]
 
-    def get(self, task_id: str, dependency: str) -> Any:
+    def get(self, task_id: str, dependency: str) -> object:
         """Return what is known of a task's dependency, or None."""
         return self._row(task_id).get(dependency)
 
-    def set(self, task_id: str, dependency: str, value: Any) -> None:
+    def set(self, task_id: str, dependency: str, value: object) -> None:
         """Keep a value; the last one of a task commits it."""
         self._row(task_id)[dependency] = value
         self._dirty.add(task_id)
@@ -99,14 +101,17 @@ class Backend:
 
 
 def make_checker(project: Project) -> type[FileChangedChecker]:
-    """Return doit's checker of `file_dep`: XXH3-128 behind the project's memo of stats."""
+    """Return doit's checker of `file_dep`: XXH3-128 of the content, remembered by stat in the project's memo.
+
+    doit's own believes an equal mtime before it looks at size or hash, and so misses an edit that keeps it.
+    """
 
     class XXH3Checker(FileChangedChecker):  # type: ignore[misc]  # doit asks for a subclass and has no types
-        def check_modified(self, file_path: str, file_stat: Any, state: str) -> bool:
+        def check_modified(self, file_path: str, file_stat: object, state: str) -> bool:
             return project.memo.hash_file(Path(file_path)) != state
 
         def get_state(self, dep: str, current_state: str | None) -> str | None:
-            found = project.memo.hash_file(Path(dep))
-            return None if found == current_state else found
+            content = project.memo.hash_file(Path(dep))
+            return None if content == current_state else content  # None: doit keeps the state that it has
 
     return XXH3Checker

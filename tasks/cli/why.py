@@ -11,7 +11,7 @@ from tasks.cli.list import Surveys
 from tasks.engine.judge import receipt_of
 from tasks.engine.rollup import Line, Query
 from tasks.engine.units import Unit
-from tasks.stages import features, joint, scan
+from tasks.stages import encoder_packs, features, presence, scan
 from tasks.stages.combined import CombinedTask, combined_tasks, judge_combined
 
 HEADINGS = {
@@ -77,7 +77,7 @@ def _why_combined(query: Query, task: CombinedTask) -> Iterator[str]:
     yield f"  {task.unit}: {'; '.join(verdict.reasons)}"
     for dataset in dict.fromkeys(unit.dataset for unit in late):
         yield from _explain_up_to(query, surveys.of(dataset), task.needs[-1])
-    if absent := joint.present(query.run.project, task.datasets)[1]:
+    if absent := presence.here_and_absent(query.run.project, task.datasets)[1]:
         yield f"  not on this disk, skipped: {', '.join(absent)}"
 
 
@@ -118,13 +118,13 @@ def _explain(query: Query, line: Line) -> str:
 def _same_encoders(project: Project, dataset: str) -> bool:
     """Say whether the encoders of shards that would run are those that made them before, or made the others."""
     try:
-        known = features.identities(project, dataset)
+        known = encoder_packs.identities(project, dataset)
         shards = scan.shards_of(project, dataset)
     except EarmarkError:
         return False
     units = [Unit(features.NAME, dataset, shard) for shard in shards]
     receipts = [receipt_of(project, unit, features.EncodedShard) for unit in units]
-    made_by = [receipt.made_from(features.MadeBy).encoders for receipt in receipts if receipt]
+    made_by = [receipt.made_from(encoder_packs.MadeBy).encoders for receipt in receipts if receipt]
     return bool(made_by) and all(identities == known for identities in made_by)
 
 
@@ -161,7 +161,7 @@ def _to_encode(project: Project, shard: Unit) -> int:
     missing = 0
     try:
         for name in project.catalog.encoders_of(shard.dataset):
-            missing += len(hashes - features.stored(project, name, hashes))
+            missing += len(hashes - encoder_packs.stored(project, name, hashes))
     except EarmarkError:  # no model yet: nothing can be stored
         return len(hashes)
     return missing

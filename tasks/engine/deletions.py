@@ -1,7 +1,7 @@
-"""What cleanup keeps of archives: when one was proved to lie on disk member by member, and when it was deleted.
+"""What cleanup records of archives: when all members of one were proved to be on disk, and when it was deleted.
 
 One receipt an archive in `cache/receipts/cleanup/<dataset>/`; its state is "proved", then "deleting" from before the
-archive goes until it is gone, then "deleted". The receipt of its extraction stays and says what is in the tree.
+archive goes until it is gone, then "deleted". The receipt of its extraction stays and lists what is in the tree.
 """
 
 import datetime
@@ -17,9 +17,9 @@ NAMED = 2  # deleted archives that a message names
 
 
 class ArchiveIdentity(msgspec.Struct, frozen=True):
-    """What a record of cleanup is about: this archive, and this list of its members.
+    """Which archive a record of cleanup is about, and which list of its members.
 
-    `sums` are the published ones, or else our own; `size` in bytes.
+    `sums` are the published ones, or else our own; `size` in bytes: what one needs to compare another download.
     """
 
     file: str
@@ -42,7 +42,7 @@ class Deletion(msgspec.Struct, frozen=True):
 
 
 def record(path: Path) -> Receipt[Deletion] | None:
-    """Return what is recorded of an archive, or None."""
+    """Return the record of an archive; None where there is none or it is damaged."""
     receipt = read_receipt(path, Deletion)
     return receipt if receipt is not None and receipt.stage == STAGE else None
 
@@ -53,18 +53,19 @@ def archive_of(receipt: Receipt[Deletion]) -> ArchiveIdentity:
 
 
 def deleted(project: Project, dataset: str) -> list[Receipt[Deletion]]:
-    """Return the records of a dataset's archives that cleanup deleted and that are not back."""
+    """Return the records of a dataset's archives that cleanup deleted and that were not downloaded again."""
     home, folder = project.receipt(STAGE, dataset, "-").parent, project.folder(dataset)
     records = [receipt for path in sorted(home.glob("*.json")) if (receipt := record(path)) is not None]
     return [
         receipt
         for receipt in records
+        # "deleting" counts: a run that was killed in between may have deleted the file and not recorded it yet
         if receipt.outputs.state != "proved" and not (folder / archive_of(receipt).file).exists()
     ]
 
 
 def words(project: Project, dataset: str) -> str:
-    """Say which archives of a dataset were deleted, when, and how to have them back; "" where none was."""
+    """Say which archives of a dataset were deleted, when, and how to get them again; "" where none was."""
     receipts = deleted(project, dataset)
     sentences = []
     for receipt in receipts[:NAMED]:

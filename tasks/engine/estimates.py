@@ -1,4 +1,4 @@
-"""What a plan is made of: steps, what each writes and where, and what is expected of a dataset on the way.
+"""What a plan consists of: steps, what each writes and where, and what is expected of a dataset on the way.
 
 A stage's estimate is the function `estimate` of `tasks/stages/<stage>_estimate.py`: it adds to a step what the stage
 would write, from what the stages before it left in `Expected`, and leaves there what later ones need.
@@ -21,7 +21,7 @@ from tasks.engine.rollup import Query
 from tasks.engine.stage import Stage, State, Verdict
 from tasks.engine.units import Unit
 
-RECEIPT_BYTES = 1_100
+RECEIPT_BYTES = 1_100  # of a receipt, as written on the demo
 SHARDS_SAMPLED = 8  # shards whose lists are read for a sample
 NO_SHARD = ""  # the key of recordings that no shard lists yet
 
@@ -30,8 +30,8 @@ NO_SHARD = ""  # the key of recordings that no shard lists yet
 class Item:
     """What a step writes into a folder.
 
-    `replaced`: bytes there now that are gone once the step is done; `passing`: bytes that lie there only meanwhile;
-    `shared`: bytes that may turn out to be blocks of the source, and so take no space.
+    `replaced`: bytes there now that are gone once the step is done; `passing`: bytes that are there only while it
+    works; `shared`: bytes that may turn out to be blocks of the source (a copy by reflink), and so take no space.
     """
 
     what: str
@@ -45,7 +45,10 @@ class Item:
 
 @dataclass
 class Step:
-    """One stage of one dataset: its state, why, how many of its units would run, what they would write."""
+    """One stage of one dataset: its state, why, how many of its units would run, what they would write.
+
+    `inputs`: in words, what the numbers come from; `stored`: in words, how much of it is stored already.
+    """
 
     unit: Unit
     state: State
@@ -55,8 +58,8 @@ class Step:
     items: list[Item] = field(default_factory=list)
     seconds: Amount = field(default_factory=Amount)
     inputs: list[str] = field(default_factory=list)
-    held: str = ""
-    unknown: bool = False  # something of it has a size that nobody published
+    stored: str = ""
+    unknown: bool = False  # it reads an archive whose size nobody published
     shards: list[tuple[Unit, Verdict]] = field(default_factory=list)
 
     @property
@@ -86,7 +89,7 @@ class Expected:
 
     @property
     def prober(self) -> Prober:
-        """How its recordings are looked at."""
+        """How the headers of its recordings are probed."""
         standard = self.project.catalog.standard
         return Prober(self.form, self.table.channel, standard.resampler, self.query.patience_s)
 
@@ -117,7 +120,7 @@ class Expected:
     def rows(self, shard: str) -> list[ShardRow]:
         """Return the recordings that a shard lists; none where its list is damaged."""
         if shard not in self._samples:
-            self._samples[shard] = []
+            self._samples[shard] = []  # a damaged list is read once, not at every question
             with contextlib.suppress(OSError, ValueError, TypeError):
                 self._samples[shard] = list(read_rows(self.project.shard_list(self.dataset, shard)))
         return self._samples[shard]
@@ -126,7 +129,7 @@ class Expected:
 def estimate(stage: Stage, expected: Expected, step: Step) -> None:
     """Add to a step what its stage would write and for how long.
 
-    The stage's module is imported here alone: plans are rare, and what they need is slow to import.
+    Its module is imported only here: plans are rare, and what they need (probes of headers) is slow to import.
     """
     module = importlib.import_module(f"tasks.stages.{stage.name}_estimate")
     cast("Callable[[Expected, Step], None]", module.estimate)(expected, step)

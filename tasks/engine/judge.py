@@ -5,7 +5,6 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from doit.exceptions import TaskFailed
 
@@ -19,7 +18,7 @@ from tasks.engine.units import Unit
 
 
 def sealed_shards(run: Run, dataset: str) -> dict[str, SealedShard]:
-    """Return a dataset's shards as they were listed last; none before."""
+    """Return a dataset's shards as the last scan listed them; none before the first."""
     for stage in run.stages:
         if stage.shards is not None:
             with contextlib.suppress(UpstreamError):
@@ -28,7 +27,7 @@ def sealed_shards(run: Run, dataset: str) -> dict[str, SealedShard]:
 
 
 def listed_shards(run: Run, dataset: str) -> list[str]:
-    """Return the names of a dataset's shards as they were listed last; none before."""
+    """Return the names of a dataset's shards as the last scan listed them; none before the first."""
     return list(sealed_shards(run, dataset))
 
 
@@ -50,8 +49,11 @@ def require_receipt(
     return receipt
 
 
-def judge(run: Run, rule: Rule[Any], unit: Unit) -> Verdict:
-    """Say whether a unit is current. Reads receipts and stats files; runs and writes nothing."""
+def judge(run: Run, rule: Rule[Outputs], unit: Unit) -> Verdict:
+    """Say whether a unit is current. Reads receipts and stats files; runs and writes nothing.
+
+    Cheapest question first: a receipt, its version, its key, and only then the outputs on disk.
+    """
     receipt = receipt_of(run.project, unit, rule.outputs)
     try:
         inputs = rule.inputs(run, unit)
@@ -63,7 +65,7 @@ def judge(run: Run, rule: Rule[Any], unit: Unit) -> Verdict:
         if receipt.key != make_key(rule.name, rule.version, inputs):
             return Verdict("R", tuple(differences(receipt.inputs, inputs)) or ("its receipt is damaged",))
         problems = rule.intact(run, unit, receipt) if run.thorough or rule.watches else []
-    except UpstreamError as error:
+    except UpstreamError as error:  # before EarmarkError, whose kind it is: what waits for another stage would run
         return Verdict("R", (str(error),))
     except AbsentError as error:
         return Verdict("A", (str(error),))
@@ -74,7 +76,7 @@ def judge(run: Run, rule: Rule[Any], unit: Unit) -> Verdict:
     return Verdict("R", tuple(problems)) if problems else Verdict("U")
 
 
-def perform(run: Run, rule: Rule[Any], unit: Unit) -> TaskFailed | None:
+def perform(run: Run, rule: Rule[Outputs], unit: Unit) -> TaskFailed | None:
     """Build a unit and publish its receipt last; a receipt that is already current is only counted.
 
     An expected failure becomes one line; a worker process that died is given one more try.
@@ -83,6 +85,7 @@ def perform(run: Run, rule: Rule[Any], unit: Unit) -> TaskFailed | None:
         try:
             _perform(run, rule, unit)
         except WorkerError as error:
+            # once: a worker may have been killed for memory by chance, but a file that kills it twice will do so again
             run.log.note(f"{unit}: {error} Trying once more.")
             _perform(run, rule, unit)
     except EarmarkError as error:
@@ -93,7 +96,7 @@ def perform(run: Run, rule: Rule[Any], unit: Unit) -> TaskFailed | None:
         failure = disk_error(error, Path(error.filename) if error.filename else run.project.cache)
         if isinstance(failure, EarmarkError):
             return TaskFailed(str(failure))
-        raise
+        raise  # not a disk that is full or gone, so a bug: doit prints its traceback
     return None
 
 
@@ -102,7 +105,7 @@ def database_failure(project: Project, error: sqlite3.Error) -> str:
     return f"{project.cache}: a database there cannot be used: {error}. Free space, or delete it."
 
 
-def _perform(run: Run, rule: Rule[Any], unit: Unit) -> None:
+def _perform(run: Run, rule: Rule[Outputs], unit: Unit) -> None:
     verdict = judge(run, rule, unit)
     if verdict.state == "U" and not run.force:
         run.log.reused(str(unit))
@@ -110,7 +113,7 @@ def _perform(run: Run, rule: Rule[Any], unit: Unit) -> None:
     if verdict.state == "A" and not run.force:
         raise AbsentError("; ".join(verdict.reasons))
     started = time.monotonic()
-    rule.prepare(run, unit)
+    rule.prepare(run, unit)  # before `inputs`, which may read what it fetches
     inputs = rule.inputs(run, unit)  # before the work: an edit during it is noticed next time
     built = rule.build(run, unit)
     key = make_key(rule.name, rule.version, inputs)
@@ -121,12 +124,12 @@ def _perform(run: Run, rule: Rule[Any], unit: Unit) -> None:
 
 
 def seal_file(project: Project, path: Path) -> SealedFile:
-    """Return what a receipt says of a file that it made: path, size, hash."""
+    """Return a finished file as a receipt records it: path, size, hash."""
     return SealedFile(project.relative(path), path.stat().st_size, project.memo.hash_file(path))
 
 
 def broken(project: Project, files: Iterable[SealedFile]) -> list[str]:
-    """Say which sealed files are gone or were changed; unchanged files cost a stat each."""
+    """Say which sealed files are gone or were changed; an unchanged file costs one stat, its hash is remembered."""
     problems = []
     for sealed in files:
         path = project.home / sealed.path

@@ -1,4 +1,8 @@
-"""The run of this process. doit makes tasks, commands and its reporter apart from one another; here they meet."""
+"""The run of this process, for what doit creates by itself.
+
+doit makes tasks (from dodo.py), commands, its loader and its reporter (from entry points) independently and passes
+nothing of ours between them, so the one run has to be in a module. Everything else is given its `Run` as an argument.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,14 @@ from tasks.engine.stage import Run
 
 
 class Opened:
-    """What dodo.py opened; `working` once tasks are about to be run, rather than looked at."""
+    """The run that dodo.py opened; `working` once tasks are about to be run, and not only listed."""
 
     def __init__(self) -> None:
         self._run: Run | None = None
         self.working = False
 
     def open(self, run: Run) -> None:
-        """Keep the run of a catalog that was just read."""
+        """Take over the run of a catalog that was just read."""
         self._run, self.working = run, False
 
     @property
@@ -25,12 +29,12 @@ class Opened:
         return self._run
 
     def begin(self, *, force: bool, named: frozenset[str]) -> Run:
-        """Take what the user asked for; tasks are about to be run."""
+        """Set the user's options, which doit parses after dodo.py is loaded; tasks are about to be run."""
         self._run, self.working = dataclasses.replace(self.run, force=force, named=named), True
         return self._run
 
     def stop_workers(self) -> None:
-        """End the run's workers at once, if a run has any."""
+        """End the run's worker processes at once, if it has started any."""
         if self._run is not None:
             self._run.pool.stop()
 

@@ -6,26 +6,27 @@ The one place where the states of many units become one: `doit list --status`, `
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from tasks.engine.judge import judge, listed_shards
-from tasks.engine.stage import Rule, Run, Stage, Verdict
+from tasks.engine.stage import AnyRule, Run, Stage, Verdict
 from tasks.engine.units import Unit
 
-WORST_FIRST = "EARIU"  # of several states, the first of these names them all
-PREVENTING = "EA"  # states that say more than any shard's
+# Of several states the first of these is that of them all: what a user must act on (E, then a volume to mount) comes
+# before what a run does by itself (R), and what was ignored on purpose (I) only before what is current.
+WORST_FIRST = "EARIU"
+PREVENTING = "EA"  # states of a whole dataset that no shard can outweigh: nothing of it can run
 CURRENT = Verdict("U")
 
 
 @dataclass(frozen=True)
 class Query:
-    """How to look: the run that would be, which tasks the user ignores, seconds of probing a dataset."""
+    """How to look: the run that would happen, which tasks the user ignores, seconds to spend on probing a dataset."""
 
     run: Run
     is_ignored: Callable[[str], bool] = lambda _name: False
     patience_s: float = 3.0
 
-    def judge(self, rule: Rule[Any], unit: Unit) -> Verdict:
+    def judge(self, rule: AnyRule, unit: Unit) -> Verdict:
         """Return a unit's own state, as if all before it were current."""
         return Verdict("I", ("doit ignore",)) if self.is_ignored(str(unit)) else judge(self.run, rule, unit)
 
@@ -51,7 +52,7 @@ class Line:
 
 
 def worst(verdicts: Iterable[Verdict], default: Verdict = CURRENT) -> Verdict:
-    """Return the verdict that names several."""
+    """Return the worst of several verdicts, in the order of `WORST_FIRST`."""
     return min(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.state), default=default)
 
 
@@ -59,12 +60,12 @@ def roll_up(own: Verdict, shards: Iterable[Verdict]) -> Verdict:
     """Return the state of a stage: its own where that prevents or ignores it, else its worst shard's, else its own."""
     if own.state in (*PREVENTING, "I"):
         return own
-    named = worst(shards)
-    return own if named.state == "U" else named
+    worst_shard = worst(shards)
+    return own if worst_shard.state == "U" else worst_shard
 
 
 def judge_stage(query: Query, stage: Stage, dataset: str, shards: Iterable[str]) -> Line:
-    """Judge a stage of a dataset and the shards that are named, each by itself."""
+    """Judge a stage of a dataset and some of its shards, each by itself, as if all stages before were current."""
     unit = Unit(stage.name, dataset)
     units = [Unit(stage.name, dataset, shard) for shard in shards] if stage.shard else []
     judged = tuple((shard, query.judge(stage.rule(shard), shard)) for shard in units)
@@ -73,7 +74,7 @@ def judge_stage(query: Query, stage: Stage, dataset: str, shards: Iterable[str])
 
 
 def survey(query: Query, dataset: str) -> Iterator[Line]:
-    """Yield a line a stage, in order; what comes after something that would run is not current either."""
+    """Yield a line for each stage, in order; what comes after something that would run is not current either."""
     shards = listed_shards(query.run, dataset)
     blocking: tuple[Stage, Verdict] | None = None  # the first stage that is not current
     lines: dict[str, Line] = {}
@@ -92,7 +93,7 @@ def survey(query: Query, dataset: str) -> Iterator[Line]:
 
 
 def blocked_by(unit: Unit, verdict: Verdict) -> Verdict:
-    """Return what a unit that is not current makes of one that needs it."""
+    """Return the verdict on a unit that needs another one which is not current."""
     words = {
         "R": f"{unit} would run first",
         "E": f"{unit} cannot run",
@@ -110,7 +111,10 @@ def _shard_blocked(
     blocking: tuple[Stage, Verdict] | None,
     lines: dict[str, Line],
 ) -> Verdict:
-    """Return a shard's state in view of what it needs: the same shard of the stage before, and whole datasets."""
+    """Return a shard's state in view of what it needs: the same shard of the stage before, and whole datasets.
+
+    A shard does not wait for the other shards: after an edit to one, only that one is shown as not current.
+    """
     if verdict.state != "U":
         return verdict
     before = Unit(stage.shard_follows, unit.dataset, unit.part)
@@ -123,7 +127,7 @@ def _shard_blocked(
 
 
 def _wholes_needed(run: Run, stage: Stage) -> set[str]:
-    """Return the stages that a shard needs of the whole dataset: of others it is made before they gather."""
+    """Return the stages that must be done for the whole dataset before one of its shards is built."""
     before = run.stage(stage.shard_follows)
     if before.shard:
         return _wholes_needed(run, before)

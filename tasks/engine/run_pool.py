@@ -4,7 +4,7 @@ from earmark.workers.pool import Pool
 
 
 class RunPool:
-    """A pool that costs nothing until it is used."""
+    """A pool whose processes are started on first use: a run with nothing to decode would pay for them in vain."""
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
@@ -17,7 +17,7 @@ class RunPool:
         return self._pool
 
     def stop(self) -> None:
-        """End the workers at once; unfinished work is dropped."""
+        """End the workers at once; unfinished work is dropped, and the next `open` starts new ones."""
         if self._pool is not None:
             self._pool.kill()
             self._pool = None

@@ -20,9 +20,9 @@ Timed = tuple[float, float]  # units done, and the seconds that they took
 
 @dataclass(frozen=True)
 class Speed:
-    """How a stage's speed is counted: by which `unit`, and by which number of them a second until receipts say better.
+    """How a stage's speed is measured: in which `unit` a second, and what is `assumed` while no receipt gives it.
 
-    `timed` yields what each finished piece of a dataset did. A unit that begins with "bytes" is given in SI units.
+    `timed` yields units and seconds of each finished piece of a dataset. "bytes" a second are printed with SI units.
     """
 
     unit: str
@@ -30,7 +30,7 @@ class Speed:
     timed: Callable[[Project, str], Iterator[Timed]]
 
     def seconds_per_unit(self, query: Query, dataset: str) -> tuple[Amount, str]:
-        """Return seconds a unit, and in words the speed and where it is from: this dataset, or another one."""
+        """Return seconds a unit, and in words the speed and where it is from: this dataset, else another one."""
         project = query.run.project
         others = [name for name, table in project.catalog.datasets.items() if not _is_generated(table)]
         for where in dict.fromkeys((dataset, *others)):
@@ -38,6 +38,7 @@ class Speed:
             if sum(seconds for _, seconds in timed) >= ENOUGH_S:
                 speed = sum(amount for amount, _ in timed) / sum(seconds for _, seconds in timed)
                 many = f"{len(timed):,} units" if len(timed) > 1 else "1 unit"
+                # the factor of doubt: a measured speed may change with the files, an assumed one with the machine too
                 return about(1 / speed, 1.3), f"{self._words(speed)}, measured on {many} of {where}"
         return about(1 / self.assumed, 3.0), f"{self._words(self.assumed)}: not measured yet, assumed"
 
@@ -48,7 +49,7 @@ class Speed:
 
 
 def finished(paths: list[Path], outputs: type[Outputs], version: int) -> Iterator[Receipt[Outputs]]:
-    """Yield the last receipts of some, of this version: those of another may count other things."""
+    """Yield the last few receipts, of this version alone: one of another version may count other things."""
     for path in paths[-MEASURED:]:
         receipt = read_receipt(path, outputs)
         if receipt is not None and receipt.version == version:
@@ -61,5 +62,5 @@ def part_receipts(project: Project, stage: str, dataset: str) -> list[Path]:
 
 
 def _is_generated(table: DatasetTable) -> bool:
-    """Say whether a dataset is made here: its few files say little of the speed on others."""
+    """Say whether a dataset is synthesised here: its few short files tell little of the speed on others."""
     return any(archive.generator for archive in table.archives)

@@ -6,7 +6,7 @@ done shard by shard, the rule of a shard. To add a stage, write its module and n
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal
+from typing import Any, Generic, Literal, TypeAlias
 
 from earmark.catalog.project import Project
 from earmark.disk.receipts import Counts, Inputs, Outputs, Receipt
@@ -16,11 +16,12 @@ from tasks.engine.run_pool import RunPool
 from tasks.engine.units import Unit
 from tasks.report import RunLog
 
+# The letters that `doit list --status` prints, and doit's own where it has one (U, R, E, I): scripts read them.
 State = Literal["U", "R", "E", "I", "A"]
 
 
 class UpstreamError(EarmarkError):
-    """The stage before has not run yet, so nothing can be said of this one."""
+    """The stage before has not run yet, so whether this one is current cannot be known."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ class Built(Generic[Outputs]):
     written_bytes: int = 0
 
 
+# eq=False: a run is compared and hashed by identity, so that what is cached for one run is never used for the next
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What every stage is handed.
+    """What every stage is given: the project, the log, and how the user wants this run to go.
 
     `stages`: all stages, in the order of work. `force`: what is current is built again. `named`: the tasks that the
-    user named, which are then looked at in full. `thorough`: finished outputs are looked at, not only their receipts.
+    user named, which are then checked in full. `thorough`: finished outputs are checked, not only their receipts.
     """
 
     project: Project
@@ -58,6 +60,7 @@ class Run:
 
     def __post_init__(self) -> None:
         """Make the pool, which starts no process yet."""
+        # a frozen dataclass sets its fields this way; `dataclasses.replace` makes a new pool, so a pool has one owner
         object.__setattr__(self, "pool", RunPool(self.project.catalog.run.workers))
 
     def stage(self, name: str) -> "Stage":
@@ -75,7 +78,7 @@ class Rule(Generic[Outputs]):
 
     `inputs` names all that the result depends on; `intact` says what is wrong with finished outputs, by stat;
     `build` makes them; `prepare` fetches what `inputs` must read. Raise `version` when the code's results change.
-    `watches`: `intact` looks at files that users edit, so it is asked even where finished outputs are trusted.
+    `watches`: `intact` checks files that users edit, so it is called even where finished outputs are trusted.
     """
 
     name: str
@@ -88,8 +91,13 @@ class Rule(Generic[Outputs]):
     watches: bool = False
 
 
+# A rule of whatever kind of outputs: a stage stores rules of several kinds, and `Rule` is invariant in its outputs,
+# because `outputs` gives them and `intact` takes them; Rule[msgspec.Struct] would refuse every real one.
+AnyRule: TypeAlias = Rule[Any]
+
+
 def forget_receipt(project: Project, unit: Unit) -> None:
-    """Forget a unit that is no more: without its receipt it was never built."""
+    """Forget a unit that no longer exists: without its receipt it counts as never built."""
     project.receipt(unit.stage, unit.dataset, unit.part).unlink(missing_ok=True)
 
 
@@ -97,22 +105,22 @@ def forget_receipt(project: Project, unit: Unit) -> None:
 class Stage:
     """A stage of every dataset.
 
-    `doc` is its line in `doit list`, "{}" standing for the dataset. `follows` names the stages whose receipts of the
+    `doc` is its line in `doit list`, with "{}" for the dataset's name. `follows` names the stages whose receipts of the
     whole dataset it needs; `shard_follows` the stage that one of its shards needs: the same shard of it where that
     stage has shards, else the whole dataset. `shards` lists a dataset's shards, of the one stage that makes them.
-    `forget` is called for a shard that is no more.
+    `forget` is called for a shard that no longer exists.
     """
 
     name: str
     doc: str
-    whole: Rule[Any]
+    whole: AnyRule
     follows: tuple[str, ...] = ()
-    shard: Rule[Any] | None = None
+    shard: AnyRule | None = None
     shard_follows: str = ""
     shards: Callable[[Project, str], Mapping[str, SealedShard]] | None = None
     forget: Callable[[Project, Unit], None] = forget_receipt
 
-    def rule(self, unit: Unit) -> Rule[Any]:
+    def rule(self, unit: Unit) -> AnyRule:
         """Return the rule of one of its units."""
         if not unit.part:
             return self.whole

@@ -17,9 +17,9 @@ class Unit:
 
     @classmethod
     def parse(cls, name: str) -> "Unit":
-        """Return the unit that a task's name means, `<stage>[:<dataset>[:<shard>]]`; what is absent is "".
+        """Return the unit of a task named `<stage>[:<dataset>[:<shard>]]`; a part that is absent is "".
 
-        That there are such a stage, dataset and shard is for the caller to say.
+        Whether there are such a stage, dataset and shard is not checked here.
         """
         stage, _, rest = name.partition(":")
         dataset, _, part = rest.partition(":")

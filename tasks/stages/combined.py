@@ -8,7 +8,7 @@ from earmark.errors import CatalogError, near
 from tasks.engine.rollup import PREVENTING, Query, worst
 from tasks.engine.stage import Rule, Verdict
 from tasks.engine.units import Unit
-from tasks.stages import job, joint
+from tasks.stages import job, joint, presence
 
 JOB = job.NAME
 
@@ -24,7 +24,7 @@ class CombinedTask:
 
     def before(self, project: Project) -> Iterator[Unit]:
         """Yield what must be done first, of the datasets that are on this disk."""
-        for name in joint.present(project, self.datasets)[0]:
+        for name in presence.here_and_absent(project, self.datasets)[0]:
             yield from (Unit(stage, name) for stage in self.needs)
 
     @property

@@ -5,7 +5,6 @@ import fnmatch
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -15,17 +14,17 @@ from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk import watch
 from earmark.disk.files import make_folder, publishing
-from earmark.disk.hashing import digest, stat_key
+from earmark.disk.hashing import stat_key
 from earmark.disk.junk import is_counted
 from earmark.disk.receipts import Inputs, Receipt, SealedFile, make_key, publish_receipt, read_receipt
-from earmark.errors import AbsentError, ArchiveError, CorpusError
+from earmark.errors import ArchiveError, CorpusError
 from tasks.engine import deletions
 from tasks.engine.judge import broken, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
+from tasks.stages import archive_records, presence
 
-NAME, VERSION = "extract", 1
-STAT_FIELDS = 3  # of a file of an archive in `archive_stat`
+NAME, VERSION = archive_records.STAGE, 1
 TREE = "tree"  # the part under which a tree without its archives is adopted
 
 
@@ -33,24 +32,6 @@ class Extracted(msgspec.Struct, frozen=True):
     """What a dataset's extraction seals: the list of members of each archive, and of a tree that was adopted."""
 
     members: dict[str, SealedFile]
-
-
-class ArchiveRead(msgspec.Struct, frozen=True):
-    """What the reading of one archive seals.
-
-    `archive_stat`: size, mtime and inode of each of its files; `archive_xxh3`: see `archive_hash`; `read_at`: when
-    every member was read and compared, seconds since the epoch.
-    """
-
-    archive_stat: list[int]
-    archive_xxh3: str
-    members: SealedFile
-    read_at: float = 0.0
-
-    @property
-    def size(self) -> int:
-        """Bytes of the archive's files."""
-        return sum(self.archive_stat[::STAT_FIELDS])
 
 
 class TreeRead(msgspec.Struct, frozen=True):
@@ -65,51 +46,15 @@ class ExtractInputs(msgspec.Struct, frozen=True):
     archives: dict[str, dict[str, object]]
 
 
-def part_name(file: str) -> str:
-    """Return an archive's name as part of a receipt's path."""
-    return file.replace("/", "__")
-
-
-def extracted(project: Project, dataset: str, file: str) -> Receipt[ArchiveRead] | None:
-    """Return the receipt of one archive's extraction; None where there is none or it is damaged."""
-    return read_receipt(project.receipt(NAME, dataset, part_name(file)), ArchiveRead)
-
-
-def require_present(project: Project, dataset: str) -> None:
-    """Tell a volume that is not mounted from work that was never done.
-
-    Raises AbsentError when receipts say that there were files and there are none.
-    """
-    table, root = project.dataset(dataset), project.root(dataset)
-    worked = project.receipt("scan", dataset).exists() or project.receipt(NAME, dataset).exists()
-    again = any(archive.generator or (project.folder(dataset) / archive.file).exists() for archive in table.archives)
-    if worked and not again and not holds_files(root):
-        raise AbsentError(
-            f"{project.relative(root)}: the root of {dataset} is missing or empty, yet it was there before: not"
-            " mounted? Mount it, or take the dataset out of the catalog. Nothing of it is rebuilt or forgotten."
-            f" {deletions.words(project, dataset)}".rstrip()
-        )
-    if not worked and not table.archives and not root.is_dir():
-        raise CorpusError(f"{project.relative(root)}: no such folder: expected the files of {dataset} there.")
-
-
-def on_disk(project: Project, dataset: str) -> bool:
-    """Say whether there is anything of a dataset to work on: an archive, a tree, or receipts."""
-    folder = project.folder(dataset)
-    if any((folder / archive.file).exists() for archive in project.dataset(dataset).archives):
-        return True
-    return project.receipt(NAME, dataset).exists() or holds_files(project.root(dataset))
-
-
 def _inputs(run: Run, unit: Unit) -> Inputs:
     project = run.project
-    require_present(project, unit.dataset)
+    presence.require_present(project, unit.dataset)
     table = project.dataset(unit.dataset)
     for archive in table.archives:
-        for path in archive_files(project, unit.dataset, archive):
+        for path in archive_records.files_of(project, unit.dataset, archive):
             if path.exists() and not path.is_file():  # opening a pipe would wait for ever
                 raise ArchiveError(f"{project.relative(path)}: expected an archive, got a folder, a pipe or a device.")
-        if extracted(project, unit.dataset, archive.file) is None and not archive.generator:
+        if archive_records.extraction_of(project, unit.dataset, archive.file) is None and not archive.generator:
             _require_archive(project, unit.dataset, archive)
     return {
         "archives": {archive.file: _archive_inputs(archive) for archive in table.archives},
@@ -129,51 +74,6 @@ def _archive_inputs(archive: ArchiveTable) -> dict[str, object]:
     return own | ({"parts": parts} if parts else {})
 
 
-def archive_files(project: Project, dataset: str, archive: ArchiveTable) -> list[Path]:
-    """Return the files of an archive, in the order of their bytes: one, or those of a split zip."""
-    return [project.folder(dataset) / download.file for download in archive.downloads]
-
-
-def archive_source(project: Project, dataset: str, archive: ArchiveTable) -> unpack.Archive:
-    """Return an archive as it is read."""
-    paths = archive_files(project, dataset, archive)
-    files = (
-        unpack.ArchiveFile(path, download.size, download.sums)
-        for path, download in zip(paths, archive.downloads, strict=True)
-    )
-    return unpack.Archive(tuple(files), tuple(archive.nested), tuple(archive.skip))
-
-
-def staged(project: Project, dataset: str, archive: ArchiveTable) -> Path | None:
-    """Return where members of an archive lie half extracted, if any do."""
-    return project.scratch.find(f"extract-{dataset}-{part_name(archive.file)}", project.folder(dataset))
-
-
-def archive_stat(stats: Iterable[os.stat_result]) -> list[int]:
-    """Return size, mtime and inode of each file of an archive."""
-    return [value for status in stats for value in (status.st_size, status.st_mtime_ns, status.st_ino)]
-
-
-def archive_hash(hashes: list[str]) -> str:
-    """Return what stands for an archive's content: the hash of its one file, or a digest of those of its files."""
-    return hashes[0] if len(hashes) == 1 else digest("parts", hashes)
-
-
-def _known_hash(project: Project, paths: list[Path]) -> str | None:
-    """Return an archive's hash if no byte must be read for it."""
-    known = [project.memo.get(stat_key(path.stat())) for path in paths]
-    return archive_hash([found for found in known if found]) if all(known) else None
-
-
-def is_as_read(project: Project, paths: list[Path], read: ArchiveRead) -> bool:
-    """Say whether an archive is the one that was read, so far as that is known without reading it again.
-
-    Raises OSError for a file that is not there.
-    """
-    same_stat = archive_stat(path.stat() for path in paths) == read.archive_stat
-    return same_stat or _known_hash(project, paths) == read.archive_xxh3
-
-
 def _require_archive(project: Project, dataset: str, archive: ArchiveTable) -> None:
     path, table = project.folder(dataset) / archive.file, project.dataset(dataset)
     if path.exists() or _holds_tree(project, dataset):
@@ -189,15 +89,15 @@ def _require_archive(project: Project, dataset: str, archive: ArchiveTable) -> N
 def _intact(run: Run, unit: Unit, receipt: Receipt[Extracted]) -> list[str]:
     project = run.project
     problems = broken(project, receipt.outputs.members.values())
-    if not holds_files(project.root(unit.dataset)):
+    if not presence.has_files(project.root(unit.dataset)):
         problems.append("the tree is gone")
     for archive in project.dataset(unit.dataset).archives:
-        part = extracted(project, unit.dataset, archive.file)
-        paths = archive_files(project, unit.dataset, archive)
+        part = archive_records.extraction_of(project, unit.dataset, archive.file)
+        paths = archive_records.files_of(project, unit.dataset, archive)
         there = all(path.exists() for path in paths)
         if part is None and there:
             problems.append(f"{archive.file} arrived since the tree was adopted without it")
-        if part is not None and there and not is_as_read(project, paths, part.outputs):
+        if part is not None and there and not archive_records.is_as_read(project, paths, part.outputs):
             problems.append(f"{archive.file} was replaced or touched: it must be read again")
     return problems
 
@@ -206,8 +106,8 @@ def _prepare(run: Run, unit: Unit) -> None:
     project = run.project
     for archive in project.dataset(unit.dataset).archives:
         path = project.folder(unit.dataset) / archive.file
-        done = project.receipt(NAME, unit.dataset, part_name(archive.file)).exists()
-        if archive.generator and not path.exists() and not (done and holds_files(project.root(unit.dataset))):
+        done = project.receipt(NAME, unit.dataset, archive_records.part_name(archive.file)).exists()
+        if archive.generator and not path.exists() and not (done and presence.has_files(project.root(unit.dataset))):
             from earmark.demo import corpus
 
             run.log.note(f"{project.relative(path)}: synthesised here (a demonstration corpus, nothing is downloaded)")
@@ -220,8 +120,8 @@ def _build(run: Run, unit: Unit) -> Built[Extracted]:
     members: dict[str, SealedFile] = {}
     written, gone = 0, []
     for archive in table.archives:
-        known = extracted(project, dataset, archive.file)
-        there = [path.exists() for path in archive_files(project, dataset, archive)]
+        known = archive_records.extraction_of(project, dataset, archive.file)
+        there = [path.exists() for path in archive_records.files_of(project, dataset, archive)]
         if all(there) or (any(there) and known is None):
             part, wrote = _extract(run, dataset, archive)
             written += wrote
@@ -238,16 +138,19 @@ def _build(run: Run, unit: Unit) -> Built[Extracted]:
     return Built(Extracted(members), {"archives": len(members), "files": files}, written)
 
 
-def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[ArchiveRead], int]:
+def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[archive_records.ArchiveRead], int]:
     """Extract one archive, or find that its receipt still holds; return the receipt and the bytes written."""
     project = run.project
-    paths, part = archive_files(project, dataset, archive), part_name(archive.file)
+    paths, part = archive_records.files_of(project, dataset, archive), archive_records.part_name(archive.file)
     where, inputs = project.receipt(NAME, dataset, part), _archive_inputs(archive)
-    reusable = holds_files(project.root(dataset)) and not run.force
-    key, known = make_key(f"{NAME}/archive", VERSION, inputs), read_receipt(where, ArchiveRead)
+    reusable = presence.has_files(project.root(dataset)) and not run.force
+    key, known = make_key(f"{NAME}/archive", VERSION, inputs), read_receipt(where, archive_records.ArchiveRead)
     if known is not None and known.key == key and not broken(project, [known.outputs.members]) and reusable:
-        same_stat = known.outputs.archive_stat == archive_stat(path.stat() for path in paths)
-        if same_stat or archive_hash([project.memo.hash_file(path) for path in paths]) == known.outputs.archive_xxh3:
+        same_stat = known.outputs.archive_stat == archive_records.stat_of(path.stat() for path in paths)
+        if (
+            same_stat
+            or archive_records.hash_of([project.memo.hash_file(path) for path in paths]) == known.outputs.archive_xxh3
+        ):
             return known, 0
     there = [path for path in paths if path.exists()]  # what is missing of a split one, reading it says
     label, target, started = f"{NAME}:{dataset} {archive.file}", project.members(dataset, part), time.time()
@@ -256,7 +159,7 @@ def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[Arc
         run.log.progress(label, sum(path.stat().st_size for path in there), unit="bytes") as bar,
     ):
         made = unpack.extract_archive(
-            archive_source(project, dataset, archive),
+            archive_records.source_of(project, dataset, archive),
             make_folder(project.folder(dataset)),
             temporary,
             scratch=project.scratch,
@@ -266,7 +169,9 @@ def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[Arc
         )
     hashes = [sums["xxh3"] for sums in made.sums]
     project.memo.put(zip(map(stat_key, made.stats), hashes, strict=True))
-    outputs = ArchiveRead(archive_stat(made.stats), archive_hash(hashes), seal_file(project, target), started)
+    outputs = archive_records.ArchiveRead(
+        archive_records.stat_of(made.stats), archive_records.hash_of(hashes), seal_file(project, target), started
+    )
     counts = {
         "members": made.n_members,
         "files": made.n_files,
@@ -285,7 +190,7 @@ def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[Arc
     return receipt, made.written_bytes
 
 
-def _require_members(run: Run, dataset: str, archive: ArchiveTable, part: Receipt[ArchiveRead]) -> None:
+def _require_members(run: Run, dataset: str, archive: ArchiveTable, part: Receipt[archive_records.ArchiveRead]) -> None:
     """Where `doit -a extract:<dataset>` cannot restore from an archive that was deleted, say what differs from it."""
     project = run.project
     again = deletions.words(project, dataset) if run.force and f"{NAME}:{dataset}" in run.named else ""
@@ -354,8 +259,8 @@ def _why_other(project: Project, dataset: str) -> str:
     absent = [
         archive.file
         for archive in archives
-        if extracted(project, dataset, archive.file) is None
-        and not all(path.exists() for path in archive_files(project, dataset, archive))
+        if archive_records.extraction_of(project, dataset, archive.file) is None
+        and not all(path.exists() for path in archive_records.files_of(project, dataset, archive))
     ]
     if not absent:
         return "An archive is incomplete"
@@ -363,17 +268,12 @@ def _why_other(project: Project, dataset: str) -> str:
     return f"Not here: {some} (get them, or take them and these counts out of [datasets.{dataset}])"
 
 
-def holds_files(folder: Path) -> bool:
-    """Say whether a folder is there and holds anything that is not hidden."""
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        return any(not entry.name.startswith(".") for entry in entries)
-    return False
-
-
 def _holds_tree(project: Project, dataset: str) -> bool:
     """Say whether a root holds anything but the dataset's own archives, to which a downloader appends suffixes."""
     root, archives = project.root(dataset), project.dataset(dataset).archives
-    own = tuple(path.name for one in archives for path in archive_files(project, dataset, one) if path.parent == root)
+    own = tuple(
+        path.name for one in archives for path in archive_records.files_of(project, dataset, one) if path.parent == root
+    )
     with contextlib.suppress(OSError), os.scandir(root) as entries:
         return any(not entry.name.startswith((".", *own)) for entry in entries)
     return False

@@ -19,7 +19,7 @@ from earmark.sounds import is_compressed
 from tasks.engine.estimates import RECEIPT_BYTES, Expected, Item, Step, count, has_size
 from tasks.engine.speed import Speed, Timed, finished, part_receipts
 from tasks.report import human
-from tasks.stages import extract, scan
+from tasks.stages import archive_records, extract, presence, scan
 
 MEMBER_ROW, MEMO_ROW = 140, 110  # bytes of a line or entry, as written on the demo
 FILE_BYTES = 400_000  # bytes of a recording, where nothing is known of it
@@ -32,7 +32,7 @@ DEMO_ARCHIVE, DEMO_TREE, DEMO_FILES, DEMO_RECORDINGS, DEMO_SECONDS = 6_628_000, 
 def _timed(project: Project, dataset: str) -> Iterator[Timed]:
     """Yield the bytes that each archive unpacked to."""
     paths = part_receipts(project, extract.NAME, dataset)
-    for receipt in finished(paths, extract.ArchiveRead, extract.VERSION):
+    for receipt in finished(paths, archive_records.ArchiveRead, extract.VERSION):
         yield float(receipt.counts["member_bytes"]), receipt.seconds
 
 
@@ -43,7 +43,7 @@ def estimate(expected: Expected, step: Step) -> None:
     """Add what extraction writes, and expect the recordings in what it unpacks."""
     project, dataset = expected.project, expected.dataset
     root = project.root(dataset)
-    here = extract.holds_files(root)
+    here = presence.has_files(root)
     unpacked = _archives(expected, step, here)
     if not expected.listed and expected.new == Batch() and here:
         _expect_tree(expected, root)
@@ -64,8 +64,8 @@ def _archives(expected: Expected, step: Step, here: bool) -> Amount:
     project, dataset = expected.project, expected.dataset
     unpacked, missing = Amount(), list[ArchiveTable]()
     for archive in expected.table.archives:
-        part = extract.extracted(project, dataset, archive.file)
-        paths = extract.archive_files(project, dataset, archive)
+        part = archive_records.extraction_of(project, dataset, archive.file)
+        paths = archive_records.files_of(project, dataset, archive)
         if part is not None:
             if not here:
                 size, files = exact(part.counts["member_bytes"]), part.counts["files"]
@@ -118,7 +118,7 @@ def _unread(expected: Expected, step: Step, archive: ArchiveTable, paths: list[P
     project, dataset = expected.project, expected.dataset
     resampler, patience_s = project.catalog.standard.resampler, expected.query.patience_s
     listing = list_archive(paths, archive.nested, archive.skip, expected.table.channel, resampler, patience_s)
-    staged = extract.staged(project, dataset, archive)  # by a run that did not end: written already
+    staged = archive_records.staged(project, dataset, archive)  # by a run that did not end: written already
     if not listing.share:
         size = exact(sum(path.stat().st_size for path in paths)) * Amount(0.0 if staged else 1.0, 1.1, 3.0)
         _guess(expected, size, f"{archive.file}: assumed from its size")

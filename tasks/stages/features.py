@@ -13,16 +13,16 @@ from earmark.disk.files import publishing, remove
 from earmark.disk.hashing import digest
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.encoders import Encoder, EncoderTable, ModelStore
-from earmark.errors import CatalogError, EarmarkError, ModelAbsentError
+from earmark.errors import CatalogError, EarmarkError
 from earmark.features.manifest import FeatureRow, dump_row
 from earmark.features.pack_index import PackIndex
 from earmark.features.packs import pack_damage
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
-from tasks.engine.stage import Built, Rule, Run, Stage, UpstreamError
+from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
-from tasks.stages import scan
+from tasks.stages import encoder_packs, scan, standard_files
 from tasks.stages.manifest import ManifestFiles, ManifestInputs
-from tasks.stages.standardize import StandardizedShard, after, audio_file, audio_folder, audio_path, named
+from tasks.stages.standardize import StandardizedShard
 from tasks.stages.standardize_gather import require_accepted
 
 NAME, VERSION = "features", 1
@@ -40,44 +40,10 @@ class FeatureFiles(msgspec.Struct, frozen=True):
     files: dict[str, SealedFile]
 
 
-class MadeBy(msgspec.Struct, frozen=True):
-    """The identities of the encoders that a receipt of this stage was made with."""
-
-    encoders: dict[str, dict[str, Any]]
-
-
-def _encoders(project: Project, dataset: str) -> tuple[str, ...]:
-    names = project.catalog.encoders_of(dataset)
-    if not names and project.dataset(dataset).encoders is None:
-        raise CatalogError(f"{project.path.name}: no encoder: write a table [encoders.<name>] with a model.")
-    return names
-
-
-def identity(project: Project, name: str) -> dict[str, Any]:
-    """Return all that names an encoder's numbers.
-
-    Raises UpstreamError while its model is not here, ModelError when it cannot be used.
-    """
-    try:
-        return project.encoder(name).identity(project.models)
-    except ModelAbsentError as error:
-        raise UpstreamError(str(error)) from error
-
-
-def encoder_folder(project: Project, name: str) -> Path:
-    """Return `cache/features/<catalog name>-<8 hex of the identity>`."""
-    return folder_of(project, name, identity(project, name))
-
-
-def folder_of(project: Project, name: str, known: dict[str, Any]) -> Path:
-    """Return the folder of an encoder whose identity is known, whatever the catalog says of it now."""
-    return project.features(f"{name}-{digest('encoder', known)[:8]}")
-
-
 def _prepare(run: Run, unit: Unit) -> None:
     """Fetch or write the models that are not here yet."""
     project = run.project
-    for name in _encoders(project, unit.dataset):
+    for name in encoder_packs.encoder_names(project, unit.dataset):
         project.encoder(name).prepare(project.models)
 
 
@@ -85,21 +51,16 @@ def _inputs(run: Run, unit: Unit) -> Inputs:
     project = run.project
     shards = scan.shards_of(project, unit.dataset)
     if unit.part not in shards:
-        raise CatalogError(f"{unit}: no such shard: {unit.dataset} has {named(shards)}.")
+        raise CatalogError(f"{unit}: no such shard: {unit.dataset} has {scan.shard_range(shards)}.")
     require_accepted(project, unit.dataset)
     audio = require_receipt(project, Unit("standardize", unit.dataset, unit.part), StandardizedShard).outputs.audio
-    return {"audio": audio, "encoders": identities(project, unit.dataset)}
-
-
-def identities(project: Project, dataset: str) -> dict[str, dict[str, Any]]:
-    """Return the identities of a dataset's encoders by name. Raises as `identity`."""
-    return {name: identity(project, name) for name in _encoders(project, dataset)}
+    return {"audio": audio, "encoders": encoder_packs.identities(project, unit.dataset)}
 
 
 def _intact(run: Run, _unit: Unit, receipt: Receipt[EncodedShard]) -> list[str]:
     problems = []
     for name, packs in receipt.outputs.packs.items():
-        folder = encoder_folder(run.project, name) / "packs"
+        folder = encoder_packs.encoder_folder(run.project, name) / "packs"
         for pack in packs:
             damage = pack_damage(folder / pack)
             if damage:
@@ -109,9 +70,9 @@ def _intact(run: Run, _unit: Unit, receipt: Receipt[EncodedShard]) -> list[str]:
 
 def packs_of(project: Project, receipt: Receipt[EncodedShard]) -> Iterator[Path]:
     """Yield the packs that a shard's receipt names, under the identities that made them."""
-    made_by = receipt.made_from(MadeBy).encoders
+    made_by = receipt.made_from(encoder_packs.MadeBy).encoders
     for name, packs in receipt.outputs.packs.items():
-        folder = folder_of(project, name, made_by[name]) / "packs"
+        folder = encoder_packs.folder_of(project, name, made_by[name]) / "packs"
         yield from (folder / pack for pack in packs)
 
 
@@ -121,7 +82,7 @@ def _build(run: Run, unit: Unit) -> Built[EncodedShard]:
     packs: dict[str, list[str]] = {}
     counts = {"recordings": len(rows), "encoded": 0, "frames": 0}
     written = 0
-    for name in _encoders(project, unit.dataset):
+    for name in encoder_packs.encoder_names(project, unit.dataset):
         packs[name], encoded, frames, wrote = _encode(run, unit, name, rows)
         counts["encoded"] += encoded
         counts["frames"] += frames
@@ -134,8 +95,8 @@ def _encode(run: Run, unit: Unit, name: str, rows: list[GoodAudio]) -> tuple[lis
     from earmark.features.encode import Recording, encode_pack
 
     project = run.project
-    folder = encoder_folder(project, name)
-    index = open_index(folder, run)
+    folder = encoder_packs.encoder_folder(project, name)
+    index = encoder_packs.open_index(folder, run)
     by_hash = {row.audio_hash: row for row in rows}
     found = index.find(list(by_hash))
     # in the order of hashes: a pack that is lost and made again has the same name and the same rows
@@ -145,7 +106,9 @@ def _encode(run: Run, unit: Unit, name: str, rows: list[GoodAudio]) -> tuple[lis
     standard = project.catalog.standard.format != "none"
     channel = project.dataset(unit.dataset).channel
     recordings = [
-        Recording(row.audio_hash, audio_file(project, unit.dataset, row.path), row.n_samples, standard, channel)
+        Recording(
+            row.audio_hash, standard_files.audio_file(project, unit.dataset, row.path), row.n_samples, standard, channel
+        )
         for row in new
     ]
     table = project.encoder(name)
@@ -154,8 +117,12 @@ def _encode(run: Run, unit: Unit, name: str, rows: list[GoodAudio]) -> tuple[lis
         run.log.note(f"encoder {name}: {warning}")
     content = digest("pack", [row.audio_hash for row in new])
     pack = f"{unit.dataset}-{unit.part}-{content[:8]}.zarr"
-    attributes: dict[str, Any] = {"encoder": name, "identity": identity(project, name), "source": str(unit)}
-    with run.log.progress(f"{unit} {name}", len(new), after=after(project, unit)) as bar:
+    attributes: dict[str, Any] = {
+        "encoder": name,
+        "identity": encoder_packs.identity(project, name),
+        "source": str(unit),
+    }
+    with run.log.progress(f"{unit} {name}", len(new), after=scan.files_after(project, unit)) as bar:
         written, frames = encode_pack(
             recordings,
             encoder,
@@ -177,25 +144,6 @@ def _opened(table: EncoderTable, models: ModelStore) -> Encoder:
     return table.open(models)
 
 
-def stored(project: Project, name: str, hashes: set[str]) -> set[str]:
-    """Return those audio hashes that are in a pack of an encoder; reads the index as it is."""
-    folder = encoder_folder(project, name)
-    if not folder.is_dir():
-        return set()
-    places = PackIndex(folder).find(list(hashes))
-    whole = {pack for pack in {pack for pack, _, _ in places.values()} if pack_damage(folder / "packs" / pack) is None}
-    return {audio_hash for audio_hash, (pack, _, _) in places.items() if pack in whole}
-
-
-@functools.lru_cache(maxsize=4)
-def open_index(folder: Path, run: Run) -> PackIndex:
-    """Return an encoder's index, compared once a run with the packs on disk."""
-    index = PackIndex(folder)
-    for damage in index.sync():
-        run.log.note(f"{damage}; set aside, what it held is encoded again")
-    return index
-
-
 RULE = Rule(NAME, VERSION, EncodedShard, _inputs, _intact, _build, _prepare)
 
 
@@ -207,8 +155,8 @@ def _whole_inputs(run: Run, unit: Unit) -> Inputs:
     return {
         "packs": digest("packs", {shard: receipt.outputs.packs for shard, receipt in receipts.items()}),
         "audio": manifest.made_from(ManifestInputs).audio,
-        "encoders": identities(project, dataset),
-        "below": project.relative(audio_folder(project, dataset)),
+        "encoders": encoder_packs.identities(project, dataset),
+        "below": project.relative(standard_files.audio_folder(project, dataset)),
     }
 
 
@@ -222,8 +170,8 @@ def _whole_build(run: Run, unit: Unit) -> Built[FeatureFiles]:
     files: dict[str, SealedFile] = {}
     rows = 0
     before = receipt_of(project, unit, FeatureFiles)
-    for name in _encoders(project, unit.dataset):
-        index = open_index(encoder_folder(project, name), run)
+    for name in encoder_packs.encoder_names(project, unit.dataset):
+        index = encoder_packs.open_index(encoder_packs.encoder_folder(project, name), run)
         target = project.feature_manifest(name, unit.dataset)
         with publishing(target, project.scratch) as temporary, temporary.open("wb") as file:
             for row in _feature_rows(project, unit.dataset, index):
@@ -238,7 +186,7 @@ def _whole_build(run: Run, unit: Unit) -> Built[FeatureFiles]:
 
 
 def _feature_rows(project: Project, dataset: str, index: PackIndex) -> Iterator[FeatureRow]:
-    path_of = audio_path(project, dataset)
+    path_of = standard_files.audio_path(project, dataset)
     for shard in scan.shards_of(project, dataset):
         rows = list(read_good(project.table(dataset, shard)))
         places = index.find([row.audio_hash for row in rows])

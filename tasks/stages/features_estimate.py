@@ -14,7 +14,7 @@ from earmark.features.sizes import INDEX_ROW_BYTES, pack_bytes
 from earmark.rates import RATE_HZ
 from tasks.engine.estimates import NO_SHARD, RECEIPT_BYTES, Expected, Item, Step, hours
 from tasks.engine.speed import Speed, Timed, finished, part_receipts
-from tasks.stages import features
+from tasks.stages import encoder_packs, features
 from tasks.stages.standardize_estimate import SHARDS_READ, same_audio, standardized
 
 FEATURE_ROW = 182  # bytes of a line, as written on the demo
@@ -89,7 +89,7 @@ def _shard_packs(expected: Expected, step: Step, name: str, frames: Frames, late
             n_stored, n_known = n_stored + len(stored), n_known + len(samples)
             packs += [(exact(len(samples) - len(stored)), exact(n_frames))] if n_frames else []
     if n_known:
-        step.held = f"{n_stored:,} of {n_known:,} recordings are in packs of {name} already"
+        step.stored = f"{n_stored:,} of {n_known:,} recordings are in packs of {name} already"
     return packs
 
 
@@ -158,5 +158,5 @@ def _counted(expected: Expected, shard: str, frames: Frames, *, stored: bool) ->
 
 def _stored(project: Project, name: str, hashes: set[str]) -> set[str]:
     with contextlib.suppress(EarmarkError):
-        return features.stored(project, name, hashes) if hashes else set()
+        return encoder_packs.stored(project, name, hashes) if hashes else set()
     return set()

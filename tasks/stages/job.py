@@ -20,8 +20,8 @@ from earmark.training.selection import JobDataset
 from tasks.engine.judge import broken, receipt_of, seal_file
 from tasks.engine.stage import Built, Rule, Run, UpstreamError
 from tasks.engine.units import Unit
-from tasks.stages import features
-from tasks.stages.joint import CombinedFiles, hashes, manifest_of, note_skipped, present, require_some
+from tasks.stages import encoder_packs, features, presence
+from tasks.stages.joint import CombinedFiles, hashes, manifest_of, note_skipped
 
 NAME, VERSION = "job", 1
 PASSES = 2  # over the manifests
@@ -36,14 +36,14 @@ def _features(project: Project, dataset: str, encoder: str) -> tuple[SealedFile,
     receipt = receipt_of(project, Unit("features", dataset), features.FeatureFiles)
     if receipt is None or encoder not in receipt.outputs.files:
         raise UpstreamError(f"features:{dataset} has not run")
-    folder = features.folder_of(project, encoder, receipt.made_from(features.MadeBy).encoders[encoder])
+    folder = encoder_packs.folder_of(project, encoder, receipt.made_from(encoder_packs.MadeBy).encoders[encoder])
     return receipt.outputs.files[encoder], project.relative(folder)
 
 
 def _inputs(run: Run, unit: Unit) -> Inputs:
     project = run.project
     table = _table(project, unit)
-    here, absent = require_some(project, table.datasets)
+    here, absent = presence.require_any(project, table.datasets)
     tables = {name: project.dataset(name) for name in here}
     encoded = {name: {encoder: _features(project, name, encoder) for encoder in table.features} for name in here}
     return {
@@ -77,7 +77,7 @@ def _source(project: Project, name: str, encoders: tuple[str, ...]) -> JobDatase
 def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
     project = run.project
     table, folder = _table(project, unit), project.manifests / "jobs" / unit.dataset
-    here, absent = present(project, table.datasets)
+    here, absent = presence.here_and_absent(project, table.datasets)
     note_skipped(run, unit, absent)
     sources = [_source(project, name, table.features) for name in here]
     size = sum(path.stat().st_size for source in sources for path in source.files)

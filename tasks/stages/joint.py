@@ -1,45 +1,19 @@
 """Joint manifests: the rows of several datasets in one file, in the order of the catalog's list, as bytes."""
 
 import shutil
-from collections.abc import Iterable
 
 import msgspec
 
 from earmark.catalog.project import Project
 from earmark.disk.files import publishing
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
-from earmark.errors import CorpusError
 from tasks.engine.judge import broken, require_receipt, seal_file
 from tasks.engine.stage import Built, Rule, Run
 from tasks.engine.units import Unit
-from tasks.stages import extract
+from tasks.stages import presence
 from tasks.stages.manifest import ManifestFiles
 
 NAME, VERSION = "joint", 1
-
-
-def present(project: Project, names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Tell datasets that are on this disk, or are made here, from those that are not; both in the order given."""
-    here: list[str] = []
-    absent: list[str] = []
-    for name in names:
-        made_here = any(archive.generator for archive in project.dataset(name).archives)
-        (here if made_here or extract.on_disk(project, name) else absent).append(name)
-    return here, absent
-
-
-def require_some(project: Project, names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return what `present` does.
-
-    Raises CorpusError when no dataset is on this disk.
-    """
-    here, absent = present(project, names)
-    if not here:
-        raise CorpusError(
-            f"none of its datasets is on this disk: {', '.join(absent)}."
-            f" `doit why extract:{absent[0]}` says where archives belong."
-        )
-    return here, absent
 
 
 class CombinedFiles(msgspec.Struct, frozen=True):
@@ -70,7 +44,7 @@ def note_skipped(run: Run, unit: Unit, absent: list[str]) -> None:
 
 def _inputs(run: Run, unit: Unit) -> Inputs:
     project = run.project
-    here, absent = require_some(project, project.catalog.manifests[unit.dataset].datasets)
+    here, absent = presence.require_any(project, project.catalog.manifests[unit.dataset].datasets)
     return {
         "folder": project.catalog.paths.manifests,
         "datasets": here,
@@ -85,7 +59,7 @@ def _intact(run: Run, _unit: Unit, receipt: Receipt[CombinedFiles]) -> list[str]
 
 def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
     project = run.project
-    here, absent = present(project, project.catalog.manifests[unit.dataset].datasets)
+    here, absent = presence.here_and_absent(project, project.catalog.manifests[unit.dataset].datasets)
     note_skipped(run, unit, absent)
     target = project.manifests / f"{unit.dataset}.jsonl"
     receipts = [manifest_of(project, name) for name in here]

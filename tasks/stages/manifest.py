@@ -19,8 +19,7 @@ from earmark.training.manifest_row import dump_row, make_row
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
-from tasks.stages import scan
-from tasks.stages.standardize import audio_folder, audio_path
+from tasks.stages import scan, standard_files
 from tasks.stages.standardize_gather import Gathered, tables_of
 
 NAME, VERSION = "manifest", 1
@@ -55,7 +54,7 @@ def _inputs(run: Run, unit: Unit) -> Inputs:
             folder=project.catalog.paths.manifests,
             per_split=table.per_split,
             format=project.catalog.standard.format,
-            below=project.relative(audio_folder(project, dataset)),
+            below=project.relative(standard_files.audio_folder(project, dataset)),
             labels=digest("labels", {shard: sealed.labels for shard, sealed in shards.items()}),
             audio=digest("tables", {shard: receipt.outputs.table.xxh3 for shard, receipt in tables.items()}),
         )
@@ -75,7 +74,7 @@ def manifest_path(project: Project, dataset: str, split: str | None) -> Path:
 
 def _good(project: Project, dataset: str) -> Iterator[tuple[ShardRow, GoodAudio, str]]:
     """Yield every good recording, shard by shard: its row, its canonical audio, and the path of that."""
-    path_of = audio_path(project, dataset)
+    path_of = standard_files.audio_path(project, dataset)
     for shard in scan.shards_of(project, dataset):
         listed = read_rows(project.shard_list(dataset, shard))
         for row, audio in zip(listed, read_table(project.table(dataset, shard)), strict=True):

@@ -12,8 +12,8 @@ from earmark.training.manifest_row import dump_row, make_row
 from tasks.engine.estimates import NO_SHARD, Expected, Item, Step, count
 from tasks.engine.judge import receipt_of
 from tasks.engine.speed import Speed, Timed, finished
+from tasks.stages import standard_files
 from tasks.stages.manifest import NAME, VERSION, ManifestFiles
-from tasks.stages.standardize import audio_path
 
 MANIFEST_ROW = 440  # bytes of a line, as written on the demo
 MANIFEST_FILES = 3  # one a split
@@ -66,7 +66,7 @@ def _row_bytes(expected: Expected) -> tuple[Amount, str]:
     rows = expected.sample()[:RECORDINGS_SAMPLED]
     if not rows:
         return about(MANIFEST_ROW, 1.5), f"{MANIFEST_ROW} bytes, assumed"
-    path_of = audio_path(expected.project, expected.dataset)
+    path_of = standard_files.audio_path(expected.project, expected.dataset)
     lines = (dump_row(make_row(expected.dataset, row, SOME_AUDIO, path_of(row.path), expected.form)) for row in rows)
     mean = sum(map(len, lines)) / len(rows)
     return Amount(mean * 0.97, mean, mean * 1.03), f"{mean:.0f} bytes, from {len(rows):,} listed recordings"

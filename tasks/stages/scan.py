@@ -4,7 +4,7 @@ import contextlib
 import stat
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import msgspec
@@ -25,7 +25,7 @@ from tasks.engine import deletions
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
-from tasks.stages import extract
+from tasks.stages import extract, presence
 
 NAME, VERSION = "scan", 1
 READERS = 4  # threads that hash files: hashing is faster than one disk
@@ -69,7 +69,7 @@ def _intact(run: Run, unit: Unit, receipt: Receipt[Scanned]) -> list[str]:
     snapshot = watch.load(project.watch_list(unit.dataset))
     if snapshot is None:
         return [*problems, "what it saw of the tree is not known"]
-    extract.require_present(project, unit.dataset)
+    presence.require_present(project, unit.dataset)
     if str(unit) in run.named and snapshot.mode == "folders":
         return [*problems, "asked for by name: every file is looked at"]
     changes = watch.compare(project.root(unit.dataset), snapshot, ignored(project, unit.dataset))
@@ -80,7 +80,7 @@ def _intact(run: Run, unit: Unit, receipt: Receipt[Scanned]) -> list[str]:
 def _build(run: Run, unit: Unit) -> Built[Scanned]:
     project, dataset = run.project, unit.dataset
     table = project.dataset(dataset)
-    extract.require_present(project, dataset)
+    presence.require_present(project, dataset)
     root = project.root(dataset)
     snapshot = watch.take(root, table.watch, ignored(project, dataset))
     expected = len(snapshot.entries) if snapshot.mode == "files" else 0
@@ -217,6 +217,19 @@ def list_intact(project: Project, dataset: str, shard: str) -> bool:
     """Say whether a shard's list is what scan sealed."""
     receipt = receipt_of(project, Unit(NAME, dataset), Scanned)
     return receipt is not None and not broken(project, [receipt.outputs.lists[shard]])
+
+
+def shard_range(shards: Collection[str]) -> str:
+    """Say which shards there are."""
+    names = sorted(shards)
+    return f"shards {names[0]} to {names[-1]}" if len(names) > 1 else f"shard {names[0]} only" if names else "no shards"
+
+
+def files_after(project: Project, unit: Unit) -> int:
+    """Count the recordings in the shards after this one that this stage has not built yet, for the time left."""
+    shards = shards_of(project, unit.dataset)
+    later = (shard for shard in shards if shard > unit.part)
+    return sum(shards[shard].files for shard in later if not project.receipt(unit.stage, unit.dataset, shard).exists())
 
 
 RULE = Rule(NAME, VERSION, Scanned, _inputs, _intact, _build, watches=True)

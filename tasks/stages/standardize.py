@@ -1,14 +1,13 @@
 """standardize: a shard as canonical audio (16 kHz, mono, int16), hashed and measured; bad recordings quarantined."""
 
-import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import orjson
 
-from earmark.audio.batch import Work, standard_name, standardize_batch
+from earmark.audio.batch import Work, standardize_batch
 from earmark.audio.policy import Policy
 from earmark.audio.table import AudioRow, BadAudio, GoodAudio, dump_row, read_table, read_whole_rows
 from earmark.catalog.project import Project
@@ -17,12 +16,12 @@ from earmark.disk.hashing import digest
 from earmark.disk.inside import locate
 from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
-from earmark.errors import AbsentError, CorpusError
+from earmark.errors import CorpusError
 from earmark.rates import RATE_HZ
 from tasks.engine.judge import broken, seal_file
 from tasks.engine.stage import Built, Rule, Run
 from tasks.engine.units import Unit
-from tasks.stages import extract, scan
+from tasks.stages import presence, scan, standard_files
 
 NAME, VERSION = "standardize", 1
 BATCH_FILES = 16  # recordings sent to a worker at a time
@@ -50,47 +49,12 @@ def policy_of(project: Project, dataset: str) -> Policy:
     return Policy(project.dataset(dataset).channel, standard.resampler, standard.format)
 
 
-def audio_folder(project: Project, dataset: str) -> Path:
-    """Return the folder below which `audio_file` lies."""
-    return project.root(dataset) if project.catalog.standard.format == "none" else project.standard / dataset
-
-
-def audio_file(project: Project, dataset: str, path: str) -> Path:
-    """Return where a recording's audio lies: its standard file, or the source where none is kept.
-
-    Tables hold paths below the root only, so that folders may move without anything being made again.
-    """
-    form = project.catalog.standard.format
-    return audio_folder(project, dataset) / (path if form == "none" else standard_name(path, form))
-
-
-def audio_path(project: Project, dataset: str) -> Callable[[str], str]:
-    """Return what tells `audio_file` as it is recorded, of any of a dataset's recordings: made once for millions."""
-    form = project.catalog.standard.format
-    folder = project.relative(audio_folder(project, dataset))
-    below = "" if folder == "." else f"{folder}/"
-    return lambda path: below + (path if form == "none" else standard_name(path, form))
-
-
 def _inputs(run: Run, unit: Unit) -> Inputs:
     project = run.project
     shards = scan.shards_of(project, unit.dataset)
     if unit.part not in shards:
-        raise CorpusError(f"{unit}: no such shard: {unit.dataset} has {named(shards)}.")
+        raise CorpusError(f"{unit}: no such shard: {unit.dataset} has {scan.shard_range(shards)}.")
     return as_inputs(ShardInputs(shards[unit.part].audio, policy_of(project, unit.dataset)))
-
-
-def after(project: Project, unit: Unit) -> int:
-    """Count the recordings in the shards after this one that this stage has not built yet, for the time left."""
-    shards = scan.shards_of(project, unit.dataset)
-    later = (shard for shard in shards if shard > unit.part)
-    return sum(shards[shard].files for shard in later if not project.receipt(unit.stage, unit.dataset, shard).exists())
-
-
-def named(shards: Collection[str]) -> str:
-    """Say which shards there are."""
-    names = sorted(shards)
-    return f"shards {names[0]} to {names[-1]}" if len(names) > 1 else f"shard {names[0]} only" if names else "no shards"
 
 
 def _intact(run: Run, unit: Unit, receipt: Receipt[StandardizedShard]) -> list[str]:
@@ -98,38 +62,17 @@ def _intact(run: Run, unit: Unit, receipt: Receipt[StandardizedShard]) -> list[s
     problems = broken(project, [receipt.outputs.table])
     if problems or project.catalog.standard.format == "none" or not receipt.counts["standard_bytes"]:
         return problems
-    require_standard(project, unit.dataset)
+    standard_files.require_standard(project, unit.dataset)
     if sum(sealed.files for sealed in scan.shards_of(project, unit.dataset).values()) > STAT_LIMIT:
         return problems
     rows = read_table(project.table(unit.dataset, unit.part))
-    lost = [row.path for row in rows if not is_whole(project, unit.dataset, row)]
+    lost = [row.path for row in rows if not standard_files.is_whole(project, unit.dataset, row)]
     return [f"{len(lost):,} standard files gone or of another size (such as that of {lost[0]})"] if lost else []
-
-
-def require_standard(project: Project, dataset: str) -> None:
-    """Tell standard audio on a volume that is not mounted from files that were deleted.
-
-    Raises AbsentError when the whole folder of standard audio is missing or empty.
-    """
-    if not (project.standard / dataset).is_dir() and not extract.holds_files(project.standard):
-        raise AbsentError(
-            f"{project.relative(project.standard)}: the folder of standard audio is missing or empty: not mounted?"
-            f" Mount it, or make its files anew: `doit -a standardize:{dataset}`."
-        )
-
-
-def is_whole(project: Project, dataset: str, row: AudioRow) -> bool:
-    """Say by a stat whether a row's standard file is there, whole; true where the row made none."""
-    if isinstance(row, BadAudio) or row.file_size is None:
-        return True
-    with contextlib.suppress(OSError):
-        return audio_file(project, dataset, row.path).stat().st_size == row.file_size
-    return False
 
 
 def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     project, dataset, shard = run.project, unit.dataset, unit.part
-    extract.require_present(project, dataset)
+    presence.require_present(project, dataset)
     rows = list(read_rows(project.shard_list(dataset, shard)))
     policy, table = policy_of(project, dataset), project.table(dataset, shard)
     journal = journal_path(project, dataset, shard)
@@ -139,7 +82,7 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     todo = []
     for row in rows:
         before = known.get((row.path, row.source_hash))
-        if before is not None and is_whole(project, dataset, before):
+        if before is not None and standard_files.is_whole(project, dataset, before):
             results[row.path] = before
         else:
             todo.append(_work(project, dataset, row))
@@ -167,7 +110,7 @@ def _standardize(run: Run, unit: Unit, todo: list[Work], policy: Policy, journal
     """Make canonical audio in worker processes; each row is in the journal as soon as it is known."""
     made: dict[str, AudioRow] = {}
     scratch = run.project.scratch
-    progress = run.log.progress(str(unit), len(todo), after=after(run.project, unit))
+    progress = run.log.progress(str(unit), len(todo), after=scan.files_after(run.project, unit))
     with progress as bar, journal.open("ab") as kept:
         for batch in run.pool.open().map(standardize_batch, _batches(todo, policy, scratch)):
             for result in batch:
@@ -200,7 +143,7 @@ def _known(paths: list[Path], policy: Policy) -> dict[tuple[str, str], AudioRow]
 
 def _work(project: Project, dataset: str, row: ShardRow) -> Work:
     form = project.catalog.standard.format
-    target = None if form == "none" else audio_file(project, dataset, row.path)
+    target = None if form == "none" else standard_files.audio_file(project, dataset, row.path)
     source = project.root(dataset) / row.path
     return Work(row.path, row.source_hash, row.size, row.mtime_ns, source, target)
 
@@ -221,19 +164,12 @@ def _batches(todo: list[Work], policy: Policy, scratch: Scratch) -> Iterator[tup
 
 def note_orphans(project: Project, dataset: str, table: Path, rows: list[AudioRow]) -> None:
     """Note the standard files that a table is about to let go; gathering deletes those that no shard has any more."""
-    kept = set(standard_names(rows))
-    names = [name for name in standard_names(read_whole_rows(table)) if name not in kept]
+    kept = set(standard_files.standard_names(rows))
+    names = [name for name in standard_files.standard_names(read_whole_rows(table)) if name not in kept]
     if names:
         path = orphans_path(project, dataset, table.stem)
         before = path.read_bytes() if path.exists() else b""
         publish(path, before + b"".join(orjson.dumps(name) + b"\n" for name in names), project.scratch)
-
-
-def standard_names(rows: Iterable[AudioRow]) -> Iterator[str]:
-    """Yield the standard files of some rows, below the dataset's folder, by the names under which they were made."""
-    for row in rows:
-        if isinstance(row, GoodAudio) and row.file_size is not None:
-            yield standard_name(row.path, row.policy.format)
 
 
 def orphans_path(project: Project, dataset: str, shard: str) -> Path:

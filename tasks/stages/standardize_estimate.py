@@ -21,15 +21,8 @@ from tasks.engine.estimates import NO_SHARD, RECEIPT_BYTES, SHARDS_SAMPLED, Expe
 from tasks.engine.judge import receipt_of
 from tasks.engine.speed import Speed, Timed, finished, part_receipts
 from tasks.engine.units import Unit
-from tasks.stages.standardize import (
-    NAME,
-    VERSION,
-    ShardInputs,
-    StandardizedShard,
-    is_whole,
-    journal_path,
-    policy_of,
-)
+from tasks.stages import standard_files
+from tasks.stages.standardize import NAME, VERSION, ShardInputs, StandardizedShard, journal_path, policy_of
 
 SHARDS_READ = 64  # shards whose tables are read whole; of more, receipts and a mean must do
 TABLE_ROW = 515  # bytes of a line, as written on the demo
@@ -152,7 +145,7 @@ def _share(expected: Expected, shard: str) -> float:
             size += row.size
             kept = before is not None and before.source_hash == row.source_hash
             if kept and expected.query.run.thorough and before is not None:
-                kept = is_whole(project, dataset, before)
+                kept = standard_files.is_whole(project, dataset, before)
             missing += 0 if kept else row.size
     return missing / size if size else 1.0
 

@@ -16,8 +16,8 @@ from earmark.errors import CorpusError
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
-from tasks.stages import scan, standardize
-from tasks.stages.standardize import NAME, VERSION, StandardizedShard, note_orphans, orphans_path, standard_names
+from tasks.stages import scan, standard_files, standardize
+from tasks.stages.standardize import NAME, VERSION, StandardizedShard, note_orphans, orphans_path
 
 
 class BadRecording(msgspec.Struct, frozen=True):
@@ -148,7 +148,7 @@ def _delete_orphans(project: Project, dataset: str) -> None:
         return
     rows = (row for shard in scan.shards_of(project, dataset) for row in read_whole_rows(project.table(dataset, shard)))
     # 64 bits of each name, not the names: a dataset may have ten million
-    live = {xxhash.xxh3_64_intdigest(name.encode()) for name in standard_names(rows)}
+    live = {xxhash.xxh3_64_intdigest(name.encode()) for name in standard_files.standard_names(rows)}
     for path in noted:
         for name in map(orjson.loads, path.read_bytes().splitlines()):
             if xxhash.xxh3_64_intdigest(name.encode()) not in live:

@@ -22,10 +22,10 @@ from tasks.engine import deletions
 from tasks.engine.judge import broken, receipt_of
 from tasks.engine.stage import Run
 from tasks.engine.units import Unit
-from tasks.stages import extract, features, scan
+from tasks.stages import features, presence, scan, standard_files
 from tasks.stages.combined import combined_tasks
 from tasks.stages.joint import CombinedFiles
-from tasks.stages.standardize import StandardizedShard, audio_file, require_standard
+from tasks.stages.standardize import StandardizedShard
 
 READERS = 4  # files hashed at a time
 LOOKAHEAD = 64
@@ -89,8 +89,8 @@ def _sealed(run: Run, dataset: str) -> Iterator[Check]:
         receipt = receipt_of(project, Unit(stage.name, dataset), stage.whole.outputs)
         for sealed in sealed_files(receipt.outputs) if receipt else ():
             yield _as_check(project, sealed)
-    sources = _present(run, lambda: extract.require_present(project, dataset))
-    standard = _present(run, lambda: require_standard(project, dataset))
+    sources = _present(run, lambda: presence.require_present(project, dataset))
+    standard = _present(run, lambda: standard_files.require_standard(project, dataset))
     for shard in scan.known_shards(project, dataset):
         if sources and scan.list_intact(project, dataset, shard):
             yield from _sources(project, dataset, shard)
@@ -106,7 +106,7 @@ def _sealed(run: Run, dataset: str) -> Iterator[Check]:
 def _standard_files(project: Project, dataset: str, shard: str) -> Iterator[Check]:
     for row in read_good(project.table(dataset, shard)):
         if row.file_size is not None and row.file_xxh3 is not None:
-            yield Check(audio_file(project, dataset, row.path), row.file_size, row.file_xxh3)
+            yield Check(standard_files.audio_file(project, dataset, row.path), row.file_size, row.file_xxh3)
 
 
 def sealed_files(outputs: msgspec.Struct) -> Iterator[SealedFile]:

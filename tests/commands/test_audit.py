@@ -16,8 +16,7 @@ from test_cleanup import FILES, MORE, Hoard
 
 from earmark.catalog.project import open_project
 from earmark.disk.hashing import hash_bytes
-from tasks.audit import audit, audit_table
-from tasks.audit import inventory as nouns
+from tasks.audit import audit, audit_table, guesses
 
 EXPECT = {"folders": ["tree"], "files": {"*.wav": 6}}
 
@@ -34,7 +33,7 @@ def hoard(tmp_path, stored=None, extracted=(), **table):
 
 
 def look(made, *names, deep=False):
-    return audit.look(open_run(made.home / "datasets.toml"), list(names), deep=deep)
+    return audit.audit_disk(open_run(made.home / "datasets.toml"), list(names), deep=deep)
 
 
 def books(made, **options):
@@ -217,10 +216,10 @@ def test_archives_and_folders_that_nobody_claims_are_named_with_a_guess(tmp_path
 def test_an_archive_of_the_name_but_not_the_size_is_no_sure_guess(tmp_path):
     made = hoard(tmp_path, stored={}, archives=[{"file": "dev-clean.tar.gz", "size": 10}])
     catalog = open_project(made.home / "datasets.toml").catalog
-    guess = nouns.guess_archive(catalog, "x/dev-clean.tar.gz", 9)
+    guess = guesses.guess_archive(catalog, "x/dev-clean.tar.gz", 9)
     assert guess == "dev-clean.tar.gz of books (by name, though not by size)"
-    assert nouns.guess_archive(catalog, "x/dev-cleen.tar.gz", 9) == "perhaps dev-clean.tar.gz of books"
-    assert nouns.guess_archive(catalog, "x/dev-clean-2.tar.gz", 9) == ""
+    assert guesses.guess_archive(catalog, "x/dev-cleen.tar.gz", 9) == "perhaps dev-clean.tar.gz of books"
+    assert guesses.guess_archive(catalog, "x/dev-clean-2.tar.gz", 9) == ""
 
 
 @contextlib.contextmanager
@@ -325,13 +324,13 @@ def test_deep_compares_sums_and_members(tmp_path):
 
 
 def test_a_dataset_that_is_current_is_not_walked(two_shards: Collection):
-    report = audit.look(open_run(two_shards.home / "datasets.toml"), [], deep=False)
+    report = audit.audit_disk(open_run(two_shards.home / "datasets.toml"), [], deep=False)
     (row,) = report.corpora
     files = [path for path in (two_shards.home / "data/books").rglob("*") if path.is_file()]
     assert not row.walked
     assert (row.n_files, row.size) == (len(files), sum(path.stat().st_size for path in files))
     write_chapter(two_shards.home / "data/books/LibriSpeech", "5-50", {0: 500})
-    (row,) = audit.look(open_run(two_shards.home / "datasets.toml"), [], deep=False).corpora
+    (row,) = audit.audit_disk(open_run(two_shards.home / "datasets.toml"), [], deep=False).corpora
     assert row.walked and row.n_files == len(files) + 2
 
 

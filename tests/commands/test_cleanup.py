@@ -27,7 +27,7 @@ from tasks.cleanup import cleanup
 from tasks.engine import deletions
 from tasks.engine.judge import judge, perform
 from tasks.engine.units import Unit
-from tasks.stages import extract, scan
+from tasks.stages import archive_records, extract, scan
 
 FILES = {f"tree/{n}.wav": random.Random(n).randbytes(5000) for n in range(6)} | {"tree/sub/labels.txt": b"words\n"}
 MORE = {f"more/{n}.wav": random.Random(50 + n).randbytes(4000) for n in range(3)}
@@ -71,7 +71,7 @@ class Hoard:
 
     def age(self, seconds):
         """Say in the receipt that the archive was extracted earlier than it was."""
-        receipt = read_receipt(self.receipt(), extract.ArchiveRead)
+        receipt = read_receipt(self.receipt(), archive_records.ArchiveRead)
         outputs = msgspec.structs.replace(receipt.outputs, read_at=time.time() - seconds)
         publish_receipt(self.receipt(), dataclasses.replace(receipt, outputs=outputs), self.project.scratch)
 
@@ -219,7 +219,7 @@ HOSTILE = {
 def test_nothing_is_deleted_when_there_is(hoard, change):
     change(hoard)
     refuses(hoard, HOSTILE[change])
-    hoard.age(2 * DAY_S) if read_receipt(hoard.receipt(), extract.ArchiveRead) else None
+    hoard.age(2 * DAY_S) if read_receipt(hoard.receipt(), archive_records.ArchiveRead) else None
     refuses(hoard, HOSTILE[change])
 
 

@@ -123,7 +123,7 @@ def test_a_wrong_name_gets_the_nearest_right_one(collection: Collection, command
         (["--yes", "cleanup:books"], "ERROR: option --yes not recognized. `doit help run`"),
         (["cleanup:books", "--yess"], "ERROR: option --yess not recognized. `doit help run`"),
         (["cleanup:*", "--yes"], 'ERROR: "--yes" goes with one task'),
-        (["cleanup"], 'ERROR: "cleanup" is no task by itself: name a dataset, as in `doit cleanup:<dataset>`.'),
+        (["cleanup"], 'ERROR: "cleanup" is not a task by itself: name a dataset, as in `doit cleanup:<dataset>`.'),
     ],
 )
 def test_a_wrong_option_or_half_a_name_is_one_line(collection: Collection, words, expected):

@@ -49,7 +49,7 @@ def written(home: Path) -> dict[str, int]:
 
 def planned(home: Path, *names: str, catalog: str = "datasets.toml") -> dict:
     """Return what `doit plan --json` prints, planned in this process."""
-    return plan_table.as_json(fit.forecast(open_query(home / catalog), list(names)), shards=False)
+    return plan_table.as_json(fit.make_forecast(open_query(home / catalog), list(names)), shards=False)
 
 
 def variant(finished: Collection, name: str, **changes) -> str:
@@ -331,7 +331,7 @@ def require(query) -> None:
 
 
 def peak(query) -> amounts.Amount:
-    return fit.forecast(query, ["features:books"]).volumes[0].peak
+    return fit.make_forecast(query, ["features:books"]).volumes[0].peak
 
 
 def test_a_run_that_does_not_fit_says_what_is_needed_what_is_free_and_what_would_help(project, monkeypatch):
@@ -361,7 +361,7 @@ def test_copies_that_may_share_blocks_are_no_reason_to_refuse(copied: Collection
     needed = {}
     for shares in (False, True):
         monkeypatch.setattr(standardize_estimate, "may_share_blocks", lambda *_, shares=shares: shares)
-        needed[shares] = fit.forecast(project, ["standardize:books"]).volumes[0].peak
+        needed[shares] = fit.make_forecast(project, ["standardize:books"]).volumes[0].peak
     size = sum(path.stat().st_size for path in copied.home.glob("data/books/**/*.flac"))
     assert needed[False].low - needed[True].low == pytest.approx(size)
     assert needed[False].high == needed[True].high
@@ -382,7 +382,7 @@ def test_an_extracted_archive_is_named_as_space_to_be_had(collection: Collection
     collection.doit("extract:books")
     project = open_query(collection.home / "datasets.toml")
     with_free(monkeypatch, 1000)
-    savings = fit.forecast(project, ["features:books"]).savings
+    savings = fit.make_forecast(project, ["features:books"]).savings
     freed = (root.parent / "books.tar").stat().st_size
     assert [saving.saves for saving in savings if "doit cleanup:books" in saving.text] == [freed]
 

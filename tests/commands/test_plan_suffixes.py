@@ -77,7 +77,7 @@ def plan_of(collection: Collection, suffix: str, data: bytes) -> dict:
     path = collection.home / "data" / "sounds" / f"one{suffix}"
     path.parent.mkdir(parents=True)
     path.write_bytes(data)
-    plan = fit.forecast(open_query(collection.home / "datasets.toml"), ["standardize:sounds"])
+    plan = fit.make_forecast(open_query(collection.home / "datasets.toml"), ["standardize:sounds"])
     steps = plan_table.as_json(plan, shards=False)["steps"]
     return next(step for step in steps if step["stage"] == "standardize")
 

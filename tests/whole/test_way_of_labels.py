@@ -21,7 +21,7 @@ from earmark.catalog.project import open_project
 from tasks.engine.judge import judge
 from tasks.engine.units import Unit
 from tasks.stages import job
-from tasks.stages.standardize import audio_file, audio_path
+from tasks.stages.standard_files import audio_file, audio_path
 
 JOB = "manifests/jobs/all"
 TEXTS = [

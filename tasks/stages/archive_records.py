@@ -1,0 +1,89 @@
+"""What is known of a dataset's archives without reading them: their files, and the receipts of their extraction."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from earmark.archives import unpack
+from earmark.catalog.project import Project
+from earmark.catalog.tables import ArchiveTable
+from earmark.disk.hashing import digest, stat_key
+from earmark.disk.receipts import Receipt, SealedFile, read_receipt
+
+STAGE = "extract"  # the stage that writes the receipts
+STAT_FIELDS = 3  # numbers of each file in `archive_stat`
+
+
+class ArchiveRead(msgspec.Struct, frozen=True):
+    """What the extraction of one archive seals.
+
+    `archive_stat`: see `stat_of`; `archive_xxh3`: see `hash_of`; `members`: the list of its members; `read_at`: when
+    every member was read and compared, seconds since the epoch.
+    """
+
+    archive_stat: list[int]
+    archive_xxh3: str
+    members: SealedFile
+    read_at: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the archive's files."""
+        return sum(self.archive_stat[::STAT_FIELDS])
+
+
+def part_name(file: str) -> str:
+    """Return an archive's name as part of a receipt's path: it may be in a folder below the dataset's."""
+    return file.replace("/", "__")
+
+
+def extraction_of(project: Project, dataset: str, file: str) -> Receipt[ArchiveRead] | None:
+    """Return the receipt of one archive's extraction; None where there is none or it is damaged."""
+    return read_receipt(project.receipt(STAGE, dataset, part_name(file)), ArchiveRead)
+
+
+def files_of(project: Project, dataset: str, archive: ArchiveTable) -> list[Path]:
+    """Return the files of an archive, in the order of their bytes: one, or those of a split zip."""
+    return [project.folder(dataset) / download.file for download in archive.downloads]
+
+
+def source_of(project: Project, dataset: str, archive: ArchiveTable) -> unpack.Archive:
+    """Return an archive as `unpack` reads it: files with published sizes and sums, nested archives, what to skip."""
+    paths = files_of(project, dataset, archive)
+    files = (
+        unpack.ArchiveFile(path, download.size, download.sums)
+        for path, download in zip(paths, archive.downloads, strict=True)
+    )
+    return unpack.Archive(tuple(files), tuple(archive.nested), tuple(archive.skip))
+
+
+def staged(project: Project, dataset: str, archive: ArchiveTable) -> Path | None:
+    """Return the folder of an extraction that a killed run left unfinished, if there is one."""
+    return project.scratch.find(f"extract-{dataset}-{part_name(archive.file)}", project.folder(dataset))
+
+
+def stat_of(stats: Iterable[os.stat_result]) -> list[int]:
+    """Return size, mtime and inode of each file of an archive."""
+    return [value for status in stats for value in (status.st_size, status.st_mtime_ns, status.st_ino)]
+
+
+def hash_of(hashes: list[str]) -> str:
+    """Return the hash of an archive's content: that of its one file, or a digest of those of its files."""
+    return hashes[0] if len(hashes) == 1 else digest("parts", hashes)
+
+
+def _known_hash(project: Project, paths: list[Path]) -> str | None:
+    """Return an archive's hash if the memo has that of every file, so that no byte must be read for it."""
+    hashes = [project.memo.get(stat_key(path.stat())) for path in paths]
+    return hash_of([xxh3 for xxh3 in hashes if xxh3]) if all(hashes) else None
+
+
+def is_as_read(project: Project, paths: list[Path], read: ArchiveRead) -> bool:
+    """Say whether an archive is the one that was extracted, by stat or by remembered hashes; nothing is read again.
+
+    Raises OSError for a file that is not there.
+    """
+    same_stat = stat_of(path.stat() for path in paths) == read.archive_stat
+    return same_stat or _known_hash(project, paths) == read.archive_xxh3

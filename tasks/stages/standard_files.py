@@ -1,0 +1,67 @@
+"""The canonical audio of a dataset on disk: which file it is of a recording, and whether it is there, whole."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from earmark.audio.batch import standard_name
+from earmark.audio.table import AudioRow, BadAudio, GoodAudio
+from earmark.catalog.project import Project
+from earmark.errors import AbsentError
+from tasks.stages import presence
+
+
+def audio_folder(project: Project, dataset: str) -> Path:
+    """Return the folder below which `audio_file` is."""
+    return project.root(dataset) if project.catalog.standard.format == "none" else project.standard / dataset
+
+
+def audio_file(project: Project, dataset: str, path: str) -> Path:
+    """Return the file of a recording's audio: its standard file, or the source with format "none".
+
+    `path` is relative to the root. Tables record that alone, so that folders may move and nothing is made again.
+    """
+    form = project.catalog.standard.format
+    return audio_folder(project, dataset) / (path if form == "none" else standard_name(path, form))
+
+
+def audio_path(project: Project, dataset: str) -> Callable[[str], str]:
+    """Return a function that gives `audio_file` as manifests have it, relative to the catalog's folder.
+
+    A function, so that folder and format are looked up once and not for each of ten million rows.
+    """
+    form = project.catalog.standard.format
+    folder = project.relative(audio_folder(project, dataset))
+    below = "" if folder == "." else f"{folder}/"
+    return lambda path: below + (path if form == "none" else standard_name(path, form))
+
+
+def require_standard(project: Project, dataset: str) -> None:
+    """Refuse a dataset whose standard audio may be on a volume that is not mounted.
+
+    Raises AbsentError when the whole folder of standard audio, of all datasets, is missing or empty.
+    """
+    if not (project.standard / dataset).is_dir() and not presence.has_files(project.standard):
+        raise AbsentError(
+            f"{project.relative(project.standard)}: the folder of standard audio is missing or empty: not mounted?"
+            f" Mount it, or make its files anew: `doit -a standardize:{dataset}`."
+        )
+
+
+def is_whole(project: Project, dataset: str, row: AudioRow) -> bool:
+    """Say by a stat whether a row's standard file is there with its size; true where the row has none."""
+    if isinstance(row, BadAudio) or row.file_size is None:
+        return True
+    with contextlib.suppress(OSError):
+        return audio_file(project, dataset, row.path).stat().st_size == row.file_size
+    return False
+
+
+def standard_names(rows: Iterable[AudioRow]) -> Iterator[str]:
+    """Yield the standard files of some rows, relative to the dataset's folder.
+
+    Each in the format that its row was made with, which need not be the catalog's now.
+    """
+    for row in rows:
+        if isinstance(row, GoodAudio) and row.file_size is not None:
+            yield standard_name(row.path, row.policy.format)

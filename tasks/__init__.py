@@ -1,11 +1,11 @@
-"""The stages as verbs, one file each, and how doit sees them; the only place besides dodo.py that imports doit."""
+"""The stages as verbs, one file each, and how doit sees them; only here and in dodo.py is doit imported."""
 
 import sys
 from types import TracebackType
 
 
 def _in_one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Say Ctrl-C in one line also while modules are still being imported, where nothing else can."""
+    """Print Ctrl-C as one line while modules are still being imported, too: nothing of ours could catch it there."""
     if issubclass(kind, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
     else:

@@ -1,4 +1,4 @@
-"""What a run tells its user: progress while it works, one line a failure, a summary at the end."""
+"""What a run prints: progress while it works, a line for each failure, a summary at the end."""
 
 import contextlib
 import sys
@@ -8,13 +8,13 @@ from typing import TextIO
 
 from earmark.rates import HOUR_S
 
-PLAIN_EVERY_S = 10.0  # seconds between progress lines where there is no terminal
+PLAIN_EVERY_S = 10.0  # seconds between progress lines where there is no terminal: a log of one night stays readable
 
 
 class Bar:
-    """Progress of one piece of long work; what it shows is the log's business.
+    """Progress of one piece of long work; this one shows nothing, its subclasses do.
 
-    `total` counts files or, with `unit` "bytes", bytes; `after` are those of the pieces of this dataset still to come.
+    `total`: files or, with `unit` "bytes", bytes, 0 where it is not known; `after`: as many of later shards.
     """
 
     def __init__(self, label: str, total: int, unit: str, after: int) -> None:
@@ -29,7 +29,8 @@ class Bar:
         self.audio_s += audio_s
 
     def words(self) -> str:
-        """Say how far it is: files or bytes, hours of audio, hours a minute, time left."""
+        """Return in words how much is done: files or bytes, hours of audio, hours a minute, time left."""
+        # never 0: the clock may not have moved between two calls
         spent = max(time.monotonic() - self.started, 1e-3)
         if self.unit == "bytes":
             parts = [f"{human(self.done)} of {human(self.total)}" if self.total else human(self.done)]
@@ -45,7 +46,7 @@ class Bar:
         return ", ".join(parts)
 
     def stop(self) -> None:
-        """Take away what is shown."""
+        """Remove the bar from the terminal."""
 
 
 class _PlainBar(Bar):
@@ -57,7 +58,7 @@ class _PlainBar(Bar):
 
     def advance(self, done: int = 0, audio_s: float = 0.0) -> None:
         super().advance(done, audio_s)
-        if time.monotonic() - self._log.last_line >= PLAIN_EVERY_S:  # over many short shards, too, a line so often
+        if time.monotonic() - self._log.last_line >= PLAIN_EVERY_S:  # the log's: short shards share it
             self._log.last_line = time.monotonic()
             print(f"   {self.label}: {self.words()}", file=self._stream, flush=True)
 
@@ -67,6 +68,7 @@ class _LiveBar(Bar):
 
     def __init__(self, label: str, total: int, unit: str, after: int, stream: TextIO) -> None:
         super().__init__(label, total, unit, after)
+        # late: where there is no terminal, and for commands that show no progress, rich need not be imported
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
@@ -84,13 +86,13 @@ class _LiveBar(Bar):
 
 
 class RunLog:
-    """Counts of one run, and the way its lines reach the user."""
+    """Counts of one run, and how its lines are printed."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the run before."""
+        """Forget the previous run."""
         self.started = self.last_line = time.monotonic()
         self.units_done: list[str] = []
         self.units_reused = 0
@@ -121,7 +123,7 @@ class RunLog:
     @contextlib.contextmanager
     def progress(self, label: str, total: int, *, unit: str = "files", after: int = 0) -> Iterator[Bar]:
         """Show progress of a piece of work: live on a terminal, plain lines elsewhere."""
-        stream = sys.__stderr__ or sys.stderr
+        stream = sys.__stderr__ or sys.stderr  # doit replaces sys.stderr while a task runs
         live = stream.isatty()
         bar = (
             _LiveBar(label, total, unit, after, stream) if live else _PlainBar(label, total, unit, after, stream, self)
@@ -132,7 +134,7 @@ class RunLog:
             bar.stop()
 
     def summary(self) -> str:
-        """Say in one line what the run did."""
+        """Return in one line what the run did."""
         parts = [f"{len(self.units_done):,} done", f"{self.units_reused:,} reused"]
         if self.quarantined:
             parts.append(f"{self.quarantined:,} quarantined")
@@ -151,7 +153,7 @@ def human(size_bytes: float) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """Return a duration as people say it."""
+    """Return a duration in words."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, hours = int(seconds // 60), int(seconds // HOUR_S)

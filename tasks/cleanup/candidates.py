@@ -1,4 +1,7 @@
-"""Archives that cleanup may take: files of one dataset alone, with the receipt of their extraction."""
+"""Archives that cleanup may delete: files that belong to one dataset alone, with the receipt of their extraction.
+
+Whatever could make a deletion lose something is refused here, before anything is read.
+"""
 
 import contextlib
 import os
@@ -21,7 +24,7 @@ from tasks.stages import archive_records, extract
 
 @dataclass
 class Candidate:
-    """An archive that may go: its receipt, its files as they were when they were looked at, when its tree was read.
+    """An archive that may be deleted: its receipt, its files with the stats that they had, when its tree was read.
 
     `half_gone`: a run was killed while it deleted the files of a split zip, and these are the ones that are left.
     """
@@ -44,14 +47,14 @@ class Candidate:
 
 
 def on_disk(project: Project, dataset: str, table: ArchiveTable) -> bool:
-    """Say whether anything of an archive is there, be it a link to nowhere."""
+    """Say whether any file of an archive is there, even a broken link."""
     return any(os.path.lexists(path) for path in archive_records.files_of(project, dataset, table))
 
 
 def candidate_of(project: Project, dataset: str, table: ArchiveTable) -> Candidate:
-    """Look at an archive's files and its receipt.
+    """Return an archive's files and its receipt.
 
-    Raises ArchiveError for links, for what two datasets claim, and where its extraction left no proof.
+    Raises ArchiveError for links, for a file that two datasets claim, and where no receipt proves its extraction.
     """
     where = project.receipt(extract.NAME, dataset, archive_records.part_name(table.file))
     receipt, paths = (
@@ -76,19 +79,22 @@ def candidate_of(project: Project, dataset: str, table: ArchiveTable) -> Candida
 
 
 def _require_own_file(project: Project, dataset: str, table: ArchiveTable, path: Path, status: os.stat_result) -> None:
-    """Refuse what is not a file of this dataset alone."""
+    """Refuse a file that does not belong to this dataset alone. Raises ArchiveError."""
     name, folder = project.relative(path), project.folder(dataset)
     if stat.S_ISLNK(status.st_mode) or folder.resolve() / path.relative_to(folder) != path.resolve():
-        raise ArchiveError(f"{name}: a link, which frees nothing: delete it, and what it leads to, by hand.")
+        raise ArchiveError(f"{name}: a link, which frees nothing: delete it, and its target, by hand.")
     if not stat.S_ISREG(status.st_mode):
-        raise ArchiveError(f"{name}: no file: expected an archive.")
+        raise ArchiveError(f"{name}: not a file: expected an archive.")
     for owner, file in _claimants(project, path, status):
         if (owner, file) != (dataset, table.file):
             raise ArchiveError(f"{name}: it is also {file} of [datasets.{owner}] in {project.path.name}.")
 
 
 def _claimants(project: Project, path: Path, status: os.stat_result) -> Iterator[tuple[str, str]]:
-    """Yield dataset and file of each archive of the catalog that is this very file, or a link to it."""
+    """Yield dataset and file of each archive of the catalog that is this very file, or a link to it.
+
+    By inode, not by name: two datasets may name one file by different paths, of different case or through a link.
+    """
     for dataset, table in project.catalog.datasets.items():
         for archive in table.archives:
             for claimed in archive_records.files_of(project, dataset, archive):
@@ -101,9 +107,9 @@ def _claimants(project: Project, path: Path, status: os.stat_result) -> Iterator
 
 
 def require_no_member(project: Project, files: list[Path]) -> None:
-    """Refuse an archive that came out of another one, or that is part of a tree: with it a member would go.
+    """Refuse an archive that was itself a member of another one: with it a part of a tree would be deleted.
 
-    Names are compared as a file system compares them that ignores case or Unicode form.
+    Names are compared as file systems do that ignore case or Unicode form. Raises ArchiveError.
     """
     places = {path.resolve(): path for path in files}
     for dataset in project.catalog.datasets:
@@ -115,8 +121,8 @@ def require_no_member(project: Project, files: list[Path]) -> None:
         for members in project.members(dataset, "-").parent.glob("*.jsonl") if inside else ():
             with members.open("rb") as lines:
                 for line in lines:
-                    low = line.lower()
-                    if not any(needle in low for needle in needles):
+                    lower = line.lower()
+                    if not any(needle in lower for needle in needles):
                         continue
                     if (name := fold(orjson.loads(line)["path"])) in inside:
                         what = f"a member of {members.stem} of [datasets.{dataset}]"
@@ -124,5 +130,5 @@ def require_no_member(project: Project, files: list[Path]) -> None:
 
 
 def record_path(project: Project, dataset: str, table: ArchiveTable) -> Path:
-    """Return where the proof of an archive is recorded, and later its tombstone."""
+    """Return the path of the record of an archive: that it was proved, and later that it was deleted."""
     return project.receipt(deletions.STAGE, dataset, archive_records.part_name(table.file))

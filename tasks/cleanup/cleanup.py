@@ -1,6 +1,8 @@
-"""cleanup: delete archives whose extraction is proved, member by member, to lie on disk; or say what that would free.
+"""cleanup: delete archives all of whose members are proved to be on disk; or print what that would free.
 
-All archives of a dataset are proved before the first is deleted; whatever is not as its receipt says is a refusal.
+All archives of a dataset are proved before the first is deleted, and any difference from a receipt is a refusal.
+The order is that of crash safety: members reach the disk (sync), the record "deleting" is published, files are deleted,
+the record "deleted" is published. Whenever a run is killed, the records and the files together tell where.
 """
 
 import contextlib
@@ -32,11 +34,13 @@ from tasks.report import human
 from tasks.stages import archive_records, extract, presence
 
 VERSION = 1
-FRESH_S = 24 * HOUR_S  # content that was read within this time is not read again, unless its file was touched since
+# Content that was read within this time is not read again, unless its file was touched since: a disk may damage a file
+# without a trace in its stat, and the archive is the only other copy.
+FRESH_S = 24 * HOUR_S
 
 
 def cleanup(run: Run, dataset: str, yes: bool = False) -> TaskFailed | None:
-    """Delete a dataset's archives, or without `yes` say what that would free; a refusal deletes nothing."""
+    """Delete a dataset's archives, or without `yes` print what that would free; a refusal deletes nothing."""
     gone: list[str] = []
     try:
         _cleanup(run, dataset, yes, gone)
@@ -54,32 +58,32 @@ def cleanup(run: Run, dataset: str, yes: bool = False) -> TaskFailed | None:
 def _cleanup(run: Run, dataset: str, yes: bool, gone: list[str]) -> None:
     project = run.project
     presence.require_present(project, dataset)
-    _finish_tombstones(project, dataset)
+    _finish_records(project, dataset)
     tables = [table for table in project.dataset(dataset).archives if on_disk(project, dataset, table)]
     if not tables:
         print(f"   {dataset}: no archive on disk: nothing to free. {deletions.words(project, dataset)}".rstrip())
         return
-    found = [candidate_of(project, dataset, table) for table in tables]
+    candidates = [candidate_of(project, dataset, table) for table in tables]
     _require_extracted(run, dataset)
-    require_no_member(project, [path for candidate in found for path in candidate.files])
-    for candidate in found:
+    require_no_member(project, [path for candidate in candidates for path in candidate.files])
+    for candidate in candidates:
         _prove_archive(run, dataset, candidate)
         candidate.read_at = _read_at(project, dataset, candidate)
-    for candidate in found:
+    for candidate in candidates:
         if yes and candidate.read_at is None:
             _read_members(run, dataset, candidate)
-    for candidate in found:  # reading takes hours: what was touched meanwhile is found by its stat
+    for candidate in candidates:  # reading takes hours: a file that was touched meanwhile shows in its stat
         _compare_members(run, dataset, candidate, "changed" if candidate.read_at else "sizes")
     if yes:
-        os.sync()  # members that lay in the tree already may not have reached the disk
-        for candidate in found:
+        os.sync()  # members that were in the tree before extraction may not have reached the disk
+        for candidate in candidates:
             _delete(project, dataset, candidate, gone)
         run.log.done(f"{deletions.STAGE}:{dataset}", 0)
-    _say(project, dataset, found, yes)
+    _print_freed(dataset, candidates, yes)
 
 
 def _require_extracted(run: Run, dataset: str) -> None:
-    """Refuse a dataset of which anything is not extracted, or not as its receipts say."""
+    """Refuse a dataset whose extraction is not current. Raises ArchiveError."""
     unit = Unit(extract.NAME, dataset)
     verdict = judge(run, extract.RULE, unit)
     if verdict.state == "A":
@@ -89,7 +93,10 @@ def _require_extracted(run: Run, dataset: str) -> None:
 
 
 def _prove_archive(run: Run, dataset: str, candidate: Candidate) -> None:
-    """Refuse an archive that is not the one its receipt was made from, and a receipt that does not hold together."""
+    """Refuse an archive that is not the one its receipt was made from, and a receipt that contradicts another one.
+
+    Raises ArchiveError.
+    """
     project, unit = run.project, Unit(extract.NAME, dataset)
     table, receipt = candidate.table, candidate.receipt
     name = project.relative(next(iter(candidate.files)))
@@ -114,15 +121,15 @@ def _prove_archive(run: Run, dataset: str, candidate: Candidate) -> None:
     if candidate.half_gone:  # what is left was proved before the first file went, and nothing wrote to it since
         return
     same = archive_records.stat_of(candidate.files.values()) == receipt.outputs.archive_stat
-    found = archive_records.hash_of([_content(run, path, same) for path in candidate.files])
-    if found != receipt.outputs.archive_xxh3:
+    content = archive_records.hash_of([_content(run, path, same) for path in candidate.files])
+    if content != receipt.outputs.archive_xxh3:
         raise ArchiveError(f"{name}: not the archive that was extracted: other content. {again}")
     for path, status in candidate.files.items():
         _require_untouched(path, status)
 
 
 def _content(run: Run, path: Path, same: bool) -> str:
-    """Return the hash of a file; it is read again unless its stat, ctime too, is that of its extraction."""
+    """Return a file's hash; it is read again unless its stat is that of its extraction (`same`), ctime included."""
     project, key = run.project, stat_key(path.stat())
     known = project.memo.get(key) if same else None
     if known is not None:
@@ -131,34 +138,34 @@ def _content(run: Run, path: Path, same: bool) -> str:
     with run.log.progress(f"{path.name} (read again)", path.stat().st_size, unit="bytes") as bar:
         for block in raw.blocks():
             bar.advance(len(block))
-    found = raw.checked_sums()[0]["xxh3"]
-    if stat_key(path.stat()) == key:
-        project.memo.put([(key, found)])
-    return found
+    content = raw.checked_sums()[0]["xxh3"]
+    if stat_key(path.stat()) == key:  # not written to while it was read
+        project.memo.put([(key, content)])
+    return content
 
 
 def _read_members(run: Run, dataset: str, candidate: Candidate) -> None:
-    """Read every member again and compare it with what was sealed; keep when that was."""
-    started = time.time()
+    """Read every member again, compare it with what was sealed, and record when."""
+    started = time.time()  # not the end: what is written meanwhile is newer than that
     _compare_members(run, dataset, candidate, "all")
     candidate.read_at = started
     _record(run.project, dataset, candidate, "deleting" if candidate.half_gone else "proved")
 
 
 def _compare_members(run: Run, dataset: str, candidate: Candidate, reading: Reading) -> None:
-    """Compare every member with the tree. Raises ArchiveError for the first that is not as it was sealed."""
+    """Compare every member with the tree. Raises ArchiveError for the first that differs from what was sealed."""
     project, receipt, table = run.project, candidate.receipt, candidate.table
     label = f"{deletions.STAGE}:{dataset} {table.file}"
     with run.log.progress(label, receipt.counts["member_bytes"], unit="bytes") as bar:
-        found = faults(
+        differences = faults(
             project.home / receipt.outputs.members.path,
             project.folder(dataset),
             reading=reading,
             memo=project.memo,
             on_bytes=bar.advance,
         )
-        with contextlib.closing(found):
-            for fault in found:
+        with contextlib.closing(differences):
+            for fault in differences:
                 raise ArchiveError(
                     f"{table.file}: {fault}. `doit -a extract:{dataset}` restores what is gone or cut short;"
                     " a file that differs must be moved away first."
@@ -166,7 +173,7 @@ def _compare_members(run: Run, dataset: str, candidate: Candidate, reading: Read
 
 
 def _read_at(project: Project, dataset: str, candidate: Candidate) -> float | None:
-    """Return when the tree was last read whole, by extraction or here, if that is not too long ago."""
+    """Return when all members were last read, by extraction or here; None where that is longer ago than FRESH_S."""
     times = [candidate.receipt.outputs.read_at]
     known = deletions.record(record_path(project, dataset, candidate.table))
     if known is not None and known.inputs == as_inputs(_identity(candidate)) and known.outputs.read_at is not None:
@@ -175,14 +182,14 @@ def _read_at(project: Project, dataset: str, candidate: Candidate) -> float | No
 
 
 def _identity(candidate: Candidate) -> deletions.ArchiveIdentity:
-    """Return what a record is about: this archive, and this list of its members."""
+    """Return the archive, and the list of its members, as a record names them."""
     read = candidate.receipt.outputs
     sums = _sums(candidate.table) or {"xxh3": read.archive_xxh3}
     return deletions.ArchiveIdentity(candidate.table.file, read.size, sums, read.archive_xxh3, read.members)
 
 
 def _sums(table: ArchiveTable) -> dict[str, str]:
-    """Return what is published of an archive's files."""
+    """Return the published sums of an archive's files by name, with the file's name where there are several."""
     return {
         f"{download.file} {name}" if table.parts else name: value
         for download in table.downloads
@@ -191,7 +198,7 @@ def _sums(table: ArchiveTable) -> dict[str, str]:
 
 
 def _record(project: Project, dataset: str, candidate: Candidate, state: str) -> None:
-    """Publish what is known of an archive, whole or not at all."""
+    """Publish the record of an archive, whole or not at all."""
     inputs = as_inputs(_identity(candidate))
     files = {project.relative(path): list(stat_key(status)) for path, status in candidate.files.items()}
     outputs = deletions.Deletion(state, candidate.read_at, time.time(), files)
@@ -202,9 +209,9 @@ def _record(project: Project, dataset: str, candidate: Candidate, state: str) ->
 
 
 def _delete(project: Project, dataset: str, candidate: Candidate, gone: list[str]) -> None:
-    """Delete an archive's files; its tombstone is on disk before the first goes. `gone` hears of each."""
+    """Delete an archive's files and add their names to `gone`; the record is on disk before the first is deleted."""
     _record(project, dataset, candidate, "deleting")
-    for path, status in candidate.files.items():
+    for path, status in candidate.files.items():  # all of them before the first is deleted
         _require_untouched(path, status)
     for path, status in candidate.files.items():
         _unlink(path, status)
@@ -222,12 +229,12 @@ def _unlink(path: Path, expected: os.stat_result) -> None:
     folder = path.parent.stat()
     path.unlink()
     flush_folder(path.parent)
-    with contextlib.suppress(OSError):  # a tree that is watched by its folders' times has not changed by this
+    with contextlib.suppress(OSError):  # to a tree that is watched by its folders' times this must look like no change
         os.utime(path.parent, ns=(folder.st_atime_ns, folder.st_mtime_ns))
 
 
-def _finish_tombstones(project: Project, dataset: str) -> None:
-    """Mark as deleted what a killed run had deleted and not yet said so."""
+def _finish_records(project: Project, dataset: str) -> None:
+    """Record as deleted what a killed run deleted and did not record any more."""
     for receipt in deletions.deleted(project, dataset):
         if receipt.outputs.state == "deleting":
             done = dataclasses.replace(receipt, outputs=msgspec.structs.replace(receipt.outputs, state="deleted"))
@@ -235,9 +242,9 @@ def _finish_tombstones(project: Project, dataset: str) -> None:
             publish_receipt(project.receipt(deletions.STAGE, dataset, part), done, project.scratch)
 
 
-def _say(project: Project, dataset: str, found: list[Candidate], yes: bool) -> None:
+def _print_freed(dataset: str, candidates: list[Candidate], yes: bool) -> None:
     """Print what was freed or would be."""
-    for candidate in found:
+    for candidate in candidates:
         n_members = candidate.receipt.counts["members"]
         line = f"   {candidate.table.file}: {candidate.size:,} bytes, its {n_members:,} members are on disk"
         if candidate.freed < candidate.size:
@@ -248,7 +255,7 @@ def _say(project: Project, dataset: str, found: list[Candidate], yes: bool) -> N
         elif not yes:
             line += f"; with --yes {human(candidate.receipt.counts['member_bytes'])} are read again first"
         print(line)
-    freed = sum(candidate.freed for candidate in found)
+    freed = sum(candidate.freed for candidate in candidates)
     if yes:
         print(f"   {dataset}: {freed:,} bytes freed ({human(freed)}); the tree and what was made of it stay current.")
     else:

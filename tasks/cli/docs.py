@@ -93,13 +93,13 @@ def _corpus(name: str, table: DatasetTable, labels: list[str]) -> str:
 
 def labels_by_reader(fixtures: Path) -> dict[str, list[str]]:
     """Return the labels in the expected rows of each reader's fixtures, sorted."""
-    found: dict[str, set[str]] = {}
+    by_reader: dict[str, set[str]] = {}
     for path in sorted(fixtures.glob("*.txt")):
         sections = _sections(path.read_text("utf-8"))
         reader = tomllib.loads(sections["catalog.toml"])["corpus"]
         for line in sections.get("expected.jsonl", "").splitlines():
-            found.setdefault(reader, set()).update(json.loads(line))
-    return {reader: sorted(labels - {"id", "path", "split"}) for reader, labels in found.items()}
+            by_reader.setdefault(reader, set()).update(json.loads(line))
+    return {reader: sorted(labels - {"id", "path", "split"}) for reader, labels in by_reader.items()}
 
 
 def _sections(text: str) -> dict[str, str]:

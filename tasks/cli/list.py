@@ -11,7 +11,7 @@ from tasks.stages.combined import judge_combined, split_names
 
 
 class Surveys:
-    """Surveys of datasets, each made once: several jobs read the same ones."""
+    """Surveys of datasets, each made once: several jobs name the same datasets."""
 
     def __init__(self, query: Query) -> None:
         self._query = query
@@ -29,7 +29,7 @@ class Surveys:
 
 
 def status_lines(query: Query, names: list[str], *, all_shards: bool) -> Iterator[str]:
-    """Yield the lines of `doit list --status`, of everything on this disk or of what is named.
+    """Yield the lines of `doit list --status`, of some names or of everything on this disk.
 
     Raises CatalogError for a name that is no dataset, stage or task.
     """

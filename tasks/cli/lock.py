@@ -43,7 +43,7 @@ def run_lock(project: Project) -> Iterator[None]:
             ) from None
         os.ftruncate(descriptor, 0)
         holder = f"`doit {' '.join(sys.argv[1:])}` (process {os.getpid()}, since {time.strftime('%H:%M:%S')})\n"
-        with contextlib.suppress(OSError):  # who holds it is a courtesy; a full disk is met where it matters
+        with contextlib.suppress(OSError):  # only another run's message; a full disk is reported elsewhere
             os.pwrite(descriptor, holder.encode(), 0)
         yield
     finally:

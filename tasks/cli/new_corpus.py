@@ -18,7 +18,7 @@ from tasks.cli.doit_types import TaskDict
 from tasks.engine.opened import OPENED
 
 CHECKOUT = Path(__file__).parents[2]
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # a module, a folder, a task and a file
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # it becomes the name of a module, a folder, a task and a file
 
 READER = Template('''\
 """$name: what it is, in one line.
@@ -92,7 +92,7 @@ language = "en"
 """)
 
 TABLE = Template("""
-# Archives, if any, lie in the dataset's folder: archives = [{ file = "$name.tar.gz" }]. README.md names the other keys.
+# Archives, if any, are in the dataset's folder: archives = [{ file = "$name.tar.gz" }]. README.md names the other keys.
 [datasets.$name]
 corpus   = "$name"
 manifest = "$name"
@@ -131,11 +131,11 @@ def write(project: Project, checkout: Path, name: str) -> list[Path]:
     reader, fixture = checkout / "earmark" / "corpora" / f"{name}.py", checkout / "tests" / "corpora" / f"{name}.txt"
     _check(project, name, [reader, fixture])
     catalog = project.path.resolve()  # behind a link, which stays one
-    made: list[Path] = []
+    written: list[Path] = []
     try:
         for path, template in ((reader, READER), (fixture, FIXTURE)):
             with clear_disk_errors(path), path.open("x", encoding="utf-8") as file:
-                made.append(path)
+                written.append(path)
                 file.write(template.substitute(name=name))
         text = catalog.read_bytes()
         text += (b"" if not text or text.endswith(b"\n") else b"\n") + TABLE.substitute(name=name).encode()
@@ -146,11 +146,11 @@ def write(project: Project, checkout: Path, name: str) -> list[Path]:
         with publishing(catalog, project.scratch) as temporary:
             temporary.write_bytes(text)
             shutil.copymode(catalog, temporary)
-    except BaseException:
-        for path in made:
+    except BaseException:  # Ctrl-C too: half a corpus would break every command
+        for path in written:
             path.unlink()
         raise
-    return [*made, catalog]
+    return [*written, catalog]
 
 
 def _check(project: Project, name: str, paths: list[Path]) -> None:

@@ -23,7 +23,15 @@ COMMANDS = {
     "doit help [COMMAND or TASK]": "options",
 }
 WIDTH = 28  # of the first column
-FLAGS = ("subtasks", "quiet", "status", "private", "list_deps", "template", "pos_args")  # ask for doit's own list
+FLAGS = (
+    "subtasks",
+    "quiet",
+    "status",
+    "private",
+    "list_deps",
+    "template",
+    "pos_args",
+)  # each means doit's own list
 
 
 def is_wanted(options: Mapping[str, object]) -> bool:

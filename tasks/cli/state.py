@@ -33,7 +33,7 @@ class Backend:
         self._database: sqlite3.Connection | None = None
 
     def _open(self, *, create: bool) -> sqlite3.Connection | None:
-        """Open the file; a damaged one is begun anew, a missing one made only to be written to, a full disk endured."""
+        """Open the file; a damaged one is begun anew; a missing one is made only to be written to."""
         if self._database is None and (create or Path(self.name).exists()):
             with contextlib.suppress(sqlite3.Error, OSError):  # locked or full: receipts are asked instead
                 self._database = connect_anew_if_damaged(Path(self.name), TABLE)
@@ -67,7 +67,7 @@ class Backend:
         database = self._open(create=True)
         if database is not None:
             row = self._codec.encode(self._rows[task_id])
-            with contextlib.suppress(sqlite3.Error):  # a full disk is met where it matters: at receipts and outputs
+            with contextlib.suppress(sqlite3.Error):  # a full disk is reported by receipts and outputs
                 database.execute("insert or replace into task values (?, ?)", (task_id, row))
 
     def in_(self, task_id: str) -> bool:

@@ -106,7 +106,7 @@ def _explain(query: Query, line: Line) -> str:
         for _, verdict in line.shards
         if verdict.state != "U"
         for reason in verdict.reasons
-        if not reason.startswith("audio changed (")  # given in recordings instead
+        if not reason.startswith("audio changed (")  # counted in recordings instead, by _recordings
     )
     words = [f"{count:,} x {reason}" if count > 1 else reason for reason, count in reasons.most_common(6)]
     if line.unit.stage == features.NAME and _same_encoders(query.run.project, line.unit.dataset):
@@ -116,7 +116,7 @@ def _explain(query: Query, line: Line) -> str:
 
 
 def _same_encoders(project: Project, dataset: str) -> bool:
-    """Say whether the encoders of shards that would run are those that made them before, or made the others."""
+    """Say whether the identities of the encoders are those of all finished shards: then only the audio differs."""
     try:
         known = encoder_packs.identities(project, dataset)
         shards = scan.shards_of(project, dataset)
@@ -162,6 +162,6 @@ def _to_encode(project: Project, shard: Unit) -> int:
     try:
         for name in project.catalog.encoders_of(shard.dataset):
             missing += len(hashes - encoder_packs.stored(project, name, hashes))
-    except EarmarkError:  # no model yet: nothing can be stored
+    except EarmarkError:  # no model yet, so nothing can be stored
         return len(hashes)
     return missing

@@ -1,4 +1,4 @@
-"""What is made of several datasets, joint manifests and jobs: which there are, what they need, what they wait for."""
+"""What several datasets are combined into, joint manifests and jobs: which there are, what they need and wait for."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ def combined_tasks(project: Project) -> dict[str, CombinedTask]:
 
 
 def split_names(query: Query, names: list[str]) -> tuple[list[CombinedTask], list[str]]:
-    """Return the joint manifests and jobs that are named (all where nothing is), and the names that mean datasets.
+    """Return the joint manifests and jobs among some names (all, without names), and the names that mean datasets.
 
     Raises CatalogError for a job that is not in the catalog.
     """
@@ -67,7 +67,7 @@ def split_names(query: Query, names: list[str]) -> tuple[list[CombinedTask], lis
 def judge_combined(
     query: Query, task: CombinedTask, verdict_of: Callable[[Unit], Verdict]
 ) -> tuple[Verdict, list[Unit]]:
-    """Return the state of a joint manifest or job, and what it waits for; `verdict_of` knows its datasets' stages."""
+    """Return the state of a joint manifest or job, and what it waits for; `verdict_of` gives those of its datasets."""
     own = query.judge(task.rule, task.unit)
     if own.state == "I":
         return own, []
@@ -75,9 +75,9 @@ def judge_combined(
     late = {unit: verdict for unit, verdict in late.items() if verdict.state != "U"}
     if own.state in PREVENTING or not late:
         return own, []
-    named = worst(late.values())
-    unit = next(unit for unit, verdict in late.items() if verdict is named)
-    words = {"E": "cannot run", "A": "is on a volume that is absent", "I": "is ignored"}.get(named.state)
+    worst_late = worst(late.values())
+    unit = next(unit for unit, verdict in late.items() if verdict is worst_late)
+    words = {"E": "cannot run", "A": "is on a volume that is absent", "I": "is ignored"}.get(worst_late.state)
     if words or own.state == "U":
-        own = Verdict(named.state, (f"{unit} {words or 'would run first'}",))
+        own = Verdict(worst_late.state, (f"{unit} {words or 'would run first'}",))
     return own, list(late)

@@ -1,35 +1,36 @@
-"""extract: unpack a dataset's archives, every member written, read back and sealed; or adopt a tree that is there."""
+"""extract: unpack a dataset's archives, every member written, read back and sealed; or adopt the tree that is there.
+
+Each archive has a receipt of its own, so that one new archive of ten is one archive's work.
+"""
 
 import contextlib
-import fnmatch
 import os
 import time
-from collections import Counter
 from pathlib import Path
 
 import msgspec
 
 from earmark.archives import adoption, proof, unpack
+from earmark.archives.staging import Extraction
 from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
-from earmark.disk import watch
 from earmark.disk.files import make_folder, publishing
 from earmark.disk.hashing import stat_key
-from earmark.disk.junk import is_counted
 from earmark.disk.receipts import Inputs, Receipt, SealedFile, make_key, publish_receipt, read_receipt
-from earmark.errors import ArchiveError, CorpusError
+from earmark.errors import ArchiveError
 from tasks.engine import deletions
 from tasks.engine.judge import broken, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
-from tasks.stages import archive_records, presence
+from tasks.stages import archive_records, expectations, presence
+from tasks.stages.archive_records import ArchiveRead
 
 NAME, VERSION = archive_records.STAGE, 1
-TREE = "tree"  # the part under which a tree without its archives is adopted
+TREE = "tree"  # the part under which a tree without its archives is recorded, in place of an archive's name
 
 
 class Extracted(msgspec.Struct, frozen=True):
-    """What a dataset's extraction seals: the list of members of each archive, and of a tree that was adopted."""
+    """What a dataset's extraction seals: the list of members of each archive, or of a tree that was adopted."""
 
     members: dict[str, SealedFile]
 
@@ -41,7 +42,7 @@ class TreeRead(msgspec.Struct, frozen=True):
 
 
 class ExtractInputs(msgspec.Struct, frozen=True):
-    """What a dataset's extraction is made from, as its receipt says it."""
+    """The part of the inputs of a dataset's extraction that cleanup compares: what the catalog says of each archive."""
 
     archives: dict[str, dict[str, object]]
 
@@ -122,10 +123,11 @@ def _build(run: Run, unit: Unit) -> Built[Extracted]:
     for archive in table.archives:
         known = archive_records.extraction_of(project, dataset, archive.file)
         there = [path.exists() for path in archive_records.files_of(project, dataset, archive)]
+        # some parts of a split archive that was extracted: cleanup was killed half-way, and its receipt still tells all
         if all(there) or (any(there) and known is None):
             part, wrote = _extract(run, dataset, archive)
             written += wrote
-        elif known is None:
+        elif known is None:  # neither here nor ever extracted: perhaps its tree is
             gone.append(archive.file)
             continue
         else:
@@ -134,31 +136,56 @@ def _build(run: Run, unit: Unit) -> Built[Extracted]:
         members[archive.file] = part.outputs.members
     if gone:
         members[TREE] = _adopt(run, dataset, gone)
-    files = _check_expectations(project, dataset)
+    files = expectations.require_expected(project, dataset)
     return Built(Extracted(members), {"archives": len(members), "files": files}, written)
 
 
-def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[archive_records.ArchiveRead], int]:
-    """Extract one archive, or find that its receipt still holds; return the receipt and the bytes written."""
-    project = run.project
-    paths, part = archive_records.files_of(project, dataset, archive), archive_records.part_name(archive.file)
+def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[ArchiveRead], int]:
+    """Extract one archive, unless its receipt is current; return the receipt and the bytes written."""
+    project, part = run.project, archive_records.part_name(archive.file)
     where, inputs = project.receipt(NAME, dataset, part), _archive_inputs(archive)
-    reusable = presence.has_files(project.root(dataset)) and not run.force
-    key, known = make_key(f"{NAME}/archive", VERSION, inputs), read_receipt(where, archive_records.ArchiveRead)
-    if known is not None and known.key == key and not broken(project, [known.outputs.members]) and reusable:
-        same_stat = known.outputs.archive_stat == archive_records.stat_of(path.stat() for path in paths)
-        if (
-            same_stat
-            or archive_records.hash_of([project.memo.hash_file(path) for path in paths]) == known.outputs.archive_xxh3
-        ):
-            return known, 0
-    there = [path for path in paths if path.exists()]  # what is missing of a split one, reading it says
-    label, target, started = f"{NAME}:{dataset} {archive.file}", project.members(dataset, part), time.time()
-    with (
-        publishing(target, project.scratch) as temporary,
-        run.log.progress(label, sum(path.stat().st_size for path in there), unit="bytes") as bar,
-    ):
-        made = unpack.extract_archive(
+    key, known = make_key(f"{NAME}/archive", VERSION, inputs), read_receipt(where, ArchiveRead)
+    if known is not None and known.key == key and _is_reusable(run, dataset, archive, known):
+        return known, 0
+    started = time.time()
+    unpacked = _unpack(run, dataset, archive, project.members(dataset, part))
+    hashes = [sums["xxh3"] for sums in unpacked.sums]
+    project.memo.put(zip(map(stat_key, unpacked.stats), hashes, strict=True))
+    outputs = ArchiveRead(
+        archive_records.stat_of(unpacked.stats),
+        archive_records.hash_of(hashes),
+        seal_file(project, project.members(dataset, part)),
+        started,  # not the end: a member that is written to meanwhile is to be read again
+    )
+    if unpacked.n_matched and not unpacked.written_bytes:
+        run.log.note(
+            f"{archive.file}: already extracted: {unpacked.n_matched:,} files on disk match it, none was written"
+        )
+    seconds = round(max(0.0, time.time() - started), 3)  # a clock that was set back meanwhile gives no negative time
+    receipt = Receipt(f"{NAME}/archive", VERSION, key, inputs, outputs, _counts(unpacked), seconds)
+    publish_receipt(where, receipt, project.scratch)
+    return receipt, unpacked.written_bytes
+
+
+def _is_reusable(run: Run, dataset: str, archive: ArchiveTable, known: Receipt[ArchiveRead]) -> bool:
+    """Say whether a receipt is of this very archive and its tree is there; only a touched archive is read for it."""
+    project = run.project
+    if run.force or broken(project, [known.outputs.members]) or not presence.has_files(project.root(dataset)):
+        return False
+    paths = archive_records.files_of(project, dataset, archive)
+    if known.outputs.archive_stat == archive_records.stat_of(path.stat() for path in paths):
+        return True
+    return archive_records.hash_of([project.memo.hash_file(path) for path in paths]) == known.outputs.archive_xxh3
+
+
+def _unpack(run: Run, dataset: str, archive: ArchiveTable, members: Path) -> Extraction:
+    """Unpack an archive into the dataset's folder; publish the list of its members."""
+    project, part = run.project, archive_records.part_name(archive.file)
+    # a part of a split archive may be missing: reading it reports that
+    there = [path for path in archive_records.files_of(project, dataset, archive) if path.exists()]
+    label, size = f"{NAME}:{dataset} {archive.file}", sum(path.stat().st_size for path in there)
+    with publishing(members, project.scratch) as temporary, run.log.progress(label, size, unit="bytes") as bar:
+        return unpack.extract_archive(
             archive_records.source_of(project, dataset, archive),
             make_folder(project.folder(dataset)),
             temporary,
@@ -167,31 +194,26 @@ def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[arc
             on_bytes=bar.advance,
             memo=project.memo,
         )
-    hashes = [sums["xxh3"] for sums in made.sums]
-    project.memo.put(zip(map(stat_key, made.stats), hashes, strict=True))
-    outputs = archive_records.ArchiveRead(
-        archive_records.stat_of(made.stats), archive_records.hash_of(hashes), seal_file(project, target), started
-    )
-    counts = {
-        "members": made.n_members,
-        "files": made.n_files,
-        "written": made.n_written,
-        "resumed": made.n_resumed,
-        "matched": made.n_matched,
-        "completed": made.n_completed,
-        "skipped": made.n_skipped,
-        "member_bytes": made.member_bytes,
+
+
+def _counts(unpacked: Extraction) -> dict[str, int]:
+    return {
+        "members": unpacked.n_members,
+        "files": unpacked.n_files,
+        "written": unpacked.n_written,
+        "resumed": unpacked.n_resumed,
+        "matched": unpacked.n_matched,
+        "completed": unpacked.n_completed,
+        "skipped": unpacked.n_skipped,
+        "member_bytes": unpacked.member_bytes,
     }
-    if made.n_matched and not made.written_bytes:
-        run.log.note(f"{archive.file}: already extracted: {made.n_matched:,} files on disk match it, none was written")
-    seconds = round(max(0.0, time.time() - started), 3)
-    receipt = Receipt(f"{NAME}/archive", VERSION, key, inputs, outputs, counts, seconds)
-    publish_receipt(where, receipt, project.scratch)
-    return receipt, made.written_bytes
 
 
-def _require_members(run: Run, dataset: str, archive: ArchiveTable, part: Receipt[archive_records.ArchiveRead]) -> None:
-    """Where `doit -a extract:<dataset>` cannot restore from an archive that was deleted, say what differs from it."""
+def _require_members(run: Run, dataset: str, archive: ArchiveTable, part: Receipt[ArchiveRead]) -> None:
+    """Refuse a forced extraction of a damaged tree whose archive was deleted: it can restore nothing.
+
+    Raises ArchiveError with what differs, and where the archive can be downloaded again.
+    """
     project = run.project
     again = deletions.words(project, dataset) if run.force and f"{NAME}:{dataset}" in run.named else ""
     members = project.home / part.outputs.members.path
@@ -200,7 +222,7 @@ def _require_members(run: Run, dataset: str, archive: ArchiveTable, part: Receip
 
 
 def _adopt(run: Run, dataset: str, gone: list[str]) -> SealedFile:
-    """Seal a tree whose archives are gone from its files alone; return the list of its members."""
+    """Seal a tree by its files alone, as its archives are gone; return the list of its members."""
     project = run.project
     folder, where = project.folder(dataset), project.receipt(NAME, dataset, TREE)
     run.log.note(
@@ -209,67 +231,25 @@ def _adopt(run: Run, dataset: str, gone: list[str]) -> SealedFile:
     )
     target = project.members(dataset, TREE)
     tables = project.dataset(dataset).archives
-    present = {download.file.split("/")[0] for table in tables for download in table.downloads}
+    own = {download.file.split("/")[0] for table in tables for download in table.downloads}
     with (
         publishing(target, project.scratch) as temporary,
         run.log.progress(f"{NAME}:{dataset} adopting", 0, unit="bytes") as bar,
     ):
-        made = adoption.adopt_tree(folder, temporary, ignored=present, on_bytes=bar.advance, memo=project.memo)
+        tree = adoption.adopt_tree(folder, temporary, ignored=own, on_bytes=bar.advance, memo=project.memo)
     inputs = {"adopted": sorted(gone)}
-    counts = {"members": made.n_members, "files": made.n_files, "member_bytes": made.member_bytes}
+    counts = {"members": tree.n_members, "files": tree.n_files, "member_bytes": tree.member_bytes}
     key = make_key(f"{NAME}/{TREE}", VERSION, inputs)
     outputs = TreeRead(seal_file(project, target))
     publish_receipt(where, Receipt(f"{NAME}/{TREE}", VERSION, key, inputs, outputs, counts, 0.0), project.scratch)
     return outputs.members
 
 
-def _check_expectations(project: Project, dataset: str) -> int:
-    """Compare the tree with what the catalog expects of it; return the number of files below the root."""
-    root, expect = project.root(dataset), project.dataset(dataset).expect
-    where = f"{project.path.name}: [datasets.{dataset}.expect]"
-    if not root.is_dir():
-        raise CorpusError(
-            f"{project.relative(root)}: no such folder after extraction: the archive holds another layout, or root is"
-            f" wrong in [datasets.{dataset}]. It holds: {', '.join(_some_names(project.folder(dataset))) or 'nothing'}."
-        )
-    for name in expect.folders:
-        if not (root / name).is_dir():
-            raise CorpusError(f"{where}: folder {name} is not below {project.relative(root)}: incomplete extraction?")
-    found: Counter[str] = Counter()
-    files = 0
-    for entry in watch.walk(root):
-        if not entry.is_dir(follow_symlinks=False) and is_counted(entry.name):
-            files += 1
-            found.update(pattern for pattern in expect.files if fnmatch.fnmatchcase(entry.name, pattern))
-    if not files:
-        raise CorpusError(f"{project.relative(root)}: empty: expected the files of {dataset} there, got none.")
-    for pattern, count in expect.files.items():
-        if found[pattern] != count:
-            raise CorpusError(
-                f"{where}: {project.relative(root)}: expected {count:,} files {pattern}, got {found[pattern]:,}."
-                f" {_why_other(project, dataset)}, or the expectation is of another release."
-                f" {deletions.words(project, dataset)}".rstrip()
-            )
-    return files
-
-
-def _why_other(project: Project, dataset: str) -> str:
-    """Say why a count may differ: which archives of the catalog are not here, or that one is incomplete."""
-    archives = project.dataset(dataset).archives
-    absent = [
-        archive.file
-        for archive in archives
-        if archive_records.extraction_of(project, dataset, archive.file) is None
-        and not all(path.exists() for path in archive_records.files_of(project, dataset, archive))
-    ]
-    if not absent:
-        return "An archive is incomplete"
-    some = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
-    return f"Not here: {some} (get them, or take them and these counts out of [datasets.{dataset}])"
-
-
 def _holds_tree(project: Project, dataset: str) -> bool:
-    """Say whether a root holds anything but the dataset's own archives, to which a downloader appends suffixes."""
+    """Say whether a root contains anything but the dataset's own archives.
+
+    By the beginnings of names: a downloader appends suffixes such as .part to what it is still writing.
+    """
     root, archives = project.root(dataset), project.dataset(dataset).archives
     own = tuple(
         path.name for one in archives for path in archive_records.files_of(project, dataset, one) if path.parent == root
@@ -277,12 +257,6 @@ def _holds_tree(project: Project, dataset: str) -> bool:
     with contextlib.suppress(OSError), os.scandir(root) as entries:
         return any(not entry.name.startswith((".", *own)) for entry in entries)
     return False
-
-
-def _some_names(folder: Path) -> list[str]:
-    with contextlib.suppress(OSError):
-        return sorted(entry.name for entry in folder.iterdir())[:6]
-    return []
 
 
 RULE = Rule(NAME, VERSION, Extracted, _inputs, _intact, _build, _prepare)

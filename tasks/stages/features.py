@@ -1,9 +1,9 @@
-"""features: a shard's recordings through the encoder, into a pack of the audio hashes that no pack held yet."""
+"""features: encode a shard's recordings whose audio hash is in no pack of the encoder yet, into one new pack."""
 
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,7 +29,10 @@ NAME, VERSION = "features", 1
 
 
 class EncodedShard(msgspec.Struct, frozen=True):
-    """What an encoded shard seals: for each encoder the packs that its recordings are in."""
+    """What an encoded shard seals: for each encoder the packs that its recordings are in.
+
+    Often packs of other shards, too: a recording that occurs twice, or moved to another shard, is encoded once.
+    """
 
     packs: dict[str, list[str]]
 
@@ -69,76 +72,81 @@ def _intact(run: Run, _unit: Unit, receipt: Receipt[EncodedShard]) -> list[str]:
 
 
 def packs_of(project: Project, receipt: Receipt[EncodedShard]) -> Iterator[Path]:
-    """Yield the packs that a shard's receipt names, under the identities that made them."""
+    """Yield the packs that a shard's receipt names, in the folders of the identities that made them."""
     made_by = receipt.made_from(encoder_packs.MadeBy).encoders
     for name, packs in receipt.outputs.packs.items():
         folder = encoder_packs.folder_of(project, name, made_by[name]) / "packs"
         yield from (folder / pack for pack in packs)
 
 
+class _Encoded(NamedTuple):
+    """What encoding a shard came to: the packs with its recordings, and of the new one recordings, frames and bytes."""
+
+    packs: list[str]
+    recordings: int = 0
+    frames: int = 0
+    written_bytes: int = 0
+
+
 def _build(run: Run, unit: Unit) -> Built[EncodedShard]:
     project = run.project
     rows = list(read_good(project.table(unit.dataset, unit.part)))
-    packs: dict[str, list[str]] = {}
-    counts = {"recordings": len(rows), "encoded": 0, "frames": 0}
-    written = 0
-    for name in encoder_packs.encoder_names(project, unit.dataset):
-        packs[name], encoded, frames, wrote = _encode(run, unit, name, rows)
-        counts["encoded"] += encoded
-        counts["frames"] += frames
-        written += wrote
-    return Built(EncodedShard(packs), counts, written)
+    encoded = {name: _encode(run, unit, name, rows) for name in encoder_packs.encoder_names(project, unit.dataset)}
+    counts = {
+        "recordings": len(rows),
+        "encoded": sum(each.recordings for each in encoded.values()),
+        "frames": sum(each.frames for each in encoded.values()),
+    }
+    packs = {name: each.packs for name, each in encoded.items()}
+    return Built(EncodedShard(packs), counts, sum(each.written_bytes for each in encoded.values()))
 
 
-def _encode(run: Run, unit: Unit, name: str, rows: list[GoodAudio]) -> tuple[list[str], int, int, int]:
-    """Encode what no pack of this encoder holds; return the packs that hold the shard, and what was new."""
+def _encode(run: Run, unit: Unit, name: str, rows: list[GoodAudio]) -> _Encoded:
+    """Encode the recordings that are in no pack of this encoder."""
+    index = encoder_packs.open_index(encoder_packs.encoder_folder(run.project, name), run)
+    by_hash = {row.audio_hash: row for row in rows}
+    places = index.find(list(by_hash))
+    older = {pack for pack, _, _ in places.values()}
+    # in the order of hashes: a pack that is lost and made again has the same name and the same rows
+    new = [by_hash[audio_hash] for audio_hash in sorted(by_hash.keys() - places.keys())]
+    if not new:
+        return _Encoded(sorted(older))
+    pack, frames, written = _write_pack(run, unit, name, new)
+    index.add(pack)
+    return _Encoded(sorted({pack.name} | older), len(new), frames, written)
+
+
+def _write_pack(run: Run, unit: Unit, name: str, rows: list[GoodAudio]) -> tuple[Path, int, int]:
+    """Encode recordings into a new pack; return its path, frames and bytes."""
     from earmark.features.encode import Recording, encode_pack
 
-    project = run.project
-    folder = encoder_packs.encoder_folder(project, name)
-    index = encoder_packs.open_index(folder, run)
-    by_hash = {row.audio_hash: row for row in rows}
-    found = index.find(list(by_hash))
-    # in the order of hashes: a pack that is lost and made again has the same name and the same rows
-    new = [by_hash[audio_hash] for audio_hash in sorted(by_hash.keys() - found.keys())]
-    if not new:
-        return sorted({pack for pack, _, _ in found.values()}), 0, 0, 0
-    standard = project.catalog.standard.format != "none"
-    channel = project.dataset(unit.dataset).channel
-    recordings = [
-        Recording(
-            row.audio_hash, standard_files.audio_file(project, unit.dataset, row.path), row.n_samples, standard, channel
-        )
-        for row in new
-    ]
-    table = project.encoder(name)
+    project, table = run.project, run.project.encoder(name)
+    standard, channel = project.catalog.standard.format != "none", project.dataset(unit.dataset).channel
+    path_of = functools.partial(standard_files.audio_file, project, unit.dataset)
+    recordings = [Recording(row.audio_hash, path_of(row.path), row.n_samples, standard, channel) for row in rows]
     encoder = _opened(table, project.models)
     if warning := table.warning(project.models, f"[encoders.{name}] of {project.path.name}"):
         run.log.note(f"encoder {name}: {warning}")
-    content = digest("pack", [row.audio_hash for row in new])
-    pack = f"{unit.dataset}-{unit.part}-{content[:8]}.zarr"
-    attributes: dict[str, Any] = {
-        "encoder": name,
-        "identity": encoder_packs.identity(project, name),
-        "source": str(unit),
-    }
-    with run.log.progress(f"{unit} {name}", len(new), after=scan.files_after(project, unit)) as bar:
+    # named by content, so that the same recordings have the same pack and no other pack is ever written over
+    content = digest("pack", [row.audio_hash for row in rows])
+    folder = encoder_packs.encoder_folder(project, name) / "packs"
+    pack = folder / f"{unit.dataset}-{unit.part}-{content[:8]}.zarr"
+    with run.log.progress(f"{unit} {name}", len(rows), after=scan.files_after(project, unit)) as bar:
         written, frames = encode_pack(
             recordings,
             encoder,
-            folder / "packs",
-            pack,
+            folder,
+            pack.name,
             dtype=table.codec,
-            attributes=attributes,
+            attributes={"encoder": name, "identity": encoder_packs.identity(project, name), "source": str(unit)},
             resampler=project.catalog.standard.resampler,
             scratch=project.scratch,
             on_done=bar.advance,
         )
-    index.add(folder / "packs" / pack)
-    packs = {pack} | {older for older, _, _ in found.values()}
-    return sorted(packs), len(new), frames, written
+    return pack, frames, written
 
 
+# two encoders, as a dataset that has both alternates between them shard by shard; a model may be 3 GB of memory
 @functools.lru_cache(maxsize=2)
 def _opened(table: EncoderTable, models: ModelStore) -> Encoder:
     return table.open(models)

@@ -1,6 +1,6 @@
-"""job: the rows of its datasets that carry what a training job needs, a file a split, and a summary of what was taken.
+"""job: the rows that a training job can use, from all of its datasets, a file for each split, and a summary.
 
-A dataset that is not on this disk is named and left out; a leak between splits fails the job and writes nothing.
+A dataset that is not on this disk is left out with a note. A leak between splits fails the job, and nothing is written.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from tasks.stages import encoder_packs, features, presence
 from tasks.stages.joint import CombinedFiles, hashes, manifest_of, note_skipped
 
 NAME, VERSION = "job", 1
-PASSES = 2  # over the manifests
+PASSES = 2  # over the manifests: leaks are found in the first, rows written in the second
 
 
 def _table(project: Project, unit: Unit) -> JobTable:
@@ -67,7 +67,7 @@ def _intact(run: Run, _unit: Unit, receipt: Receipt[CombinedFiles]) -> list[str]
 
 
 def _source(project: Project, name: str, encoders: tuple[str, ...]) -> JobDataset:
-    """Return one dataset as the job reads it: its manifest's files by name, and what the catalog says."""
+    """Return one dataset as the job reads it: its manifest's files, and what the catalog says of it."""
     table, files = project.dataset(name), manifest_of(project, name).outputs.files
     encoded = {encoder: project.home / _features(project, name, encoder)[0].path for encoder in encoders}
     paths = tuple(project.home / sealed.path for _, sealed in sorted(files.items()))
@@ -82,6 +82,7 @@ def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
     sources = [_source(project, name, table.features) for name in here]
     size = sum(path.stat().st_size for source in sources for path in source.files)
     rows = [folder / f"{split}.jsonl" for split in SPLITS]
+    # one stack for all files: none is published before the last is written, and none after an error
     with contextlib.ExitStack() as stack:
         paths = {path.stem: stack.enter_context(publishing(path, project.scratch)) for path in rows}
         with run.log.progress(str(unit), PASSES * size, unit="bytes") as bar:
@@ -101,7 +102,7 @@ def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
 
 
 def _summaries(folder: Path, summary: Summary) -> dict[Path, bytes]:
-    """Return the two files that say what was taken."""
+    """Return the contents of the summary's two files by path: for programs, and for people."""
     as_json = orjson.dumps(summary.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     return {folder / "summary.json": as_json, folder / "summary.txt": "\n".join([*summary.table(), ""]).encode()}
 

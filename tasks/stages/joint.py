@@ -1,4 +1,7 @@
-"""Joint manifests: the rows of several datasets in one file, in the order of the catalog's list, as bytes."""
+"""Joint manifests: the rows of several datasets in one file, in the order of the catalog's list.
+
+Copied as bytes: to parse and write a hundred million rows again would change nothing but the time.
+"""
 
 import shutil
 
@@ -17,7 +20,7 @@ NAME, VERSION = "joint", 1
 
 
 class CombinedFiles(msgspec.Struct, frozen=True):
-    """What is made of several datasets seals: its files by name, and the datasets that it went without."""
+    """What a joint manifest or a job seals: its files by name, and the datasets that were not on this disk."""
 
     files: dict[str, SealedFile]
     skipped: list[str]
@@ -37,7 +40,7 @@ def hashes(receipt: Receipt[ManifestFiles]) -> dict[str, str]:
 
 
 def note_skipped(run: Run, unit: Unit, absent: list[str]) -> None:
-    """Name the datasets that a unit goes without."""
+    """Note the datasets that are not on this disk, and so not in a unit."""
     if absent:
         run.log.note(f"{unit}: not on this disk, skipped: {', '.join(absent)}")
 

@@ -1,9 +1,9 @@
-"""manifest: one JSON row a recording, a file a split, in the shards' order; whole or not there."""
+"""manifest: a JSON row for each good recording, a file for each split, in the order of the shards."""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, cast
 
 import msgspec
 
@@ -14,7 +14,7 @@ from earmark.disk.hashing import digest
 from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
 from earmark.errors import CorpusError
-from earmark.rows import SPLITS
+from earmark.rows import SPLITS, Labels
 from earmark.training.manifest_row import dump_row, make_row
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage
@@ -73,7 +73,7 @@ def manifest_path(project: Project, dataset: str, split: str | None) -> Path:
 
 
 def _good(project: Project, dataset: str) -> Iterator[tuple[ShardRow, GoodAudio, str]]:
-    """Yield every good recording, shard by shard: its row, its canonical audio, and the path of that."""
+    """Yield every good recording, shard by shard: its shard row, its row of canonical audio, and the path of that."""
     path_of = standard_files.audio_path(project, dataset)
     for shard in scan.shards_of(project, dataset):
         listed = read_rows(project.shard_list(dataset, shard))
@@ -83,7 +83,7 @@ def _good(project: Project, dataset: str) -> Iterator[tuple[ShardRow, GoodAudio,
 
 
 def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str | None, bytes, int]]:
-    """Yield split, line and samples of every good recording; stems that are not among them are added to `lost`."""
+    """Yield split, line and number of samples of every good recording; stems that are not good are added to `lost`."""
     form = project.catalog.standard.format
     stems: dict[str, dict[str, str]] | None = None
     for row, audio, path in _good(project, dataset):
@@ -99,14 +99,17 @@ def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str
         yield row.split, dump_row(line), audio.n_samples
 
 
-def _resolve_stems(line: dict[str, Any], stems: dict[str, dict[str, str]]) -> list[str]:
-    """Put what is known of its stems into a mixture's row; return the names of those that are lost, a defect of it."""
-    wished: dict[str, str] = line.pop("stems")
-    lost = [name for name, recording in wished.items() if recording not in stems]
-    if len(lost) < len(wished):
-        line["stems"] = {name: stems[recording] for name, recording in wished.items() if recording in stems}
+def _resolve_stems(line: Labels, stems: dict[str, dict[str, str]]) -> list[str]:
+    """Replace the ids of stems in a mixture's row by their recordings; return the names of those that are lost.
+
+    A stem is lost when it is not a good recording: the mixture stays, and the loss is a defect of it.
+    """
+    ids = cast("dict[str, str]", line.pop("stems"))
+    lost = [name for name, recording in ids.items() if recording not in stems]
+    if len(lost) < len(ids):
+        line["stems"] = {name: stems[recording] for name, recording in ids.items() if recording in stems}
     if lost:
-        line["defects"] = [*line.get("defects", ()), *(f"no stem {name}" for name in lost)]
+        line["defects"] = [*cast("list[str]", line.get("defects", [])), *(f"no stem {name}" for name in lost)]
     return lost
 
 
@@ -138,14 +141,14 @@ def _build(run: Run, unit: Unit) -> Built[ManifestFiles]:
         run.log.note(f"{unit}: {len(lost):,} stems are not among the good recordings, so left out (such as {lost[0]})")
     for old in before.outputs.files.values() if before else ():
         path = project.home / old.path
-        if path not in files and not _claimed(project, dataset, path):  # a split or a stem that is no more
+        if path not in files and not _claimed(project, dataset, path):  # of a split without rows, or an old name
             remove(path)
     sealed = {path.name: seal_file(project, path) for path in sorted(files)}
     return Built(ManifestFiles(sealed), counts, sum(entry.size for entry in sealed.values()))
 
 
 def _claimed(project: Project, dataset: str, path: Path) -> bool:
-    """Say whether another dataset's manifest, or a joint one, bears this name by now."""
+    """Say whether another dataset's manifest, or a joint one, has this path by now."""
     others = [name for name in project.catalog.datasets if name != dataset]
     joint = [project.manifests / f"{name}.jsonl" for name in project.catalog.manifests]
     return path in joint or any(

@@ -1,4 +1,4 @@
-"""What a manifest would take: its rows are made for a sample of what scan listed, and measured."""
+"""What a manifest would write: the rows of a sample of recordings that scan listed are made and measured."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ from tasks.stages.manifest import NAME, VERSION, ManifestFiles
 
 MANIFEST_ROW = 440  # bytes of a line, as written on the demo
 MANIFEST_FILES = 3  # one a split
-SOME_AUDIO = GoodAudio(  # stands for what is not made yet: a row's size hardly depends on it
+SOME_AUDIO = GoodAudio(  # in place of audio that is not made yet: a row's size hardly depends on it
     path="",
     source_hash="",
     audio_hash="0" * 32,
@@ -44,7 +44,7 @@ SPEED = Speed("rows a second", 20_000.0, _timed)
 
 
 def estimate(expected: Expected, step: Step) -> None:
-    """Add the manifests, where their rows change or would have to be looked at."""
+    """Add the manifests, where their rows change or might."""
     if step.state not in "RU" or (step.state == "U" and not expected.todo):
         return
     if step.state == "U":

@@ -1,4 +1,4 @@
-"""scan: what the corpus's reader finds on disk, hashed and grouped in stable shards."""
+"""scan: read a corpus's labels, hash its recordings, and group them in shards that stay as they are when files come."""
 
 import contextlib
 import stat
@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import orjson
@@ -29,14 +30,14 @@ from tasks.stages import extract, presence
 
 NAME, VERSION = "scan", 1
 READERS = 4  # threads that hash files: hashing is faster than one disk
-LOOKAHEAD = 64  # recordings read ahead
-MEMO_BATCH = 1_000  # hashes remembered at a time
-EXAMPLES = 3  # names given in an error
+LOOKAHEAD = 64  # recordings hashed ahead of the one that is written
+MEMO_BATCH = 1_000  # hashes in a transaction of the memo: a commit for each would be slow
+EXAMPLES = 3  # paths of each kind of finding that an error names
 MISSING = (corpora.LABEL_WITHOUT_AUDIO, corpora.AUDIO_WITHOUT_LABEL)  # the findings that max_missing bounds
 
 
 class Scanned(msgspec.Struct, frozen=True):
-    """What scan seals: of each shard what its list names, the lists themselves, and the findings."""
+    """What scan seals: a digest of each shard, the lists of their recordings, and the findings."""
 
     shards: dict[str, SealedShard]
     lists: dict[str, SealedFile]
@@ -58,7 +59,7 @@ def _inputs(run: Run, unit: Unit) -> Inputs:
 
 
 def ignored(project: Project, dataset: str) -> set[str]:
-    """Return names below a root that are not the corpus: its archives."""
+    """Return names below a root that do not belong to the corpus: those of its archives."""
     archives = project.dataset(dataset).archives
     return {download.file.rsplit("/", 1)[-1] for archive in archives for download in archive.downloads}
 
@@ -68,10 +69,11 @@ def _intact(run: Run, unit: Unit, receipt: Receipt[Scanned]) -> list[str]:
     problems = broken(project, [*receipt.outputs.lists.values(), receipt.outputs.findings])
     snapshot = watch.load(project.watch_list(unit.dataset))
     if snapshot is None:
-        return [*problems, "what it saw of the tree is not known"]
+        return [*problems, "what the last scan saw of the tree is not known"]
     presence.require_present(project, unit.dataset)
+    # folders' times miss an edit inside a file; whoever names the scan of such a large corpus wants it in full
     if str(unit) in run.named and snapshot.mode == "folders":
-        return [*problems, "asked for by name: every file is looked at"]
+        return [*problems, "named by the user: every file is looked at"]
     changes = watch.compare(project.root(unit.dataset), snapshot, ignored(project, unit.dataset))
     words = changes.words(f"{snapshot.mode} under {project.relative(project.root(unit.dataset))}")
     return [*problems, words] if words else problems
@@ -82,6 +84,7 @@ def _build(run: Run, unit: Unit) -> Built[Scanned]:
     table = project.dataset(dataset)
     presence.require_present(project, dataset)
     root = project.root(dataset)
+    # before the reader looks: a file that comes meanwhile is then new at the next scan, not lost
     snapshot = watch.take(root, table.watch, ignored(project, dataset))
     expected = len(snapshot.entries) if snapshot.mode == "files" else 0
     folders = project.shard_list(dataset, "0").parent, project.table(dataset, "0").parent
@@ -115,55 +118,78 @@ def _build(run: Run, unit: Unit) -> Built[Scanned]:
 
 
 def _note_gone(run: Run, unit: Unit, snapshot: watch.Snapshot) -> None:
-    """Say which files left the tree since the last scan: that may have been meant, or not."""
+    """Note which files left the tree since the last scan: that may have been intended, or not."""
     project = run.project
     before = watch.load(project.watch_list(unit.dataset))
     gone = sorted(before.entries.keys() - snapshot.entries.keys()) if before and before.mode == snapshot.mode else []
     if gone:
         deleted = deletions.words(project, unit.dataset)
-        again = f"; if that was not meant, `doit -a extract:{unit.dataset}` restores what its archives hold"
-        again = f"; if that was not meant: {deleted}" if deleted else again
+        again = f"; if that was not intended, `doit -a extract:{unit.dataset}` restores what is in its archives"
+        again = f"; if that was not intended: {deleted}" if deleted else again
         hint = again if project.dataset(unit.dataset).archives else ""
         run.log.note(f"{unit}: {len(gone):,} {snapshot.mode} gone since the last scan (such as {gone[0]}){hint}")
 
 
+class _Hashed(NamedTuple):
+    """An item of a reader with the stat and the hash of its file; neither where it is a finding."""
+
+    item: Recording | Finding
+    key: StatKey | None = None
+    source_hash: str = ""
+
+
+class _Hasher:
+    """Checks what a reader yields, and hashes the files of recordings; used by several threads at once."""
+
+    def __init__(self, project: Project, dataset: str) -> None:
+        self.project, self.dataset = project, dataset
+        self.root, self.corpus = project.root(dataset), project.dataset(dataset).corpus
+        self._one_at_a_time = threading.Lock()
+        self._tables: dict[StatKey, str] = {}
+
+    def __call__(self, item: Recording | Finding) -> _Hashed:
+        """Return an item with its file's hash; a recording whose file is missing becomes a finding.
+
+        Raises CorpusError for what cannot be read, AbsentError when the whole root has vanished.
+        """
+        corpora.check_item(self.corpus, item)
+        if isinstance(item, Finding):
+            return _Hashed(item)
+        place = locate(self.root / item.path)
+        try:
+            status = place.file.stat()
+            if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+                name = self.project.relative(place.file)
+                raise CorpusError(f"{name}: neither a file nor a link to one. Take it away.")
+            key = stat_key(status)
+            return _Hashed(item, key, self._hash_of(key, place.file, shared=bool(place.part)))
+        except FileNotFoundError:
+            if not self.root.is_dir():
+                where = self.project.relative(self.root)
+                raise AbsentError(f"{where}: the root of {self.dataset} vanished: not mounted?") from None
+            return _Hashed(Finding(corpora.LABEL_WITHOUT_AUDIO, item.path, f"no such file (recording {item.id})"))
+        except OSError as error:
+            name = self.project.relative(place.file)
+            raise CorpusError(f"{name}: cannot be read: {error.strerror}.") from error
+
+    def _hash_of(self, key: StatKey, path: Path, shared: bool) -> str:
+        """Return a file's hash; of one that is `shared` by many recordings, a table of audio, one thread reads it."""
+        memo = self.project.memo
+        if not shared:
+            return memo.get(key) or hash_file(path)
+        with self._one_at_a_time:
+            if key not in self._tables:
+                self._tables[key] = memo.get(key) or hash_file(path)
+            return self._tables[key]
+
+
 def _hashed(project: Project, dataset: str) -> Iterator[ShardRow | Finding]:
     """Yield what the reader finds, recordings with stat and source hash; files seen before are not read again."""
-    table, root = project.dataset(dataset), project.root(dataset)
+    table = project.dataset(dataset)
     options = corpora.ReaderOptions(language=table.language, options=table.options)
+    items = corpora.read(table.corpus, project.root(dataset), options)
     fresh: list[tuple[StatKey, str]] = []
-    one_at_a_time, tables = threading.Lock(), dict[StatKey, str]()
-
-    def hash_of(key: StatKey, path: Path, shared: bool) -> str:
-        """Hash a file once, also where its rows are looked at by several threads."""
-        if not shared:
-            return project.memo.get(key) or hash_file(path)
-        with one_at_a_time:
-            if key not in tables:
-                tables[key] = project.memo.get(key) or hash_file(path)
-            return tables[key]
-
-    def load(item: Recording | Finding) -> tuple[Recording | Finding, StatKey | None, str]:
-        corpora.check_item(table.corpus, item)
-        if isinstance(item, Finding):
-            return item, None, ""
-        place = locate(root / item.path)
-        path = place.file
-        try:
-            status = path.stat()
-            if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-                raise CorpusError(f"{project.relative(path)}: neither a file nor a link to one. Take it away.")
-            key = stat_key(status)
-            return item, key, hash_of(key, path, shared=bool(place.part))
-        except FileNotFoundError:
-            if not root.is_dir():
-                raise AbsentError(f"{project.relative(root)}: the root of {dataset} vanished: not mounted?") from None
-            return Finding(corpora.LABEL_WITHOUT_AUDIO, item.path, f"no such file (recording {item.id})"), None, ""
-        except OSError as error:
-            raise CorpusError(f"{project.relative(path)}: cannot be read: {error.strerror}.") from error
-
-    items = corpora.read(table.corpus, root, options)
-    for item, key, source_hash in threaded_prefetch(load, items, READERS, LOOKAHEAD):
+    for item, key, source_hash in threaded_prefetch(_Hasher(project, dataset), items, READERS, LOOKAHEAD):
         if key is None or isinstance(item, Finding):
             assert isinstance(item, Finding)
             yield item
@@ -181,26 +207,26 @@ def _hashed(project: Project, dataset: str) -> Iterator[ShardRow | Finding]:
 def _check_counts(project: Project, dataset: str, counts: Counter[str], examples: dict[str, list[str]]) -> None:
     """Refuse an empty corpus, and one in which more is missing than the catalog allows."""
     if not counts["recordings"]:
-        found = "; ".join(f"{count:,} x {kind}, such as {examples[kind][0]}" for kind, count in counts.items() if count)
+        kinds = "; ".join(f"{count:,} x {kind}, such as {examples[kind][0]}" for kind, count in counts.items() if count)
         findings = project.relative(project.findings(dataset))
         raise CorpusError(
             f"{dataset}: no recordings under {project.relative(project.root(dataset))}: expected the layout of"
-            f' "{project.dataset(dataset).corpus}", got {found or "nothing of it"}.'
-            f" {f'{findings} says why of each. ' if found else ''}Check root and corpus in {project.path.name}."
+            f' "{project.dataset(dataset).corpus}", got {kinds or "nothing of it"}.'
+            f" {f'{findings} says why of each. ' if kinds else ''}Check root and corpus in {project.path.name}."
         )
     missing = sum(counts[kind] for kind in MISSING)
     allowed = project.dataset(dataset).max_missing
     if missing > allowed * (counts["recordings"] + missing):
-        named = "; ".join(f"{counts[kind]:,} x {kind}: {', '.join(examples[kind])}" for kind in MISSING if counts[kind])
+        words = "; ".join(f"{counts[kind]:,} x {kind}: {', '.join(examples[kind])}" for kind in MISSING if counts[kind])
         raise CorpusError(
             f"{dataset}: {missing:,} of {counts['recordings'] + missing:,} do not fit, max_missing allows {allowed:.2%}"
-            f" ({named}). All are listed in {project.relative(project.findings(dataset))}; mend the tree, or raise"
+            f" ({words}). All are listed in {project.relative(project.findings(dataset))}; mend the tree, or raise"
             f" max_missing in [datasets.{dataset}]. {deletions.words(project, dataset)}".rstrip()
         )
 
 
 def shards_of(project: Project, dataset: str) -> dict[str, SealedShard]:
-    """Return what scan sealed of each shard.
+    """Return a dataset's shards by name, as scan sealed them.
 
     Raises UpstreamError when it has not run.
     """
@@ -208,7 +234,7 @@ def shards_of(project: Project, dataset: str) -> dict[str, SealedShard]:
 
 
 def known_shards(project: Project, dataset: str) -> dict[str, SealedShard]:
-    """Return what scan sealed of each shard; nothing before it has run."""
+    """Return a dataset's shards by name, as scan sealed them; none before it has run."""
     receipt = receipt_of(project, Unit(NAME, dataset), Scanned)
     return receipt.outputs.shards if receipt else {}
 
@@ -220,13 +246,13 @@ def list_intact(project: Project, dataset: str, shard: str) -> bool:
 
 
 def shard_range(shards: Collection[str]) -> str:
-    """Say which shards there are."""
+    """Return in words which shards there are."""
     names = sorted(shards)
     return f"shards {names[0]} to {names[-1]}" if len(names) > 1 else f"shard {names[0]} only" if names else "no shards"
 
 
 def files_after(project: Project, unit: Unit) -> int:
-    """Count the recordings in the shards after this one that this stage has not built yet, for the time left."""
+    """Count the recordings of later shards that this stage has not built yet, for the estimate of the time left."""
     shards = shards_of(project, unit.dataset)
     later = (shard for shard in shards if shard > unit.part)
     return sum(shards[shard].files for shard in later if not project.receipt(unit.stage, unit.dataset, shard).exists())

@@ -1,4 +1,7 @@
-"""standardize: a shard as canonical audio (16 kHz, mono, int16), hashed and measured; bad recordings quarantined."""
+"""standardize: decode a shard to canonical audio (16 kHz, mono, int16), hash and measure it, quarantine bad recordings.
+
+Rows are kept in a journal while a shard is built, so a run that is killed goes on where it stopped.
+"""
 
 import os
 from collections.abc import Iterator
@@ -24,13 +27,13 @@ from tasks.engine.units import Unit
 from tasks.stages import presence, scan, standard_files
 
 NAME, VERSION = "standardize", 1
-BATCH_FILES = 16  # recordings sent to a worker at a time
+BATCH_FILES = 16  # recordings sent to a worker at a time: so that short files do not cost a message each
 BATCH_BYTES = 16_000_000  # source bytes sent at a time, so that one long file travels alone
 STAT_LIMIT = 100_000  # standard files of a dataset; above, their folder alone is looked at (as with watch = "auto")
 
 
 class ShardInputs(msgspec.Struct, frozen=True):
-    """What a shard's canonical audio is made from: `audio` names its sources, see `SealedShard`."""
+    """What a shard's canonical audio is made from: `audio` is a digest of its sources, see `SealedShard`."""
 
     audio: str
     policy: Policy
@@ -44,7 +47,7 @@ class StandardizedShard(msgspec.Struct, frozen=True):
 
 
 def policy_of(project: Project, dataset: str) -> Policy:
-    """Return all that decides what a recording's canonical audio is."""
+    """Return the settings that canonical audio depends on."""
     standard = project.catalog.standard
     return Policy(project.dataset(dataset).channel, standard.resampler, standard.format)
 
@@ -77,7 +80,7 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     policy, table = policy_of(project, dataset), project.table(dataset, shard)
     journal = journal_path(project, dataset, shard)
     make_folder(journal.parent)
-    known = {} if run.force else _known([table, journal], policy)
+    known = {} if run.force else _known([table, journal], policy)  # forced: decoded again, whatever it was before
     results: dict[str, AudioRow] = {}
     todo = []
     for row in rows:
@@ -86,14 +89,15 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
             results[row.path] = before
         else:
             todo.append(_work(project, dataset, row))
-    made = _standardize(run, unit, todo, policy, journal)
-    results |= made
-    run.log.quarantined += sum(isinstance(result, BadAudio) for result in made.values())
-    written = sum(_standard_bytes(result) for result in made.values())
+    decoded = _standardize(run, unit, todo, policy, journal)
+    results |= decoded
+    run.log.quarantined += sum(isinstance(result, BadAudio) for result in decoded.values())
+    written = sum(_standard_bytes(result) for result in decoded.values())
     if written:
-        os.sync()  # once for the whole shard: the receipt must not outlive the audio that it vouches for
+        # the receipt must not survive a power cut that its audio does not; once a shard, not an fsync for each file
+        os.sync()
     in_order = [results[row.path] for row in rows]
-    note_orphans(project, dataset, table, in_order)
+    note_orphans(project, dataset, table, in_order)  # before the old table is replaced: it alone names them
     publish(table, b"".join(map(dump_row, in_order)), project.scratch)
     journal.unlink(missing_ok=True)
     hashes = [result.audio_hash if isinstance(result, GoodAudio) else None for result in in_order]
@@ -102,23 +106,23 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
 
 
 def journal_path(project: Project, dataset: str, shard: str) -> Path:
-    """Return where the rows of a shard are kept while it is being built; a run that was broken off leaves it there."""
+    """Return the file of a shard's rows while it is built; a run that was killed leaves it for the next."""
     return project.scratch.tmp / f"journal-{dataset}-{shard}.jsonl"
 
 
 def _standardize(run: Run, unit: Unit, todo: list[Work], policy: Policy, journal: Path) -> dict[str, AudioRow]:
-    """Make canonical audio in worker processes; each row is in the journal as soon as it is known."""
-    made: dict[str, AudioRow] = {}
+    """Decode recordings in worker processes; each row goes into the journal as soon as its batch is done."""
+    results: dict[str, AudioRow] = {}
     scratch = run.project.scratch
     progress = run.log.progress(str(unit), len(todo), after=scan.files_after(run.project, unit))
     with progress as bar, journal.open("ab") as kept:
         for batch in run.pool.open().map(standardize_batch, _batches(todo, policy, scratch)):
             for result in batch:
                 kept.write(dump_row(result))
-                made[result.path] = result
+                results[result.path] = result
                 bar.advance(1, result.n_samples / RATE_HZ if isinstance(result, GoodAudio) else 0.0)
             kept.flush()
-    return made
+    return results
 
 
 def _standard_bytes(row: AudioRow) -> int:
@@ -136,7 +140,7 @@ def _counts(rows: list[AudioRow], decoded: int) -> dict[str, int]:
 
 
 def _known(paths: list[Path], policy: Policy) -> dict[tuple[str, str], AudioRow]:
-    """Return results made earlier under the same policy, from the last table and from a broken run's journal."""
+    """Return results of the same policy, by path and source hash: of the last table, and of a killed run's journal."""
     rows = (row for path in paths for row in read_whole_rows(path))
     return {(row.path, row.source_hash): row for row in rows if row.policy == policy}
 
@@ -149,6 +153,7 @@ def _work(project: Project, dataset: str, row: ShardRow) -> Work:
 
 
 def _batches(todo: list[Work], policy: Policy, scratch: Scratch) -> Iterator[tuple[list[Work], Policy, Scratch]]:
+    """Yield what is sent to a worker at a time."""
     batch: list[Work] = []
     size = 0
     for work in todo:
@@ -163,7 +168,10 @@ def _batches(todo: list[Work], policy: Policy, scratch: Scratch) -> Iterator[tup
 
 
 def note_orphans(project: Project, dataset: str, table: Path, rows: list[AudioRow]) -> None:
-    """Note the standard files that a table is about to let go; gathering deletes those that no shard has any more."""
+    """Note the standard files that a shard no longer has; gathering deletes those that no other shard has either.
+
+    Not deleted here: a recording that moved to a shard which is built later still needs its file.
+    """
     kept = set(standard_files.standard_names(rows))
     names = [name for name in standard_files.standard_names(read_whole_rows(table)) if name not in kept]
     if names:
@@ -173,7 +181,7 @@ def note_orphans(project: Project, dataset: str, table: Path, rows: list[AudioRo
 
 
 def orphans_path(project: Project, dataset: str, shard: str) -> Path:
-    """Return the list of standard files that a shard let go."""
+    """Return the list of standard files that a shard had and no longer has."""
     return project.table(dataset, shard).with_suffix(".orphans")
 
 

@@ -1,4 +1,7 @@
-"""Sealing a standardized dataset: quarantine gathered and held to `max_bad`, what no shard holds any more deleted."""
+"""Sealing a standardized dataset: its quarantine is gathered and compared with `max_bad`, its orphans are deleted.
+
+An orphan is a standard file that no shard has any more.
+"""
 
 import contextlib
 import functools
@@ -32,13 +35,13 @@ class BadRecording(msgspec.Struct, frozen=True):
 
 
 class Gathered(msgspec.Struct, frozen=True):
-    """What a standardized dataset seals beside its shards."""
+    """What a standardized dataset seals in addition to its shards."""
 
     quarantine: SealedFile
 
 
 def tables_of(project: Project, dataset: str) -> dict[str, Receipt[StandardizedShard]]:
-    """Return the receipts of all of a dataset's shards.
+    """Return the receipts of a dataset's shards by name, all of them.
 
     Raises UpstreamError when one has not run.
     """
@@ -47,9 +50,9 @@ def tables_of(project: Project, dataset: str) -> dict[str, Receipt[StandardizedS
 
 
 def require_accepted(project: Project, dataset: str) -> None:
-    """Hold a dataset to its `max_bad`, by the shards that are standardized so far.
+    """Refuse a dataset of which more is bad than its `max_bad` allows, by the shards that are standardized so far.
 
-    Raises CorpusError when more of the whole dataset is bad than that.
+    So far: a hopeless dataset is refused after its first shards, not after a night of decoding. Raises CorpusError.
     """
     files = sum(sealed.files for sealed in scan.shards_of(project, dataset).values())
     bad = _bad_so_far(project, dataset)
@@ -66,7 +69,7 @@ def require_accepted(project: Project, dataset: str) -> None:
 
 
 def _bad_so_far(project: Project, dataset: str) -> int:
-    """Count the bad recordings in receipts; counted again only when a receipt was published since."""
+    """Count the bad recordings in receipts, again only when a receipt was published since: every shard asks for it."""
     folder = project.receipt(NAME, dataset, "0").parent
     return _count_bad(project, dataset, folder.stat().st_mtime_ns) if folder.is_dir() else 0
 
@@ -90,7 +93,7 @@ def _intact(run: Run, _unit: Unit, receipt: Receipt[Gathered]) -> list[str]:
 
 
 def _prepare(run: Run, unit: Unit) -> None:
-    """Gather the quarantine before the dataset is judged by it, and clear away what its shards let go."""
+    """Write the quarantine, which a refusal names, before the dataset is judged; delete what no shard has any more."""
     project, dataset = run.project, unit.dataset
     _forget_shards(run, dataset)
     _delete_orphans(project, dataset)
@@ -107,7 +110,7 @@ def _bad_recordings(project: Project, dataset: str) -> Iterator[BadRecording]:
 
 
 def _quarantined(project: Project, dataset: str) -> Iterator[BadRecording]:
-    """Yield the quarantine as it was gathered last; nothing of one that is missing or damaged."""
+    """Yield the quarantine as it was last gathered; nothing where it is missing or damaged."""
     path = project.quarantine(dataset)
     with contextlib.suppress(ValueError):
         for line in path.read_bytes().splitlines() if path.exists() else ():
@@ -129,11 +132,12 @@ def _build(run: Run, unit: Unit) -> Built[Gathered]:
 
 
 def _forget_shards(run: Run, dataset: str) -> None:
-    """Delete the tables of shards that are no more, and have every stage forget them."""
+    """Delete the tables of shards that no longer exist, and have every stage forget them."""
     project = run.project
     shards = scan.shards_of(project, dataset)
     for table in project.table(dataset, "0").parent.glob("*.jsonl"):
         if table.stem not in shards:
+            # the table goes last: a run that is killed in between finds it again and does the rest
             note_orphans(project, dataset, table, [])
             for stage in run.stages:
                 if stage.shard:
@@ -142,12 +146,12 @@ def _forget_shards(run: Run, dataset: str) -> None:
 
 
 def _delete_orphans(project: Project, dataset: str) -> None:
-    """Delete standard files that shards let go and that no shard has any more."""
+    """Delete the orphans among the standard files that shards noted."""
     noted = list(orphans_path(project, dataset, "0").parent.glob("*.orphans"))
     if not noted:
         return
     rows = (row for shard in scan.shards_of(project, dataset) for row in read_whole_rows(project.table(dataset, shard)))
-    # 64 bits of each name, not the names: a dataset may have ten million
+    # 64 bits of each name, not the names: a dataset may have ten million. If two ever collide, an orphan stays.
     live = {xxhash.xxh3_64_intdigest(name.encode()) for name in standard_files.standard_names(rows)}
     for path in noted:
         for name in map(orjson.loads, path.read_bytes().splitlines()):

@@ -1,4 +1,7 @@
-"""verify: read every sealed file again; damaged files that can be made again are set aside, so that a run does."""
+"""verify: read every sealed file again; damaged files that can be made again are moved away, so that a run makes them.
+
+Moved, not deleted: what damaged a file may be worth knowing. Sources are never touched.
+"""
 
 import shutil
 import uuid
@@ -27,12 +30,12 @@ from tasks.stages.combined import combined_tasks
 from tasks.stages.joint import CombinedFiles
 from tasks.stages.standardize import StandardizedShard
 
-READERS = 4  # files hashed at a time
-LOOKAHEAD = 64
+READERS = 4  # files hashed at a time: hashing is faster than one disk
+LOOKAHEAD = 64  # files hashed ahead of the one that is reported
 
 
 class Check(NamedTuple):
-    """A file to read again, and what it should be; a source cannot be made again."""
+    """A file to read again, with the size and hash that it should have; a `source` cannot be made again."""
 
     path: Path
     size: int
@@ -41,7 +44,7 @@ class Check(NamedTuple):
 
 
 def verify(run: Run, datasets: list[str]) -> int:
-    """Check datasets and print what is damaged; return how many files are."""
+    """Read datasets again and print what is damaged; return the number of damaged files."""
     project = run.project
     damaged = checked = 0
 
@@ -99,7 +102,7 @@ def _sealed(run: Run, dataset: str) -> Iterator[Check]:
             continue
         table = shard_receipt.outputs.table
         yield _as_check(project, table)
-        if standard and not broken(project, [table]):  # what a damaged table says is not to be acted on
+        if standard and not broken(project, [table]):  # a damaged table would call whole files damaged
             yield from _standard_files(project, dataset, shard)
 
 
@@ -110,7 +113,7 @@ def _standard_files(project: Project, dataset: str, shard: str) -> Iterator[Chec
 
 
 def sealed_files(outputs: msgspec.Struct) -> Iterator[SealedFile]:
-    """Yield the files that a record of outputs seals: its fields that are one, or several by name."""
+    """Yield the files that a record of outputs seals: fields that are one sealed file, or several by name."""
     for name in outputs.__struct_fields__:
         value = getattr(outputs, name)
         for sealed in value.values() if isinstance(value, dict) else (value,):
@@ -119,7 +122,7 @@ def sealed_files(outputs: msgspec.Struct) -> Iterator[SealedFile]:
 
 
 def _present(run: Run, require: Callable[[], None]) -> bool:
-    """Note what is absent; return whether all is there."""
+    """Return whether files are there to be checked; note why not."""
     try:
         require()
     except EarmarkError as error:
@@ -129,7 +132,7 @@ def _present(run: Run, require: Callable[[], None]) -> bool:
 
 
 def _sources(project: Project, dataset: str, shard: str) -> Iterator[Check]:
-    """Yield the raw files of a shard, one that contains several recordings once."""
+    """Yield the source files of a shard; one that contains several recordings, which follow each other, once."""
     last = None
     for row in read_rows(project.shard_list(dataset, shard)):
         path = locate(project.root(dataset) / row.path).file
@@ -148,7 +151,7 @@ def _packs(project: Project, dataset: str) -> list[Path]:
 
 
 def _check(check: Check) -> tuple[Check, str]:
-    """Read one file again and say what is wrong with it, if anything."""
+    """Read one file again; return it with what is wrong with it, or ""."""
     try:
         size = check.path.stat().st_size
         if size != check.size:
@@ -159,7 +162,7 @@ def _check(check: Check) -> tuple[Check, str]:
 
 
 def _act(project: Project, dataset: str, path: Path, source: bool) -> str:
-    """Set a damaged product aside, and say what to do."""
+    """Set a damaged file aside, unless it is a source, and return in words what to do."""
     if source and (deleted := deletions.words(project, dataset)):
         return f"It is a source: {deleted} Or, if you edited it, run `doit scan:{dataset}`."
     if source:
@@ -171,7 +174,7 @@ def _act(project: Project, dataset: str, path: Path, source: bool) -> str:
 
 
 def _set_aside(project: Project, path: Path) -> str:
-    """Move a damaged product away, if it is there, and say where it is."""
+    """Move a damaged file away, if it is there, and return in words where to."""
     if not path.exists():
         return ""
     aside = make_folder(project.cache / "damaged") / f"{uuid.uuid4().hex[:6]}-{path.name}"

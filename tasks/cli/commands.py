@@ -3,21 +3,15 @@
 What a command needs beyond doit is imported inside it: `doit list` must not wait for Zarr or rich.
 """
 
-import contextlib
 import fnmatch
 import functools
-import os
-import signal
-import sqlite3
 import sys
-from collections.abc import Callable, Collection, Iterator
-from types import FrameType
+from collections.abc import Callable, Collection
 
 import orjson
 from doit.cmd_base import DoitCmdBase
 from doit.cmd_list import List as DoitList
 from doit.cmd_run import Run as DoitRun
-from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
 from earmark.catalog.project import Project
@@ -26,6 +20,7 @@ from tasks.cli import overview
 from tasks.cli.doit_types import DoitCommand, DoitTask, Option
 from tasks.cli.list import status_lines
 from tasks.cli.lock import run_lock
+from tasks.cli.plain_errors import EXPECTED_FAILURE, PlainErrors, terminating
 from tasks.engine.opened import OPENED
 from tasks.engine.rollup import Query
 from tasks.engine.units import Unit
@@ -34,48 +29,13 @@ from tasks.stages.registry import STAGES
 
 KEPT = ("extract-", "journal-")  # unfinished work in cache/tmp that the next run goes on with
 UNLOCKED = ("check", "docs", "new-catalog", "new-corpus")  # tasks that work on no dataset, so they need no run lock
-EXPECTED_FAILURE = 3  # the exit code of a failure in one line: that of doit's own errors
 
 
 def _flag(name: str, what: str) -> Option:
     return {"name": name, "long": name, "type": bool, "default": False, "help": what}
 
 
-class Interrupted(BaseException):
-    """SIGTERM, as an exception: what is unfinished is cleaned up on the way out."""
-
-
-class _PlainErrors:
-    """Placed before one of doit's commands: expected failures are one line on standard error and an exit code."""
-
-    name: str
-    asks_receipts = False  # the loader need not make tasks: receipts and the catalog tell all that it prints
-    flags_anywhere: tuple[str, ...] = ()  # options that may follow the names, where doit takes them for more names
-
-    def parse_execute(self, in_args: list[str]) -> int:
-        """Parse and execute.
-
-        Raises InvalidCommand for an unknown option or a wrong value; doit itself prints every option that it knows as
-        a Python object.
-        """
-        try:
-            return int(super().parse_execute(in_args))  # type: ignore[misc]  # that of the command
-        except CmdParseError as error:
-            fault = " ".join(str(error).partition(" (parsing options")[0].split())
-            fault = fault.removeprefix("Error parsing Command: ").removeprefix("Error parsing Task: ")
-            more = f"`doit help {self.name}` lists the options, `doit help TASK` those of a task."
-            raise InvalidCommand(f"{fault}. {more}") from None
-
-    def execute(self, params: dict[str, object], args: list[str]) -> int:
-        """Execute the command, which says what its exit code means."""
-        flags = {f"--{name}": name for name in self.flags_anywhere}
-        params.update({flags[arg]: True for arg in args if arg in flags})
-        with _plain_failures() as failed:
-            return int(super().execute(params, [arg for arg in args if arg not in flags]))  # type: ignore[misc]
-        return failed.code
-
-
-class Run(_PlainErrors, DoitRun):  # type: ignore[misc]  # doit has no types
+class Run(PlainErrors, DoitRun):  # type: ignore[misc]  # doit has no types
     """doit run, one at a time on a cache; without a task it shows the status and starts nothing."""
 
     cmd_options = (*DoitRun.cmd_options, _flag("anyway", "run although `doit plan` says that the disk is too small"))
@@ -99,10 +59,10 @@ class Run(_PlainErrors, DoitRun):  # type: ignore[misc]  # doit has no types
         OPENED.begin(force=bool(kwargs.get("always")), named=frozenset(self.sel_tasks))
         if all(Unit.parse(name).stage in UNLOCKED for name in self.sel_tasks):
             return int(super()._execute(*args, **kwargs))
-        with run_lock(project), _terminating():
+        with run_lock(project), terminating():
             project.scratch.sweep(KEPT)  # under the lock: what lies there belongs to runs that were killed
             if not self.anyway:
-                from tasks.plan.fit import require_fit
+                from tasks.plan.before_run import require_fit
 
                 require_fit(_query(self), self.sel_tasks)
             try:
@@ -112,7 +72,7 @@ class Run(_PlainErrors, DoitRun):  # type: ignore[misc]  # doit has no types
                 project.memo.close()
 
 
-class List(_PlainErrors, DoitList):  # type: ignore[misc]  # doit has no types
+class List(PlainErrors, DoitList):  # type: ignore[misc]  # doit has no types
     """doit list; --status comes from receipts and stats, one line for each stage and dataset."""
 
     doc_purpose = "list what is on this disk; with --all every task, with --status what is current"
@@ -134,7 +94,7 @@ class List(_PlainErrors, DoitList):  # type: ignore[misc]  # doit has no types
         return 0
 
 
-class Why(_PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
+class Why(PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """doit why: what differs for a task, in words. Exit code 0 when all are current, 1 when one would run."""
 
     asks_receipts = True
@@ -157,7 +117,7 @@ class Why(_PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
         return worst
 
 
-class Plan(_PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
+class Plan(PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """doit plan: what would run and why, what it would write and for how long, and whether it fits.
 
     Exit code 0 where it fits, or may fit, 1 where not.
@@ -175,9 +135,10 @@ class Plan(_PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no type
     flags_anywhere = ("json", "all")
 
     def _execute(self, json: bool, all: bool, pos_args: list[str]) -> int:
-        from tasks.plan import fit, plan_table
+        from tasks.plan import plan_table
+        from tasks.plan.forecast import make_forecast
 
-        forecast = fit.make_forecast(_query(self), pos_args)
+        forecast = make_forecast(_query(self), pos_args)
         if json:
             print(orjson.dumps(plan_table.as_json(forecast, shards=all), option=orjson.OPT_INDENT_2).decode())
         else:
@@ -185,7 +146,7 @@ class Plan(_PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no type
         return int(forecast.fits == "no")
 
 
-class Verify(_PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
+class Verify(PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """doit verify: read everything again and compare it with its hashes. Exit code 1 when something is damaged."""
 
     asks_receipts = True
@@ -202,11 +163,11 @@ class Verify(_PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no ty
         names = [Unit.parse(name).dataset or name for name in pos_args] or project.catalog.by_priority()
         for name in names:
             project.dataset(name)
-        with run_lock(project), _terminating():
+        with run_lock(project), terminating():
             return 1 if verify(OPENED.run, names) else 0
 
 
-class Audit(_PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
+class Audit(PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """doit audit: what is on disk, how complete it is, what could be freed. Takes no lock; exit code 0 in any case."""
 
     asks_receipts = True
@@ -263,52 +224,6 @@ class ResetDep(_Refused):
 
     name = "reset-dep"
     doc_purpose = "not here, receipts say what is current; `doit list --status` shows it"
-
-
-class _Failed:
-    """The exit code of a command that ended in an expected failure."""
-
-    code = EXPECTED_FAILURE
-
-
-@contextlib.contextmanager
-def _plain_failures() -> Iterator[_Failed]:
-    """Turn expected failures and interruptions into one line and an exit code."""
-    failed = _Failed()
-    try:
-        yield failed
-    except EarmarkError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        OPENED.stop_workers()
-        failed.code = 128 + signal.SIGINT
-        print("\ninterrupted: what is finished is kept; the same command goes on from here.", file=sys.stderr)
-    except Interrupted:
-        OPENED.stop_workers()
-        failed.code = 128 + signal.SIGTERM
-        print("terminated: what is finished is kept; the same command goes on from here.", file=sys.stderr)
-    except sqlite3.Error as error:
-        print(f"ERROR: cache: a database there cannot be used: {error}. Free space, or delete it.", file=sys.stderr)
-    except BrokenPipeError:  # `doit list --status | head`: nobody reads on, and nothing is wrong
-        # Python flushes standard output when it exits, and would print a traceback for the same pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        failed.code = 0
-    except OSError as error:
-        print(f"ERROR: {error.filename or 'standard output'}: {error.strerror}.", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def _terminating() -> Iterator[None]:
-    """Let SIGTERM unwind the run as Ctrl-C does: by itself it would end Python and leave the workers running."""
-
-    def unwind(_number: int, _frame: FrameType | None) -> None:
-        raise Interrupted
-
-    before = signal.signal(signal.SIGTERM, unwind)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _in_order(command: DoitCommand, project: Project, selected: list[str]) -> list[str]:

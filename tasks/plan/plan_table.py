@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 from earmark.amounts import total
 from tasks.engine.estimates import Step
-from tasks.plan.fit import Forecast, fit_of, range_words
+from tasks.plan.forecast import Forecast, range_words
+from tasks.plan.space import fit_of
 from tasks.report import human
 
 if TYPE_CHECKING:

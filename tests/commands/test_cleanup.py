@@ -202,7 +202,7 @@ HOSTILE = {
     linked_folder: "its folder 'tree/sub' is a link or a file",
     lambda hoard: (hoard.folder / "tree/3.wav").unlink(): "member 'tree/3.wav': gone",
     archive_as_link: "data/books/books.tar: a link, which frees nothing",
-    archive_as_folder: "data/books/books.tar: no file",
+    archive_as_folder: "data/books/books.tar: not a file",
     touched_archive: "books.tar was replaced or touched: it must be read again. Run `doit extract:books` first",
     replaced_archive: "books.tar was replaced or touched",
     overwritten_archive: "not the archive that was extracted: other content",

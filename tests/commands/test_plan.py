@@ -26,7 +26,7 @@ from earmark.estimate import probes
 from earmark.estimate.listing import list_archive
 from earmark.features.packs import PackWriter
 from earmark.features.sizes import pack_bytes
-from tasks.plan import fit, plan_table, wanted
+from tasks.plan import before_run, forecast, plan_table, wanted
 from tasks.stages import extract_estimate, standardize_estimate
 
 FILES, SECONDS, RATE_HZ = 60, 60, 8_000  # one hour, which standardize has to resample and compress
@@ -49,7 +49,7 @@ def written(home: Path) -> dict[str, int]:
 
 def planned(home: Path, *names: str, catalog: str = "datasets.toml") -> dict:
     """Return what `doit plan --json` prints, planned in this process."""
-    return plan_table.as_json(fit.make_forecast(open_query(home / catalog), list(names)), shards=False)
+    return plan_table.as_json(forecast.make_forecast(open_query(home / catalog), list(names)), shards=False)
 
 
 def variant(finished: Collection, name: str, **changes) -> str:
@@ -327,11 +327,11 @@ def with_free(monkeypatch, free: float) -> None:
 
 
 def require(query) -> None:
-    fit.require_fit(query, ["features:books"])
+    before_run.require_fit(query, ["features:books"])
 
 
 def peak(query) -> amounts.Amount:
-    return fit.make_forecast(query, ["features:books"]).volumes[0].peak
+    return forecast.make_forecast(query, ["features:books"]).volumes[0].peak
 
 
 def test_a_run_that_does_not_fit_says_what_is_needed_what_is_free_and_what_would_help(project, monkeypatch):
@@ -361,7 +361,7 @@ def test_copies_that_may_share_blocks_are_no_reason_to_refuse(copied: Collection
     needed = {}
     for shares in (False, True):
         monkeypatch.setattr(standardize_estimate, "may_share_blocks", lambda *_, shares=shares: shares)
-        needed[shares] = fit.make_forecast(project, ["standardize:books"]).volumes[0].peak
+        needed[shares] = forecast.make_forecast(project, ["standardize:books"]).volumes[0].peak
     size = sum(path.stat().st_size for path in copied.home.glob("data/books/**/*.flac"))
     assert needed[False].low - needed[True].low == pytest.approx(size)
     assert needed[False].high == needed[True].high
@@ -382,7 +382,7 @@ def test_an_extracted_archive_is_named_as_space_to_be_had(collection: Collection
     collection.doit("extract:books")
     project = open_query(collection.home / "datasets.toml")
     with_free(monkeypatch, 1000)
-    savings = fit.make_forecast(project, ["features:books"]).savings
+    savings = forecast.make_forecast(project, ["features:books"]).savings
     freed = (root.parent / "books.tar").stat().st_size
     assert [saving.saves for saving in savings if "doit cleanup:books" in saving.text] == [freed]
 

@@ -12,7 +12,7 @@ from earmark.audio.canonical import Policy, standardize
 from earmark.disk.files import Scratch
 from earmark.rates import RATE_HZ, WAV_BYTES_PER_S
 from earmark.sounds import SUFFIXES
-from tasks.plan import fit, plan_table
+from tasks.plan import forecast, plan_table
 
 SECONDS = 3.0
 SNDFILE = {  # suffix -> libsndfile's format; what is not here, FFmpeg writes
@@ -77,7 +77,7 @@ def plan_of(collection: Collection, suffix: str, data: bytes) -> dict:
     path = collection.home / "data" / "sounds" / f"one{suffix}"
     path.parent.mkdir(parents=True)
     path.write_bytes(data)
-    plan = fit.make_forecast(open_query(collection.home / "datasets.toml"), ["standardize:sounds"])
+    plan = forecast.make_forecast(open_query(collection.home / "datasets.toml"), ["standardize:sounds"])
     steps = plan_table.as_json(plan, shards=False)["steps"]
     return next(step for step in steps if step["stage"] == "standardize")
 

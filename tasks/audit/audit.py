@@ -142,7 +142,7 @@ class _Auditor:
                     names = (path.rpartition("/")[2] for path in snapshot.entries)
                     n_files = sum(map(is_counted, names))
                     return n_files, sum(stat[0] for stat in snapshot.entries.values())
-                # only folders are watched: their times tell no sizes, so the lists of members give them
+                # only folders are watched: so sizes come from the lists of members
                 parts = [archive_records.extraction_of(self.project, dataset, file) for file in current.outputs.members]
                 size = sum(part.counts["member_bytes"] for part in parts if part)
                 return self._extracted(dataset, root, current), size
@@ -177,7 +177,7 @@ class _Auditor:
             entry.note = f"unfinished: `doit extract:{row.dataset}` goes on, if it is not running"
         if self.deep and not download.problem:
             deep.check_sums(self.run, entry, row.dataset, archive)
-        # what a damaged download frees is not counted: it is to be downloaded again, not cleaned up
+        # what a damaged download would free is not counted: it must be downloaded again, not cleaned up
         if entry.state not in ("partial download", "wrong size", "wrong content"):
             self._note_freed(
                 entry, row, download, current=receipt if verified else None, extracted=verdict.state == "U"

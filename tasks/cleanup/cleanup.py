@@ -2,7 +2,7 @@
 
 All archives of a dataset are proved before the first is deleted, and any difference from a receipt is a refusal.
 The order is that of crash safety: members reach the disk (sync), the record "deleting" is published, files are deleted,
-the record "deleted" is published. Whenever a run is killed, the records and the files together tell where.
+the record "deleted" is published. Whenever a run is killed, the records and the files together show how far it was.
 """
 
 import contextlib

@@ -44,7 +44,9 @@ class Run(PlainErrors, DoitRun):  # type: ignore[misc]  # doit has no types
 
     def execute(self, params: dict[str, object], args: list[str]) -> int:
         """Run tasks."""
-        self.anyway = bool(params["anyway"])  # doit's own _execute, whose signature names its options, takes no more
+        self.anyway = bool(
+            params["anyway"]
+        )  # doit's own _execute, whose signature names its options, has no room for it
         return super().execute(params, args)
 
     @functools.wraps(DoitRun._execute)  # doit reads the names of options from the signature
@@ -60,7 +62,7 @@ class Run(PlainErrors, DoitRun):  # type: ignore[misc]  # doit has no types
         if all(Unit.parse(name).stage in UNLOCKED for name in self.sel_tasks):
             return int(super()._execute(*args, **kwargs))
         with run_lock(project), terminating():
-            project.scratch.sweep(KEPT)  # under the lock: what lies there belongs to runs that were killed
+            project.scratch.sweep(KEPT)  # under the lock: what is there belongs to runs that were killed
             if not self.anyway:
                 from tasks.plan.before_run import require_fit
 

@@ -55,7 +55,7 @@ def unit_task(
 ) -> TaskDict:
     """Return a unit's doit task: the receipt is its target, the receipts of the stage before its dependencies.
 
-    doit calls a target done when the file exists, so `uptodate` asks the receipt what it is worth.
+    doit calls a target done when the file exists, so `uptodate` judges its receipt.
     """
     return {
         "basename": str(unit),

@@ -35,7 +35,7 @@ FLAGS = (
 
 
 def is_wanted(options: Mapping[str, object]) -> bool:
-    """Say whether `doit list` was asked for nothing in particular."""
+    """Say whether `doit list` was given no names and no options."""
     return not any(options.get(flag) for flag in FLAGS) and options.get("sort", "name") == "name"
 
 

@@ -25,7 +25,7 @@ class PlainErrors:
     """Placed before one of doit's commands: expected failures are one line on standard error and an exit code."""
 
     name: str
-    asks_receipts = False  # the loader need not make tasks: receipts and the catalog tell all that it prints
+    asks_receipts = False  # true: what it prints comes from receipts and the catalog, so no tasks need be made
     flags_anywhere: tuple[str, ...] = ()  # options that may follow the names, where doit takes them for more names
 
     def parse_execute(self, in_args: list[str]) -> int:

@@ -62,5 +62,5 @@ def part_receipts(project: Project, stage: str, dataset: str) -> list[Path]:
 
 
 def _is_generated(table: DatasetTable) -> bool:
-    """Say whether a dataset is synthesised here: its few short files tell little of the speed on others."""
+    """Say whether a dataset is synthesised here: its few short files say little about the speed on others."""
     return any(archive.generator for archive in table.archives)

@@ -109,7 +109,7 @@ def show(forecast: Forecast, *, shards: bool) -> None:
     if current:
         console.print(f"{current} of {len(forecast.steps)} stages are current: nothing to do there.")
     if not forecast.steps:
-        console.print("nothing on this disk to plan. `doit plan DATASET` plans one that is to be downloaded.")
+        console.print("nothing on this disk to plan. `doit plan DATASET` plans one that is still to be downloaded.")
     if any(step.items for step in forecast.steps):
         _show_sums(forecast, console.print)
 
@@ -160,7 +160,7 @@ def _show_sums(forecast: Forecast, say: Callable[[str], None]) -> None:
 
 
 def _clock(seconds: float) -> str:
-    """Return a duration in its largest unit: an estimate has no more digits to give."""
+    """Return a duration in its largest unit: more digits than an estimate has would mislead."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = seconds / 60

@@ -123,7 +123,7 @@ def _build(run: Run, unit: Unit) -> Built[Extracted]:
     for archive in table.archives:
         known = archive_records.extraction_of(project, dataset, archive.file)
         there = [path.exists() for path in archive_records.files_of(project, dataset, archive)]
-        # some parts of a split archive that was extracted: cleanup was killed half-way, and its receipt still tells all
+        # some parts of a split archive that was extracted: cleanup was killed half-way, and its receipt still lists all
         if all(there) or (any(there) and known is None):
             part, wrote = _extract(run, dataset, archive)
             written += wrote
@@ -155,7 +155,7 @@ def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[Arc
         archive_records.stat_of(unpacked.stats),
         archive_records.hash_of(hashes),
         seal_file(project, project.members(dataset, part)),
-        started,  # not the end: a member that is written to meanwhile is to be read again
+        started,  # not the end: a member that is written to meanwhile must be read again
     )
     if unpacked.n_matched and not unpacked.written_bytes:
         run.log.note(
@@ -252,7 +252,10 @@ def _holds_tree(project: Project, dataset: str) -> bool:
     """
     root, archives = project.root(dataset), project.dataset(dataset).archives
     own = tuple(
-        path.name for one in archives for path in archive_records.files_of(project, dataset, one) if path.parent == root
+        path.name
+        for table in archives
+        for path in archive_records.files_of(project, dataset, table)
+        if path.parent == root
     )
     with contextlib.suppress(OSError), os.scandir(root) as entries:
         return any(not entry.name.startswith((".", *own)) for entry in entries)

@@ -1,4 +1,7 @@
-"""What extraction would write: trees from lists of members, from published sizes, or from assumptions that it names."""
+"""What extraction would write: trees, from lists of members, from published sizes, or from assumptions that it names.
+
+It also leaves in `Expected` the recordings that are in what it unpacks, for the stages after it.
+"""
 
 import contextlib
 import time
@@ -22,10 +25,10 @@ from tasks.report import human
 from tasks.stages import archive_records, extract, presence, scan
 
 MEMBER_ROW, MEMO_ROW = 140, 110  # bytes of a line or entry, as written on the demo
-FILE_BYTES = 400_000  # bytes of a recording, where nothing is known of it
+FILE_BYTES = 400_000  # bytes of a recording where only the size of its archive is known: a few seconds of sound
 LISTED_AT_A_TIME = 4_096  # entries between two looks at the clock
 
-# What earmark.demo writes; its bytes differ by a few where libraries do.
+# What earmark.demo writes: a test compares them; bytes differ a little between versions of the libraries.
 DEMO_ARCHIVE, DEMO_TREE, DEMO_FILES, DEMO_RECORDINGS, DEMO_SECONDS = 6_628_000, 6_619_000, 64, 52, 338.0
 
 
@@ -48,6 +51,7 @@ def estimate(expected: Expected, step: Step) -> None:
     if not expected.listed and expected.new == Batch() and here:
         _expect_tree(expected, root)
         unpacked = expected.new.size
+    # estimated in any case: the stages after this one need what it expects, whatever its own state is
     if step.state not in "RE":
         step.items, step.inputs = [], []
         return
@@ -60,7 +64,7 @@ def estimate(expected: Expected, step: Step) -> None:
 
 
 def _archives(expected: Expected, step: Step, here: bool) -> Amount:
-    """Estimate every archive that is not extracted; return the bytes that they unpack to."""
+    """Estimate each archive that is not extracted; return the bytes that they unpack to."""
     project, dataset = expected.project, expected.dataset
     unpacked, missing = Amount(), list[ArchiveTable]()
     for archive in expected.table.archives:
@@ -92,17 +96,17 @@ def _writes_tree(expected: Expected, step: Step, archive: str, size: Amount, fil
 def _undownloaded(expected: Expected, step: Step, missing: list[ArchiveTable]) -> Amount:
     """Estimate archives that are not here from their published sizes; return the bytes they would unpack to."""
     folder, patterns = expected.project.folder(expected.dataset), expected.table.expect.files
-    downloads = [one for archive in missing for one in archive.downloads]
-    unpublished = [one.file for one in downloads if one.size is None]
+    downloads = [download for archive in missing for download in archive.downloads]
+    unpublished = [download.file for download in downloads if download.size is None]
     if unpublished:
         step.unknown = True
         more = f" and {len(unpublished) - 1} more" if len(unpublished) > 1 else ""
         step.inputs.append(f"{unpublished[0]}{more}: not here, and no size is published: unknown")
-    published = sum(one.size or 0 for one in downloads)
+    published = sum(download.size or 0 for download in downloads)
     if not published:
         return Amount()
-    absent = sum(one.size or 0 for one in downloads if not (folder / one.file).exists())
-    packed = any(is_compressed(pattern) for pattern in patterns)  # an archive makes these no smaller
+    absent = sum(download.size or 0 for download in downloads if not (folder / download.file).exists())
+    packed = any(is_compressed(pattern) for pattern in patterns)  # these do not get smaller in an archive
     factor = Amount(1.0, 1.02, 1.1) if packed else Amount(1.0, 1.2, 2.0)
     size = exact(published) * factor
     many = f"{len(missing)} archives" if len(missing) > 1 else missing[0].file
@@ -114,12 +118,12 @@ def _undownloaded(expected: Expected, step: Step, missing: list[ArchiveTable]) -
 
 
 def _unread(expected: Expected, step: Step, archive: ArchiveTable, paths: list[Path]) -> Amount:
-    """Estimate an archive that was never extracted from its own list of members; return the bytes it unpacks to."""
+    """Estimate an archive that is here and not extracted, from its own list of members; return the bytes in it."""
     project, dataset = expected.project, expected.dataset
     resampler, patience_s = project.catalog.standard.resampler, expected.query.patience_s
     listing = list_archive(paths, archive.nested, archive.skip, expected.table.channel, resampler, patience_s)
-    staged = archive_records.staged(project, dataset, archive)  # by a run that did not end: written already
-    if not listing.share:
+    staged = archive_records.staged(project, dataset, archive)  # by a run that was killed: already written
+    if not listing.share:  # not one member was listed in time, or it cannot be read
         size = exact(sum(path.stat().st_size for path in paths)) * Amount(0.0 if staged else 1.0, 1.1, 3.0)
         _guess(expected, size, f"{archive.file}: assumed from its size")
         return _writes_tree(expected, step, archive.file, size, 0, "an assumption, 1.1 x its size")
@@ -155,7 +159,7 @@ def _expect_generated(expected: Expected) -> None:
 
 
 def _guess(expected: Expected, size: Amount, words: str) -> None:
-    """Expect recordings of which nothing but their bytes, and perhaps their number, is known."""
+    """Expect recordings of which only the bytes, and perhaps the published number, are known."""
     patterns = expected.table.expect.files
     published = _published(expected)
     known = exact(published) if published and expected.new == Batch() else about(size.likely / FILE_BYTES, 4)
@@ -170,7 +174,7 @@ def _published(expected: Expected) -> int:
 
 
 def _expect_members(expected: Expected, path: Path) -> None:
-    """Expect the recordings in a list of extracted members, while the patience lasts; none of a damaged one."""
+    """Expect the recordings in a list of extracted members, as many as time permits; none of a damaged list."""
     ends, recordings, read = time.monotonic() + expected.query.patience_s, list[tuple[str, int]](), 0
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
         for line in file:
@@ -185,7 +189,7 @@ def _expect_members(expected: Expected, path: Path) -> None:
 
 
 def _expect_tree(expected: Expected, root: Path) -> None:
-    """Expect the recordings of a tree that nothing has listed, while the patience lasts."""
+    """Expect the recordings of a tree that has no list, as many as time permits."""
     ends, recordings, share = time.monotonic() + expected.query.patience_s, list[tuple[str, int]](), 1.0
     for number, entry in enumerate(watch.walk(root, scan.ignored(expected.project, expected.dataset))):
         with contextlib.suppress(OSError):
@@ -193,13 +197,14 @@ def _expect_tree(expected: Expected, root: Path) -> None:
                 recordings.append((entry.path, entry.stat().st_size))
         if number % LISTED_AT_A_TIME == 0 and time.monotonic() > ends:
             published = _published(expected)
+            # never 1: the walk did not end, so there is more, whatever was published
             share = min(0.99, len(recordings) / published) if published else UNKNOWN_SHARE
             break
     expect_files(expected, root, recordings, share)
 
 
 def expect_files(expected: Expected, folder: Path, recordings: list[tuple[str, int]], share: float) -> None:
-    """Expect the recordings of which some are a share."""
+    """Expect recordings of which `recordings` (path and bytes) are a share between 0 and 1."""
     if any(size for _, size in recordings):
         batch, words = expected.prober.batch(folder, recordings, share)
         expected.add(batch, words, (path for path, _ in recordings))

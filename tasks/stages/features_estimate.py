@@ -1,4 +1,4 @@
-"""What encoding would write: packs of what no pack has yet, their index and the feature manifests."""
+"""What encoding would write: packs of the recordings that are in none yet, their index and the feature manifests."""
 
 import contextlib
 import functools
@@ -18,14 +18,15 @@ from tasks.stages import encoder_packs, features
 from tasks.stages.standardize_estimate import SHARDS_READ, same_audio, standardized
 
 FEATURE_ROW = 182  # bytes of a line, as written on the demo
-PACK_FILES = 8
-WINDOW_S = 30  # seconds of audio in what the speed of encoders is counted by
+PACK_FILES = 8  # of a Zarr group with its arrays' metadata
+WINDOW_S = 30  # the speed of encoders is measured in windows of this length, which is Whisper's
 
 
 def estimate(expected: Expected, step: Step) -> None:
     """Add packs and feature manifests of each encoder."""
     if step.state not in "RU":
         return
+    # current, too: what the stages before it change is encoded after them
     late = {unit.part for unit, verdict in step.shards if verdict.state == "R"}
     for name in expected.project.catalog.encoders_of(expected.dataset):
         _encode(expected, step, name, late)
@@ -101,7 +102,7 @@ def _add_packs(expected: Expected, step: Step, name: str, packs: Packs, size: Am
 
 def _add_feature_manifest(expected: Expected, step: Step, name: str) -> None:
     if step.shards and len(step.shards) < len(expected.listed):
-        return  # a shard that is named needs none
+        return  # the user named shards, and the manifest is the whole dataset's
     rows = expected.files_listed + expected.new.files.likely
     target = expected.project.feature_manifest(name, expected.dataset)
     before = target.stat().st_size if target.exists() else 0
@@ -111,7 +112,7 @@ def _add_feature_manifest(expected: Expected, step: Step, name: str) -> None:
 
 def _add_time(expected: Expected, step: Step, name: str, forecast: Forecast, packs: Packs) -> None:
     frames, encoder = forecast.frames, expected.project.encoder(name)
-    files, n_frames = total(one for one, _ in packs), total(one for _, one in packs)
+    files, n_frames = total(n_files for n_files, _ in packs), total(n_frames for _, n_frames in packs)
     seconds, words = _speed(name, forecast).seconds_per_unit(expected.query, expected.dataset)
     step.seconds += exact(_windows(files.likely, n_frames.likely, frames)) * seconds
     per_s = forecast.width * ITEM_BYTES[encoder.codec] * frames.per_s / 1000
@@ -120,10 +121,10 @@ def _add_time(expected: Expected, step: Step, name: str, forecast: Forecast, pac
 
 
 def _speed(name: str, forecast: Forecast) -> Speed:
-    """Return how the speed of an encoder is counted."""
+    """Return how the speed of an encoder is measured."""
 
     def timed(project: Project, dataset: str) -> Iterator[Timed]:
-        """Yield about how many windows each shard's encoding took; 0 where other encoders worked, too."""
+        """Yield about how many windows each shard's encoding took; 0 where its seconds are other encoders', too."""
         for receipt in finished(
             part_receipts(project, features.NAME, dataset), features.EncodedShard, features.VERSION
         ):
@@ -135,12 +136,12 @@ def _speed(name: str, forecast: Forecast) -> Speed:
 
 
 def _windows(recordings: float, n_frames: float, frames: Frames) -> float:
-    """Return about how many windows some recordings fill: one each at the least."""
+    """Return about how many windows some recordings fill: at least one each, and half of the last one is empty."""
     return max(recordings, n_frames / (WINDOW_S * frames.per_s) + recordings / 2)
 
 
 def _samples(expected: Expected, shard: str) -> dict[str, int]:
-    """Return samples by audio hash of a standardized shard."""
+    """Return the number of samples by audio hash of a standardized shard; none where its table is damaged."""
     with contextlib.suppress(OSError, ValueError):
         return {row.audio_hash: row.n_samples for row in read_good(expected.project.table(expected.dataset, shard))}
     return {}

@@ -71,7 +71,7 @@ def _intact(run: Run, unit: Unit, receipt: Receipt[Scanned]) -> list[str]:
     if snapshot is None:
         return [*problems, "what the last scan saw of the tree is not known"]
     presence.require_present(project, unit.dataset)
-    # folders' times miss an edit inside a file; whoever names the scan of such a large corpus wants it in full
+    # folders' times miss an edit inside a file; who names the scan of such a large corpus wants it whole
     if str(unit) in run.named and snapshot.mode == "folders":
         return [*problems, "named by the user: every file is looked at"]
     changes = watch.compare(project.root(unit.dataset), snapshot, ignored(project, unit.dataset))

@@ -47,7 +47,7 @@ def estimate(expected: Expected, step: Step) -> None:
 
 
 def _expect_changes(expected: Expected) -> None:
-    """Expect recordings that came into a tree since it was scanned; watched by folders, they are unseen."""
+    """Expect recordings that came into a tree since it was scanned; none where only its folders are watched."""
     project, dataset = expected.project, expected.dataset
     snapshot, root = watch.load(project.watch_list(dataset)), project.root(dataset)
     if snapshot is None or not root.is_dir():

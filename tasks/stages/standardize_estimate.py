@@ -24,10 +24,10 @@ from tasks.engine.units import Unit
 from tasks.stages import standard_files
 from tasks.stages.standardize import NAME, VERSION, ShardInputs, StandardizedShard, journal_path, policy_of
 
-SHARDS_READ = 64  # shards whose tables are read whole; of more, receipts and a mean must do
+SHARDS_READ = 64  # shards whose tables are read row by row; the rest get the mean of these, or what receipts count
 TABLE_ROW = 515  # bytes of a line, as written on the demo
 
-Shares = dict[str, float]  # of each shard's bytes, what would be decoded
+Shares = dict[str, float]  # by shard, the share of its bytes that would be decoded, 0 to 1
 Rates = tuple[Amount, Amount]  # seconds, and bytes of standard audio, in a byte of source
 
 
@@ -42,22 +42,22 @@ SPEED = Speed("s of audio a second", 100.0, _timed)
 
 
 def estimate(expected: Expected, step: Step) -> None:
-    """Add the standard audio and tables of what is to be decoded, and leave that in `todo`."""
+    """Add the standard audio and tables of what would be decoded, and leave that in `todo`."""
     if step.state not in "RU":
         return
     late = [unit.part for unit, verdict in step.shards if verdict.state == "R"]
-    asked = {unit.part for unit, _ in step.shards}
+    chosen = {unit.part for unit, _ in step.shards}
     shares = _shares(expected, late)
     if late:
         expected.todo |= _batches(expected, step, shares)
-    if expected.new != Batch() and asked == set(expected.listed):
+    if expected.new != Batch() and chosen == set(expected.listed):
         expected.todo[NO_SHARD] = expected.new
         step.inputs += expected.new_words
     batch = functools.reduce(Batch.__add__, expected.todo.values(), Batch())
     if not batch.files.high:
         return
     _add_audio(expected, step, batch, shares)
-    _add_tables(expected, step, late, len(asked))
+    _add_tables(expected, step, late, len(chosen))
     speed, words = SPEED.seconds_per_unit(expected.query, expected.dataset)
     step.seconds = batch.seconds * speed
     step.inputs += [f"{hours(batch.seconds)} of {count(batch.files.likely)} recordings", words]
@@ -76,7 +76,7 @@ def _add_audio(expected: Expected, step: Step, batch: Batch, shares: Shares) -> 
         step.items.append(Item("standard audio", folder, Amount(), 0, replaced))
 
 
-def _add_tables(expected: Expected, step: Step, late: list[str], asked: int) -> None:
+def _add_tables(expected: Expected, step: Step, late: list[str], n_chosen: int) -> None:
     receipts = [receipt for shard in late if (receipt := standardized(expected, shard)) is not None]
     rows = expected.todo.get(NO_SHARD, Batch()).files + exact(sum(expected.listed[shard].files for shard in late))
     before = sum(receipt.outputs.table.size for receipt in receipts)
@@ -86,11 +86,11 @@ def _add_tables(expected: Expected, step: Step, late: list[str], asked: int) -> 
     size = rows * TABLE_ROW + exact(shards * 2 * RECEIPT_BYTES)
     step.items.append(Item("tables", expected.project.cache / "audio", size, 2 * shards, before, journal))
     step.run = max(step.run, round(shards))
-    step.total = max(step.total, round(asked + new_shards))
+    step.total = max(step.total, round(n_chosen + new_shards))
 
 
 def _may_share(expected: Expected) -> bool:
-    """Say whether standard audio may be copies of canonical sources that take no space."""
+    """Say whether standard audio may be reflinks to sources that are canonical already, which take no space."""
     if not may_share_blocks(expected.project.root(expected.dataset), expected.project.standard):
         return False
     suffix = f".{expected.form}"
@@ -98,13 +98,13 @@ def _may_share(expected: Expected) -> bool:
 
 
 def standardized(expected: Expected, shard: str) -> Receipt[StandardizedShard] | None:
-    """Return a shard's receipt; None where it is of another version of earmark, which may count other things."""
+    """Return a shard's receipt; None without one, or of another version, which may count other things."""
     receipt = receipt_of(expected.project, Unit(NAME, expected.dataset, shard), StandardizedShard)
     return receipt if receipt is not None and receipt.version == VERSION else None
 
 
 def same_audio(expected: Expected, shard: str) -> bool:
-    """Say whether a shard's canonical audio stays what it is, since nothing but its standard format differs."""
+    """Say whether a shard's audio hashes stay as they are, because only the format of standard files differs."""
     receipt = standardized(expected, shard)
     if receipt is None:
         return False
@@ -114,7 +114,7 @@ def same_audio(expected: Expected, shard: str) -> bool:
 
 
 def _shares(expected: Expected, late: list[str]) -> Shares:
-    """Return `_share` of shards; where thousands would have to be compared, the mean of some for the rest."""
+    """Return `_share` of shards; of thousands, of some, and their mean for the rest."""
     shares: Shares = {}
     read = 0
     for shard in late:
@@ -143,6 +143,7 @@ def _share(expected: Expected, shard: str) -> float:
         for row in read_rows(project.shard_list(dataset, shard)):
             before = known.get(row.path)
             size += row.size
+            # without `thorough`, before a run, standard files are not stat'ed: those of 10 million would take minutes
             kept = before is not None and before.source_hash == row.source_hash
             if kept and expected.query.run.thorough and before is not None:
                 kept = standard_files.is_whole(project, dataset, before)
@@ -162,7 +163,7 @@ def _batch(expected: Expected, shard: str, share: float, seconds: Amount, standa
     listed, receipt = expected.listed[shard], standardized(expected, shard)
     files, size = exact(listed.files * share), exact(share * listed.size_bytes)
     length = size * seconds
-    if receipt is not None and receipt.counts["files"]:  # its length is known from the last time
+    if receipt is not None and receipt.counts["files"]:  # decoded before, so its length is known
         length = exact(receipt.counts["samples"] / RATE_HZ * share)
     audio = size * standard
     if expected.form == "wav":
@@ -200,7 +201,7 @@ def _probed_rates(expected: Expected, late: list[str]) -> tuple[Rates, str]:
         [(root / row.path, row.size / in_file[shard, file_of(row.path)]) for shard, row in picked]
     )
     population = sum(expected.listed[shard].files for shard in late)
-    # one header in ten thousand that tells no length leaves the others what they are: the whole
+    # a few headers without a length (one in twenty at most) do not make the rest a mere sample
     everything = len(picked) == population <= len(probes.sounds) * 1.05
     example = picked[0][1].path if picked else ""
     rates = expected.prober.rates(probes, len(probes.sounds) if everything else population, example)

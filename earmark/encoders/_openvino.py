@@ -2,16 +2,131 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from earmark.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Input: TypeAlias = NDArray[np.generic]  # of whatever type the model takes
 
 DEVICE = "CPU"
 CAPABILITIES = {"float32": "FP32", "float16": "FP16", "bfloat16": "BF16"}  # as the device lists what it computes in
 
 
-def load() -> Any:
+# What is used here of OpenVINO's classes: its own stubs are not marked as types, and mypy finds no name in them.
+class Dimension(Protocol):
+    """The size of an axis, which may be open."""
+
+    is_dynamic: bool
+    is_static: bool
+
+    def get_length(self) -> int:
+        """Return the size of an axis that is not open."""
+
+
+class Shape(Protocol):
+    """The sizes of all axes."""
+
+    rank: Dimension
+    is_static: bool
+
+    def __getitem__(self, axis: int) -> Dimension: ...
+
+    def __iter__(self) -> Iterator[Dimension]: ...
+
+    def to_shape(self) -> tuple[int, ...]:
+        """Return the sizes, none of which is open."""
+
+
+class ElementType(Protocol):
+    """What numbers a tensor has."""
+
+    def to_dtype(self) -> type[np.generic]:
+        """Return NumPy's type for it."""
+
+    def get_type_name(self) -> str:
+        """Return what OpenVINO calls it."""
+
+
+class Node(Protocol):
+    """One operation of a model."""
+
+    def get_friendly_name(self) -> str:
+        """Return its name, which no two nodes of a model share."""
+
+    def input_value(self, index: int) -> Port:
+        """Return the tensor that is one of its inputs."""
+
+    def input_values(self) -> list[Port]:
+        """Return the tensors that are its inputs."""
+
+
+class Port(Protocol):
+    """A tensor that enters or leaves a model or a node."""
+
+    partial_shape: Shape
+
+    def get_any_name(self) -> str:
+        """Return one of its names."""
+
+    def get_element_type(self) -> ElementType:
+        """Return what numbers it has."""
+
+    def get_node(self) -> Node:
+        """Return the node that computes it."""
+
+    def get_partial_shape(self) -> Shape:
+        """Return its shape."""
+
+
+class Model(Protocol):
+    """A model that was read or built."""
+
+    inputs: list[Port]
+    outputs: list[Port]
+
+    def output(self, which: int | str) -> Port:
+        """Return an output by number or name."""
+
+    def add_outputs(self, name: str) -> object:
+        """Make a tensor an output."""
+
+    def get_parameters(self) -> list[Node]:
+        """Return the nodes of the inputs."""
+
+    def reshape(self, shapes: Mapping[Port, object]) -> None:
+        """Set the shapes of inputs."""
+
+
+class Opset(Protocol):
+    """OpenVINO's operations by name, each of which returns a node."""
+
+    def __getattr__(self, name: str) -> Callable[..., Node]: ...
+
+
+class Compiled(Protocol):
+    """A model compiled for a device."""
+
+    def __call__(
+        self, inputs: Input | Mapping[str, Input], *, share_inputs: bool = ..., share_outputs: bool = ...
+    ) -> Mapping[int, NDArray[np.float32]]: ...
+
+
+class Core(Protocol):
+    """OpenVINO's runtime."""
+
+    def get_property(self, device: str, name: str) -> list[str]:
+        """Return a property of a device."""
+
+
+def load() -> ModuleType:
     """Return the module openvino, imported without its model converter.
 
     On import the converter reports to a server and leaves files in the home folder; the module itself does without it.
@@ -20,16 +135,19 @@ def load() -> Any:
     if "openvino" not in sys.modules and converter not in sys.modules:
         sys.modules[converter] = None  # type: ignore[assignment]
         try:
-            import openvino
+            importlib.import_module("openvino")
         finally:
             del sys.modules[converter]
-        return openvino
-    import openvino
-
-    return openvino
+    return importlib.import_module("openvino")
 
 
-def compile_model(model: Any, precision: str, *, open_length: bool) -> Any:
+def opset() -> Opset:
+    """Return OpenVINO's operations; opset 13 is the first with scaled dot-product attention."""
+    load()
+    return importlib.import_module("openvino.opset13")
+
+
+def compile_model(model: Model, precision: str, *, open_length: bool) -> Compiled:
     """Return a model compiled for this CPU; `precision`: `float32`, `float16` or `bfloat16`.
 
     `open_length` is for models whose input changes its length from call to call.
@@ -53,7 +171,8 @@ def compile_model(model: Any, precision: str, *, open_length: bool) -> Any:
     used = compiled.get_property("INFERENCE_PRECISION_HINT")
     if used != element:
         raise _refusal(core, precision, used.get_type_name())
-    return compiled
+    result: Compiled = compiled
+    return result
 
 
 def version() -> str:
@@ -62,12 +181,12 @@ def version() -> str:
     return f"openvino {ov.__version__} on CPU {ov.Core().get_property(DEVICE, 'FULL_DEVICE_NAME')}"
 
 
-def _check_precision(core: Any, precision: str) -> None:
+def _check_precision(core: Core, precision: str) -> None:
     if CAPABILITIES[precision] not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"):
         raise _refusal(core, precision, "no such capability")
 
 
-def _refusal(core: Any, precision: str, got: str) -> ModelError:
+def _refusal(core: Core, precision: str, got: str) -> ModelError:
     capable = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     offered = ", ".join(name for name, capability in CAPABILITIES.items() if capability in capable)
     return ModelError(

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earmark.encoders import Json, _openvino
+from earmark.encoders import _openvino
 from earmark.encoders.onnx.front_end import OnnxWindows
 from earmark.encoders.onnx.graph import Graph
 from earmark.encoders.onnx.measured import Measured
+from earmark.rows import JSON
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,7 @@ class OnnxEncoder:
 
     graph: Graph
     front_end: OnnxWindows
-    compiled: Any
+    compiled: _openvino.Compiled
     version: str
     batch: int = 1  # as Whisper's on OpenVINO: larger batches were slower on every CPU tried
     engine: str = "openvino"
@@ -37,7 +38,7 @@ class OnnxEncoder:
         return self.front_end.measured.width
 
     @property
-    def about(self) -> Mapping[str, Json]:
+    def about(self) -> Mapping[str, JSON]:
         """How frames are placed in time: frame i begins at sample i * step / per."""
         return {"frames": asdict(self.front_end.frames)}
 

@@ -30,7 +30,7 @@ def model_file(path: Path) -> Path:
 
 
 def model_hash(path: Path, memo: HashMemo) -> str:
-    """Return the XXH3-128 of a model: of its file and of those that hold its large tensors."""
+    """Return the XXH3-128 of a model: of its file and of those with its large tensors."""
     return digest("onnx", {one.name: memo.hash_file(one) for one in _all_files(path, memo)})
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earmark.encoders import Json
 from earmark.encoders.whisper.config import LAST, Layer, n_blocks
 from earmark.encoders.whisper.mel import LogMel
 from earmark.encoders.whisper.weights import Model, WhisperConfig, sinusoids
+from earmark.rows import JSON
 
 if TYPE_CHECKING:
+    from mlx.core import array
     from numpy.typing import NDArray
 
 LAYER_NORM_EPSILON = 1e-5  # PyTorch's default, which Whisper was trained with
@@ -32,12 +33,12 @@ class MlxEncoder:
     front_end: LogMel
     config: WhisperConfig
     layers: tuple[Layer, ...]
-    tensors: dict[str, Any]
-    positions: Any
+    tensors: dict[str, array]
+    positions: array
     batch: int
     version: str
     engine: str = "mlx"
-    about: Mapping[str, Json] = field(default_factory=dict)
+    about: Mapping[str, JSON] = field(default_factory=dict)
 
     @property
     def n_state(self) -> int:
@@ -55,7 +56,7 @@ class MlxEncoder:
         assert n_mels == self.config.n_mels and n_frames % 2 == 0, mels.shape
         assert n_frames // 2 <= self.config.n_audio_ctx, mels.shape
         rows = _stem(self.tensors, mx.array(mels).astype(self.positions.dtype)) + self.positions[: n_frames // 2]
-        states: dict[Layer, Any] = {}
+        states: dict[Layer, array] = {}
         for layer in range(n_blocks(self.config.n_audio_layer, self.layers)):
             rows = _block(self.tensors, f"encoder.blocks.{layer}", rows, self.config.n_audio_head)
             states[layer + 1] = rows
@@ -87,7 +88,7 @@ def build(model: Model, precision: str, window: str, layers: tuple[Layer, ...]) 
     )
 
 
-def _stem(tensors: dict[str, Any], mels: Any) -> Any:
+def _stem(tensors: dict[str, array], mels: array) -> array:
     """Return (batch, frames // 2, n_state) from (batch, frames, n_mels): two convolutions, the second of stride 2."""
     import mlx.core as mx
 
@@ -98,7 +99,7 @@ def _stem(tensors: dict[str, Any], mels: Any) -> Any:
     return rows
 
 
-def _block(tensors: dict[str, Any], name: str, rows: Any, n_head: int) -> Any:
+def _block(tensors: dict[str, array], name: str, rows: array, n_head: int) -> array:
     """Return one residual layer's rows, (batch, rows, n_state)."""
     hidden = _layer_norm(tensors, f"{name}.attn_ln", rows)
     rows = rows + _attention(tensors, f"{name}.attn", hidden, n_head)
@@ -106,7 +107,7 @@ def _block(tensors: dict[str, Any], name: str, rows: Any, n_head: int) -> Any:
     return rows + _linear(tensors, f"{name}.mlp2", hidden)
 
 
-def _attention(tensors: dict[str, Any], name: str, rows: Any, n_head: int) -> Any:
+def _attention(tensors: dict[str, array], name: str, rows: array, n_head: int) -> array:
     """Return every row's softmax-weighted mean of all rows' values, by head; keys have no bias."""
     import mlx.core as mx
 
@@ -120,19 +121,19 @@ def _attention(tensors: dict[str, Any], name: str, rows: Any, n_head: int) -> An
     return _linear(tensors, f"{name}.out", mixed.transpose(0, 2, 1, 3).reshape(n_batch, n_rows, n_state))
 
 
-def _linear(tensors: dict[str, Any], name: str, rows: Any) -> Any:
+def _linear(tensors: dict[str, array], name: str, rows: array) -> array:
     product = rows @ tensors[f"{name}.weight"].T
     bias = tensors.get(f"{name}.bias")
     return product if bias is None else product + bias
 
 
-def _layer_norm(tensors: dict[str, Any], name: str, rows: Any) -> Any:
+def _layer_norm(tensors: dict[str, array], name: str, rows: array) -> array:
     import mlx.core as mx
 
     return mx.fast.layer_norm(rows, tensors[f"{name}.weight"], tensors[f"{name}.bias"], LAYER_NORM_EPSILON)
 
 
-def _gelu(rows: Any) -> Any:
+def _gelu(rows: array) -> array:
     """Return the exact GELU, x * Phi(x)."""
     import mlx.core as mx
 

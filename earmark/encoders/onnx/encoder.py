@@ -18,6 +18,7 @@ from earmark.rows import JSON
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from earmark.encoders._openvino_types import Compiled
     from earmark.encoders.onnx import Onnx
 
 
@@ -27,7 +28,7 @@ class OnnxEncoder:
 
     graph: Graph
     front_end: OnnxWindows
-    compiled: _openvino.Compiled
+    compiled: Compiled
     version: str
     batch: int = 1  # as Whisper's on OpenVINO: larger batches were slower on every CPU tried
     engine: str = "openvino"

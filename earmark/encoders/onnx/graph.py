@@ -24,7 +24,7 @@ from earmark.rates import RATE_HZ
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from earmark.encoders._openvino import Input, Model, Node, Port
+    from earmark.encoders._openvino_types import Input, Model, Node, Port
     from earmark.encoders.onnx import Onnx
 
 MASK = "attention_mask"  # a second input: which samples are sound. All of them, since nothing is batched

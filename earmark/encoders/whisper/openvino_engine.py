@@ -20,7 +20,8 @@ from earmark.rows import JSON
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from earmark.encoders._openvino import Node
+    from earmark.encoders._openvino_types import Compiled, Node
+    from earmark.encoders._openvino_types import Model as Graph
 
     Tensors: TypeAlias = dict[str, NDArray[np.float32]]
 
@@ -34,7 +35,7 @@ class OpenvinoEncoder:
     front_end: LogMel
     config: WhisperConfig
     layers: tuple[Layer, ...]
-    compiled: _openvino.Compiled
+    compiled: Compiled
     version: str
     batch: int = 1  # larger batches were slower on every CPU tried
     engine: str = "openvino"
@@ -73,7 +74,7 @@ def build(model: Model, precision: str, window: str, layers: tuple[Layer, ...]) 
     return OpenvinoEncoder(front_end, model.config, chosen, compiled, _openvino.version())
 
 
-def _graph(model: Model, n_frames: int, layers: tuple[Layer, ...]) -> _openvino.Model:
+def _graph(model: Model, n_frames: int, layers: tuple[Layer, ...]) -> Graph:
     """Return the encoder as an OpenVINO model: (1, n_frames, n_mels) to (1, n_frames // 2, n_state of the layers)."""
     ov, op = _openvino.load(), _openvino.opset()
     config, tensors = model.config, model.tensors
@@ -93,7 +94,7 @@ def _graph(model: Model, n_frames: int, layers: tuple[Layer, ...]) -> _openvino.
         states[LAST] = _layer_norm(tensors, "encoder.ln_post", rows)
     chosen = [states[layer] for layer in layers]
     output = chosen[0] if len(chosen) == 1 else op.concat(chosen, -1)
-    graph: _openvino.Model = ov.Model([output], [mels], "whisper_encoder")
+    graph: Graph = ov.Model([output], [mels], "whisper_encoder")
     return graph
 
 

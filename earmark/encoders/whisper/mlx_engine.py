@@ -7,55 +7,36 @@ stores the matrix of scores.
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from earmark.encoders.whisper.config import LAST, Layer, n_blocks
+from earmark.encoders.whisper.engine import LAYER_NORM_EPSILON, WhisperEncoder
 from earmark.encoders.whisper.mel import LogMel
-from earmark.encoders.whisper.weights import Model, WhisperConfig, sinusoids
-from earmark.rows import JSON
+from earmark.encoders.whisper.weights import Model, sinusoids
 
 if TYPE_CHECKING:
     from mlx.core import array
     from numpy.typing import NDArray
 
-LAYER_NORM_EPSILON = 1e-5  # PyTorch's default, which Whisper was trained with
 GPU_BATCH = 8  # windows; enough to fill a GPU, small enough for 8 GB with the largest Whisper
 
 
-@dataclass(frozen=True)
-class MlxEncoder:
+@dataclass(frozen=True, kw_only=True)
+class MlxEncoder(WhisperEncoder):
     """A Whisper encoder whose weights are on MLX's default device, in the precision that it computes in."""
 
-    front_end: LogMel
-    config: WhisperConfig
-    layers: tuple[Layer, ...]
     tensors: dict[str, array]
     positions: array
-    batch: int
-    version: str
     engine: str = "mlx"
-    about: Mapping[str, JSON] = field(default_factory=dict)
 
-    @property
-    def n_state(self) -> int:
-        """Width of a frame: that of the model for each layer."""
-        return self.config.n_audio_state * len(self.layers)
-
-    def encode(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the hidden states of the layers side by side, (batch, frames // 2, n_state) float32, 50 a second.
-
-        `mels`: (batch, frames, n_mels), 100 a second, `frames` even and at most 3,000.
-        """
+    def _encode(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
         import mlx.core as mx
 
-        _, n_frames, n_mels = mels.shape
-        assert n_mels == self.config.n_mels and n_frames % 2 == 0, mels.shape
-        assert n_frames // 2 <= self.config.n_audio_ctx, mels.shape
-        rows = _stem(self.tensors, mx.array(mels).astype(self.positions.dtype)) + self.positions[: n_frames // 2]
+        n_rows = mels.shape[1] // 2
+        rows = _stem(self.tensors, mx.array(mels).astype(self.positions.dtype)) + self.positions[:n_rows]
         states: dict[Layer, array] = {}
         for layer in range(n_blocks(self.config.n_audio_layer, self.layers)):
             rows = _block(self.tensors, f"encoder.blocks.{layer}", rows, self.config.n_audio_head)
@@ -81,10 +62,14 @@ def build(model: Model, precision: str, window: str, layers: tuple[Layer, ...]) 
     device = mx.default_device()
     on_gpu = device.type == mx.DeviceType.gpu
     name = mx.device_info().get("device_name", "unknown")
-    version = f"mlx {importlib.metadata.version('mlx')} on {'GPU' if on_gpu else 'CPU'} {name}"
-    front_end = LogMel(model.config.n_mels, window)
     return MlxEncoder(
-        front_end, model.config, layers or (LAST,), tensors, positions, GPU_BATCH if on_gpu else 1, version
+        front_end=LogMel(model.config.n_mels, window),
+        config=model.config,
+        layers=layers or (LAST,),
+        tensors=tensors,
+        positions=positions,
+        batch=GPU_BATCH if on_gpu else 1,
+        version=f"mlx {importlib.metadata.version('mlx')} on {'GPU' if on_gpu else 'CPU'} {name}",
     )
 
 

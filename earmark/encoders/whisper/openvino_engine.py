@@ -5,17 +5,16 @@ The graph is built node by node from OpenVINO's opset 13; no file in another for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from earmark.encoders import _openvino
 from earmark.encoders.whisper.config import LAST, Layer, n_blocks
+from earmark.encoders.whisper.engine import LAYER_NORM_EPSILON, WhisperEncoder
 from earmark.encoders.whisper.mel import LogMel
 from earmark.encoders.whisper.weights import Model, WhisperConfig, sinusoids
-from earmark.rows import JSON
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,35 +24,17 @@ if TYPE_CHECKING:
 
     Tensors: TypeAlias = dict[str, NDArray[np.float32]]
 
-LAYER_NORM_EPSILON = 1e-5  # PyTorch's default, which Whisper was trained with
 
-
-@dataclass(frozen=True)
-class OpenvinoEncoder:
+@dataclass(frozen=True, kw_only=True)
+class OpenvinoEncoder(WhisperEncoder):
     """A Whisper encoder compiled for this CPU."""
 
-    front_end: LogMel
-    config: WhisperConfig
-    layers: tuple[Layer, ...]
     compiled: Compiled
-    version: str
-    batch: int = 1  # larger batches were slower on every CPU tried
     engine: str = "openvino"
-    about: Mapping[str, JSON] = field(default_factory=dict)
+    batch: int = 1  # larger batches were slower on every CPU tried
 
-    @property
-    def n_state(self) -> int:
-        """Width of a frame: that of the model for each layer."""
-        return self.config.n_audio_state * len(self.layers)
-
-    def encode(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the hidden states of the layers side by side, (batch, frames // 2, n_state) float32, 50 a second.
-
-        `mels`: (batch, frames, n_mels), 100 a second, `frames` even and at most 3,000.
-        """
-        n_batch, n_frames, n_mels = mels.shape
-        assert n_mels == self.config.n_mels and n_frames % 2 == 0, mels.shape
-        assert n_frames // 2 <= self.config.n_audio_ctx, mels.shape
+    def _encode(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
+        n_batch, n_frames, _ = mels.shape
         rows = np.empty((n_batch, n_frames // 2, self.n_state), dtype=np.float32)
         for index in range(n_batch):
             window = np.ascontiguousarray(mels[index : index + 1], dtype=np.float32)
@@ -70,8 +51,13 @@ def build(model: Model, precision: str, window: str, layers: tuple[Layer, ...]) 
     n_frames = 2 * model.config.n_audio_ctx if window == "padded" else -1
     chosen: tuple[Layer, ...] = layers or (LAST,)
     compiled = _openvino.compile_model(_graph(model, n_frames, chosen), precision, open_length=window == "clip")
-    front_end = LogMel(model.config.n_mels, window)
-    return OpenvinoEncoder(front_end, model.config, chosen, compiled, _openvino.version())
+    return OpenvinoEncoder(
+        front_end=LogMel(model.config.n_mels, window),
+        config=model.config,
+        layers=chosen,
+        compiled=compiled,
+        version=_openvino.version(),
+    )
 
 
 def _graph(model: Model, n_frames: int, layers: tuple[Layer, ...]) -> Graph:

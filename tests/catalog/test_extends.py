@@ -328,7 +328,7 @@ def merge(*several):
 
 
 @given(below=TABLES, above=TABLES)
-def test_what_the_upper_file_says_holds_and_the_rest_comes_from_the_lower(below, above):
+def test_keys_of_the_upper_file_win_and_the_rest_comes_from_the_lower(below, above):
     merged = dict(leaves(merge(below, above)))
     upper, lower = dict(leaves(above)), dict(leaves(below))
     assert merged.items() >= upper.items()

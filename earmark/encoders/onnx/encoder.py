@@ -48,8 +48,8 @@ class OnnxEncoder:
 
         `windows`: (batch, n) samples, or (batch, mel frames, n_mels).
         """
-        made = [np.array(self.compiled(self.graph.feeds(window))[0][0], dtype=np.float32) for window in windows]
-        return np.stack(made)
+        frames = [np.array(self.compiled(self.graph.feeds(window))[0][0], dtype=np.float32) for window in windows]
+        return np.stack(frames)
 
 
 def build(path: Path, table: Onnx, measured: Measured) -> OnnxEncoder:

@@ -199,8 +199,8 @@ def resolve(model: str, base: Path) -> Path:
     A local folder wins; then a snapshot in the hub's cache, without any network; then the hub.
     Raises ModelError when it is none of these, or cannot be fetched.
     """
-    if (found := resolve_cached(model, base)) is not None:
-        return found
+    if (cached := resolve_cached(model, base)) is not None:
+        return cached
     if not HUB_ID.fullmatch(model):
         raise ModelError(
             f'model "{model}": not found: expected a folder below {base} or a hub id such as'

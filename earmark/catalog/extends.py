@@ -257,8 +257,8 @@ def _is_another(family: str, below: Mapping[str, object], above: Mapping[str, ob
 
 def _table(tables: Mapping[str, object], key: str) -> Tables:
     """Return a table of tables; an empty one where there is none, or something else is there."""
-    found = tables.get(key)
-    return found if isinstance(found, dict) else {}
+    table = tables.get(key)
+    return table if isinstance(table, dict) else {}
 
 
 def _of(table: object, key: str) -> object:

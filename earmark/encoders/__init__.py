@@ -21,6 +21,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from earmark.errors import near
 from earmark.rates import RATE_HZ
+from earmark.rows import JSON
 from earmark.table import Table
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 DEFAULT_KIND = "whisper"  # of a table without the key `kind`
 WHOLE_LINE = "whole_line"  # pydantic's type of an error whose message needs no "expected ..., got ..." around it
 
-Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
-Identity: TypeAlias = "dict[str, Json]"  # all that names an encoder's numbers: equal identities, equal packs
+Identity: TypeAlias = "dict[str, JSON]"  # all that names an encoder's numbers: equal identities, equal packs
 Window: TypeAlias = "tuple[NDArray[np.float32], int]"  # an encoder's input of one window, frames that are kept of it
 
 
@@ -136,7 +136,7 @@ class Encoder(Protocol):
         """Library version and device, for the record."""
 
     @property
-    def about(self) -> Mapping[str, Json]:
+    def about(self) -> Mapping[str, JSON]:
         """More about it for a pack's attributes, which have its identity, engine and version already."""
 
     def encode(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:

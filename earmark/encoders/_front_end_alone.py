@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from earmark.encoders import FrontEnd, Json
+    from earmark.encoders import FrontEnd
+    from earmark.rows import JSON
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class FrontEndAlone:
     n_state: int
     engine: str
     version: str
-    about: Mapping[str, Json] = field(default_factory=dict)
+    about: Mapping[str, JSON] = field(default_factory=dict)
     batch: int = 1
 
     def encode(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from earmark.errors import ModelError
+
+if TYPE_CHECKING:
+    from earmark.encoders._openvino_types import Compiled, Core, Model, Opset
 
 DEVICE = "CPU"
 CAPABILITIES = {"float32": "FP32", "float16": "FP16", "bfloat16": "BF16"}  # as the device lists what it computes in
 
 
-def load() -> Any:
+def load() -> ModuleType:
     """Return the module openvino, imported without its model converter.
 
     On import the converter reports to a server and leaves files in the home folder; the module itself does without it.
@@ -20,16 +25,19 @@ def load() -> Any:
     if "openvino" not in sys.modules and converter not in sys.modules:
         sys.modules[converter] = None  # type: ignore[assignment]
         try:
-            import openvino
+            importlib.import_module("openvino")
         finally:
             del sys.modules[converter]
-        return openvino
-    import openvino
-
-    return openvino
+    return importlib.import_module("openvino")
 
 
-def compile_model(model: Any, precision: str, *, open_length: bool) -> Any:
+def opset() -> Opset:
+    """Return OpenVINO's operations; opset 13 is the first with scaled dot-product attention."""
+    load()
+    return importlib.import_module("openvino.opset13")
+
+
+def compile_model(model: Model, precision: str, *, open_length: bool) -> Compiled:
     """Return a model compiled for this CPU; `precision`: `float32`, `float16` or `bfloat16`.
 
     `open_length` is for models whose input changes its length from call to call.
@@ -53,7 +61,8 @@ def compile_model(model: Any, precision: str, *, open_length: bool) -> Any:
     used = compiled.get_property("INFERENCE_PRECISION_HINT")
     if used != element:
         raise _refusal(core, precision, used.get_type_name())
-    return compiled
+    result: Compiled = compiled
+    return result
 
 
 def version() -> str:
@@ -62,12 +71,12 @@ def version() -> str:
     return f"openvino {ov.__version__} on CPU {ov.Core().get_property(DEVICE, 'FULL_DEVICE_NAME')}"
 
 
-def _check_precision(core: Any, precision: str) -> None:
+def _check_precision(core: Core, precision: str) -> None:
     if CAPABILITIES[precision] not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"):
         raise _refusal(core, precision, "no such capability")
 
 
-def _refusal(core: Any, precision: str, got: str) -> ModelError:
+def _refusal(core: Core, precision: str, got: str) -> ModelError:
     capable = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     offered = ", ".join(name for name, capability in CAPABILITIES.items() if capability in capable)
     return ModelError(

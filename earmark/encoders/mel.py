@@ -63,11 +63,11 @@ class TrueMel:
 
     def windows(self, samples: NDArray[np.int16], start: int, stop: int) -> list[Window]:
         """Return the log-mel of each 30 s window of samples[start:stop], (frames, n_mels) float32, and its length."""
-        made = []
+        inputs = []
         for first in range(start, stop, self.window_samples):
             frames = true_mel(samples[first : min(first + self.window_samples, stop)], self.n_mels)
-            made.append((frames, len(frames)))
-        return made
+            inputs.append((frames, len(frames)))
+        return inputs
 
 
 def true_mel(samples: NDArray[np.int16], n_mels: int) -> NDArray[np.float32]:

@@ -149,25 +149,28 @@ class Probes:
         copied = [sound.form == form for sound in self.sounds]
         if all(copied):
             return exact(1.0)
-        made = exact(WAV_BYTES_PER_S)
+        bytes_per_s = exact(WAV_BYTES_PER_S)
         if form == "flac":
-            made = about(float(BYTES_PER_S[".flac"]))  # 16 kHz speech, where no excerpt could be read
+            bytes_per_s = about(float(BYTES_PER_S[".flac"]))  # 16 kHz speech, where no excerpt could be read
             if self.flac_rates:
-                made = ratio([1.0] * len(self.flac_rates), self.flac_rates, math.inf)
+                bytes_per_s = ratio([1.0] * len(self.flac_rates), self.flac_rates, math.inf)
 
         def values(rate: float) -> list[float]:
             pairs = zip(self.sizes, self.sounds, copied, strict=True)
             return [size if same else sound.seconds * rate + WAV_HEADER_BYTES for size, sound, same in pairs]
 
-        ratios = [ratio(self.sizes, values(rate), population) for rate in (made.low, made.likely, made.high)]
+        ratios = [
+            ratio(self.sizes, values(rate), population)
+            for rate in (bytes_per_s.low, bytes_per_s.likely, bytes_per_s.high)
+        ]
         return Amount(ratios[0].low, ratios[1].likely, ratios[2].high)
 
 
 def assumed_rates(path: str, form: str) -> tuple[Amount, Amount]:
     """Return seconds a byte and standard bytes a byte of a recording, guessed by its suffix."""
     seconds = about(1 / BYTES_PER_S.get(suffix_of(file_of(path)), OTHER_BYTES_PER_S))
-    made = {"none": 0.0, "wav": float(WAV_BYTES_PER_S), "flac": float(BYTES_PER_S[".flac"])}[form]
-    return seconds, seconds * made
+    bytes_per_s = {"none": 0.0, "wav": float(WAV_BYTES_PER_S), "flac": float(BYTES_PER_S[".flac"])}[form]
+    return seconds, seconds * bytes_per_s
 
 
 def holds_sound(path: str) -> bool:

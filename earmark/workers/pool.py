@@ -3,7 +3,7 @@
 A unit of work is an importable function and a plain picklable value. Each worker has a pipe of its own and a thread
 here that waits on it, so that a worker that dies ends its own item at once, and nothing else. ProcessPoolExecutor was
 tried and rejected: its workers share one pipe for results, and one that is killed while it writes to it makes the
-parent wait for ever. Spawned, not forked: a fork copies locks that other threads hold, and on macOS
+parent wait for ever. Spawned, not forked: a fork copies locks that other threads have taken, and on macOS
 many libraries do not survive one.
 """
 

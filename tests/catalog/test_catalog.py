@@ -76,7 +76,7 @@ def test_a_mistake_names_its_table_key_and_cure(tmp_path, text, expected):
         read_catalog(write(tmp_path, text))
 
 
-def test_several_mistakes_are_told_at_once(tmp_path):
+def test_several_mistakes_are_named_at_once(tmp_path):
     text = '[datasets.x]\ncorpus = "mls"\npriority = "high"\nwacth = "files"\n'
     with pytest.raises(CatalogError) as error:
         read_catalog(write(tmp_path, text))

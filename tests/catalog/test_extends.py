@@ -1,4 +1,4 @@
-"""`extends`: what a catalog takes over, changes and drops, and what is said where that goes wrong."""
+"""`extends`: what a catalog takes over, changes and drops, and the message where that goes wrong."""
 
 import os
 import tomllib
@@ -209,8 +209,8 @@ def test_what_goes_wrong_is_one_line(write, tmp_path, text, expected):
 def test_a_circle_of_several_files_is_one_line(write):
     write('extends = "two.toml"\n', "one.toml")
     write('extends = ["base.toml", "datasets.toml"]\n', "two.toml")
-    said = failure(write('extends = "one.toml"\n'))
-    assert said.startswith("two.toml: extends: datasets.toml extends this file in turn: expected no circle.")
+    message = failure(write('extends = "one.toml"\n'))
+    assert message.startswith("two.toml: extends: datasets.toml extends this file in turn: expected no circle.")
 
 
 def test_a_catalog_reached_on_two_ways_is_no_circle(write):
@@ -256,9 +256,9 @@ def test_a_mistake_names_the_file_it_is_in(write, base, own, file):
 
 
 def test_a_job_that_misses_an_encoder_after_a_change_says_how_to_go_on(write):
-    said = failure(write('extends = "base.toml"\n[datasets.books]\nencoders = ["pitch"]\n'))
-    assert 'base.toml: [jobs.books_alone]: features: [datasets.books] does not name "small" in its encoders.' in said
-    assert "jobs.books_alone = false" in said
+    message = failure(write('extends = "base.toml"\n[datasets.books]\nencoders = ["pitch"]\n'))
+    assert 'base.toml: [jobs.books_alone]: features: [datasets.books] does not name "small" in its encoders.' in message
+    assert "jobs.books_alone = false" in message
 
 
 def test_the_shipped_catalog_can_be_extended_by_name(write):
@@ -273,8 +273,8 @@ def test_the_shipped_catalog_can_be_extended_by_name(write):
 
 
 def test_a_mistake_about_the_shipped_catalog_names_it(write):
-    said = failure(write('extends = "earmark"\n[datasets.libritts]\nencoders = ["whisper-tiny"]\n'))
-    assert said.startswith("earmark's datasets.toml: [jobs.pitch_prosody]: features: [datasets.libritts]")
+    message = failure(write('extends = "earmark"\n[datasets.libritts]\nencoders = ["whisper-tiny"]\n'))
+    assert message.startswith("earmark's datasets.toml: [jobs.pitch_prosody]: features: [datasets.libritts]")
 
 
 def test_the_shipped_catalog_is_that_of_the_package_or_else_that_of_the_checkout(tmp_path, monkeypatch):
@@ -328,7 +328,7 @@ def merge(*several):
 
 
 @given(below=TABLES, above=TABLES)
-def test_what_the_upper_file_says_holds_and_the_rest_comes_from_the_lower(below, above):
+def test_keys_of_the_upper_file_win_and_the_rest_comes_from_the_lower(below, above):
     merged = dict(leaves(merge(below, above)))
     upper, lower = dict(leaves(above)), dict(leaves(below))
     assert merged.items() >= upper.items()

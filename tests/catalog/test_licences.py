@@ -79,7 +79,7 @@ def test_any_text_is_judged_without_a_fault_and_allows_itself(text, pattern):
 
 
 def test_a_copy_of_the_catalog_of_the_version_before_stays_readable():
-    assert expected_licence("academic use only") == ""  # what it said of MUSDB18
+    assert expected_licence("academic use only") == ""  # its licence of MUSDB18
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_a_partial_function_is_named_and_run(pool):
 
 
 @pytest.mark.parametrize("function", [pool_jobs.die_on_three, pool_jobs.die_while_answering])
-def test_killed_worker_is_told_at_its_turn_and_the_pool_goes_on(pool, function):
+def test_a_killed_worker_is_an_error_at_its_turn_and_the_pool_goes_on(pool, function):
     results = pool.map(function, range(10), label=lambda number: f"part {number}")
     begin = time.monotonic()
     assert [next(results) for _ in range(3)] == [0, 1, 2]

@@ -35,13 +35,13 @@ class Pitch:
 
     def windows(self, samples: NDArray[np.int16], start: int, stop: int) -> list[tuple[NDArray[np.float32], int]]:
         """Return the rows of each 30 s window of samples[start:stop], (n, 2) float32, and n; the rest is context."""
-        found = []
+        inputs = []
         for first, last in windows(stop - start):
             # no more than the context: however much of the recording was read, the numbers are the same
             heard = slice(max(start + first - self.context, 0), start + last + self.context)
             rows = self._rows(samples[heard], start + first - heard.start, start + last - heard.start)
-            found.append((rows, len(rows)))
-        return found
+            inputs.append((rows, len(rows)))
+        return inputs
 
     def _rows(self, samples: NDArray[np.int16], start: int, stop: int) -> NDArray[np.float32]:
         """Analyse samples [start, stop) within what is around; frames are laid out so that some fall on their rows."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earmark.encoders import Json, _openvino
+from earmark.encoders import _openvino
 from earmark.encoders.onnx.front_end import OnnxWindows
 from earmark.encoders.onnx.graph import Graph
 from earmark.encoders.onnx.measured import Measured
+from earmark.rows import JSON
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from earmark.encoders._openvino_types import Compiled
     from earmark.encoders.onnx import Onnx
 
 
@@ -26,7 +28,7 @@ class OnnxEncoder:
 
     graph: Graph
     front_end: OnnxWindows
-    compiled: Any
+    compiled: Compiled
     version: str
     batch: int = 1  # as Whisper's on OpenVINO: larger batches were slower on every CPU tried
     engine: str = "openvino"
@@ -37,7 +39,7 @@ class OnnxEncoder:
         return self.front_end.measured.width
 
     @property
-    def about(self) -> Mapping[str, Json]:
+    def about(self) -> Mapping[str, JSON]:
         """How frames are placed in time: frame i begins at sample i * step / per."""
         return {"frames": asdict(self.front_end.frames)}
 
@@ -46,8 +48,8 @@ class OnnxEncoder:
 
         `windows`: (batch, n) samples, or (batch, mel frames, n_mels).
         """
-        made = [np.array(self.compiled(self.graph.feeds(window))[0][0], dtype=np.float32) for window in windows]
-        return np.stack(made)
+        frames = [np.array(self.compiled(self.graph.feeds(window))[0][0], dtype=np.float32) for window in windows]
+        return np.stack(frames)
 
 
 def build(path: Path, table: Onnx, measured: Measured) -> OnnxEncoder:

@@ -19,18 +19,18 @@ LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
 
 def model_file(path: Path) -> Path:
     """Return the .onnx file that a path names, itself or the only one of its folder. Raises ModelError."""
-    found = sorted(path.glob("*.onnx")) if path.is_dir() else [path] if path.is_file() else []
-    if len(found) != 1:
-        got = ", ".join(one.name for one in found[:3]) or ("none" if path.is_dir() else "no such file")
+    files = sorted(path.glob("*.onnx")) if path.is_dir() else [path] if path.is_file() else []
+    if len(files) != 1:
+        got = ", ".join(one.name for one in files[:3]) or ("none" if path.is_dir() else "no such file")
         raise ModelError(
             f"{path}: not an ONNX model: expected an .onnx file, or a folder with one, got {got}."
             " Export the model there, or name its file in the catalog."
         )
-    return found[0]
+    return files[0]
 
 
 def model_hash(path: Path, memo: HashMemo) -> str:
-    """Return the XXH3-128 of a model: of its file and of those that hold its large tensors."""
+    """Return the XXH3-128 of a model: of its file and of those with its large tensors."""
     return digest("onnx", {one.name: memo.hash_file(one) for one in _all_files(path, memo)})
 
 
@@ -65,5 +65,5 @@ def _locations(path: Path) -> list[str]:
     if not path.stat().st_size:
         return []
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        found = {data[one.end() : one.end() + one[1][0]] for one in LOCATION.finditer(data)}
-    return sorted(name.decode("utf-8", "replace") for name in found)
+        names = {data[one.end() : one.end() + one[1][0]] for one in LOCATION.finditer(data)}
+    return sorted(name.decode("utf-8", "replace") for name in names)

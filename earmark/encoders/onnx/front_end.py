@@ -46,14 +46,14 @@ class OnnxWindows:
 
         A last window that is too short for a frame has none: the window before it heard its samples.
         """
-        made = []
+        inputs = []
         for first in range(start, stop, self.window_samples):
             last = min(first + self.window_samples, stop)
             heard = samples[first : last + self.measured.reach]
             kept = self._kept(len(heard), is_first=first == 0, is_last=last == len(samples))
             if kept:
-                made.append((self._input(heard), kept))
-        return made
+                inputs.append((self._input(heard), kept))
+        return inputs
 
     def _kept(self, n_heard: int, *, is_first: bool, is_last: bool) -> int:
         if is_last:

@@ -11,7 +11,7 @@ import bisect
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from earmark.rates import RATE_HZ
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from earmark.encoders._openvino_types import Input, Model, Node, Port
     from earmark.encoders.onnx import Onnx
 
 MASK = "attention_mask"  # a second input: which samples are sound. All of them, since nothing is batched
@@ -57,7 +58,7 @@ class Graph:
         ov = _openvino.load()
         self.model.reshape({port: ov.PartialShape(shape) for port, shape in shapes.items()})
 
-    def feeds(self, window: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def feeds(self, window: NDArray[np.float32]) -> dict[str, Input]:
         """Return what the model is given for a window, (n,) samples or (frames, n_mels), by the name of its input."""
         steps = len(window)
         turned = window.T if self.n_mels and self._axes.index("mels") < self._axes.index("steps") else window
@@ -160,21 +161,20 @@ def _even(graph: Graph, top: int) -> Even:
     return even
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> Model:
     try:
-        return _openvino.load().Core().read_model(path)
+        model: Model = _openvino.load().Core().read_model(path)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[-200:]
         raise ModelError(
             f"{path}: cannot be read: expected an ONNX model that OpenVINO reads, got: {reason}. Export it again."
         ) from error
+    return model
 
 
-def _select(path: Path, model: Any, names: tuple[str, ...]) -> Any:
+def _select(path: Path, model: Model, names: tuple[str, ...]) -> Model:
     """Return the model that computes some tensors and no more, side by side in one output."""
-    from openvino import Model
-    from openvino import opset13 as op
-
+    ov, op = _openvino.load(), _openvino.opset()
     known = [port.get_any_name() for port in model.outputs]
     for name in names:
         if name not in known:
@@ -186,14 +186,15 @@ def _select(path: Path, model: Any, names: tuple[str, ...]) -> Any:
                 ) from None
     kept = [model.output(name).get_node().input_value(0) for name in names or known[:1]]
     try:
-        joined = kept[0] if len(kept) == 1 else op.concat(kept, -1)
-        return Model([joined], _heard(kept, model.get_parameters()), "encoder")
+        output = kept[0] if len(kept) == 1 else op.concat(kept, -1)
+        selected: Model = ov.Model([output], _needed(kept, model.get_parameters()), "encoder")
     except RuntimeError:
         shapes = ", ".join(str(one.get_partial_shape()) for one in kept)
         raise _refused(path, "outputs", "tensors of as many frames", shapes) from None
+    return selected
 
 
-def _heard(kept: list[Any], parameters: list[Any]) -> list[Any]:
+def _needed(kept: list[Port], parameters: list[Node]) -> list[Node]:
     """Return the inputs on which some tensors depend: a decoder's, in the same file, are not asked for."""
     seen: set[str] = set()
     nodes = [tensor.get_node() for tensor in kept]
@@ -205,7 +206,7 @@ def _heard(kept: list[Any], parameters: list[Any]) -> list[Any]:
     return [parameter for parameter in parameters if parameter.get_friendly_name() in seen]
 
 
-def _input(path: Path, model: Any, name: str | None) -> Any:
+def _input(path: Path, model: Model, name: str | None) -> Port:
     """Return the port in which the sound enters."""
     ports = {port.get_any_name(): port for port in model.inputs}
     names = [one for one in ports if one != MASK]
@@ -216,7 +217,7 @@ def _input(path: Path, model: Any, name: str | None) -> Any:
     return ports[names[0]]
 
 
-def _axes(path: Path, port: Any, n_mels: int) -> list[str]:
+def _axes(path: Path, port: Port, n_mels: int) -> list[str]:
     """Return what the axes of the input are: `batch`, `mels`, `steps`."""
     sizes = [-1 if size.is_dynamic else int(size.get_length()) for size in port.partial_shape]
     if not n_mels and len(sizes) in (1, 2, 3):
@@ -227,7 +228,7 @@ def _axes(path: Path, port: Any, n_mels: int) -> list[str]:
     raise _refused(path, "input", expected, str(port.partial_shape))
 
 
-def _dtype(port: Any) -> Any:
+def _dtype(port: Port) -> type[np.generic]:
     return port.get_element_type().to_dtype()
 
 

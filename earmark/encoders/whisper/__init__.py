@@ -154,7 +154,7 @@ def identity(
     check_choice("precision", precision, PRECISIONS)
     check_choice("window", window, WINDOWS)
     config.check_layers(config_, layers)
-    made: Identity = {
+    identity: Identity = {
         "kind": "whisper",
         "weights": weights,
         "config": asdict(config_),
@@ -164,4 +164,4 @@ def identity(
         "codec": codec,
         "code": CODE_VERSION,
     }
-    return made | {"layers": list(layers)} if layers else made
+    return identity | {"layers": list(layers)} if layers else identity

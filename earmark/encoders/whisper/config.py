@@ -6,10 +6,11 @@ Source: `ModelDimensions` and the converter of mlx-examples `whisper/`.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from earmark.encoders._log_mel import N_MELS
 from earmark.errors import ModelError, near
+from earmark.rows import JSON
 
 WEIGHTS_NAMES = ("weights.safetensors", "weights.npz", "model.safetensors")  # in the order in which they are looked for
 N_AUDIO_CTX = 1_500  # rows of a 30 s window
@@ -41,7 +42,7 @@ class Quantisation:
 
 
 def weights_file(folder: Path) -> Path:
-    """Return the file that holds a model's weights; raises ModelError when folder, config or weights are missing."""
+    """Return the file of a model's weights; raises ModelError when folder, config or weights are missing."""
     if not (folder / "config.json").is_file():
         got = "no such file" if folder.is_dir() else "no such folder"
         raise ModelError(
@@ -52,7 +53,7 @@ def weights_file(folder: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise ModelError(
-        f"{folder}: no weights: expected one of {', '.join(WEIGHTS_NAMES)} beside config.json, got none."
+        f"{folder}: no weights: expected one of {', '.join(WEIGHTS_NAMES)} next to config.json, got none."
         " Put the weights of the same model there."
     )
 
@@ -62,7 +63,7 @@ def read_config(folder: Path) -> WhisperConfig:
     return parse_shape(folder / "config.json", read_json(folder))
 
 
-def read_json(folder: Path) -> dict[str, Any]:
+def read_json(folder: Path) -> dict[str, JSON]:
     """Return `config.json` as it is; raises ModelError when it cannot be read."""
     weights_file(folder)
     path = folder / "config.json"
@@ -75,7 +76,7 @@ def read_json(folder: Path) -> dict[str, Any]:
     return raw
 
 
-def parse_shape(path: Path, raw: dict[str, Any]) -> WhisperConfig:
+def parse_shape(path: Path, raw: dict[str, JSON]) -> WhisperConfig:
     """Return the encoder's shape from a configuration read at `path`; raises ModelError."""
     if missing := [key for key in ENCODER_KEYS if key not in raw]:
         hint = "It is a transformers model; take its MLX conversion" if "d_model" in raw else "Take one"
@@ -86,12 +87,13 @@ def parse_shape(path: Path, raw: dict[str, Any]) -> WhisperConfig:
     known = (*ENCODER_KEYS, *TEXT_KEYS, *OTHER_KEYS)
     if unknown := sorted(raw.keys() - set(known)):
         raise ModelError(f'{path}: unknown key "{unknown[0]}"{near(unknown[0], known)}. Correct or remove it.')
+    numbers: dict[str, int] = {}
     for key in ENCODER_KEYS:
-        if type(raw[key]) is not int or raw[key] < 1:
-            raise ModelError(
-                f"{path}: {key}: wrong value: expected a whole number from 1, got {raw[key]!r}. Correct it."
-            )
-    config = WhisperConfig(**{key: raw[key] for key in ENCODER_KEYS})
+        value = raw[key]
+        if type(value) is not int or value < 1:  # not isinstance: true would be one, too
+            raise ModelError(f"{path}: {key}: wrong value: expected a whole number from 1, got {value!r}. Correct it.")
+        numbers[key] = value
+    config = WhisperConfig(**numbers)
     n_state, n_head = config.n_audio_state, config.n_audio_head
     rules = {
         "n_mels": (config.n_mels in N_MELS, "80 or 128"),
@@ -99,8 +101,8 @@ def parse_shape(path: Path, raw: dict[str, Any]) -> WhisperConfig:
         "n_audio_state": (n_state % 2 == 0 and n_state > 2, "an even number from 4"),
         "n_audio_head": (n_state % n_head == 0, f"a divisor of n_audio_state {n_state}"),
     }
-    for key, (holds, expected) in rules.items():
-        if not holds:
+    for key, (is_right, expected) in rules.items():
+        if not is_right:
             raise ModelError(f"{path}: {key}: wrong value: expected {expected}, got {raw[key]}. Use a Whisper model.")
     return config
 
@@ -120,20 +122,18 @@ def n_blocks(n_layer: int, layers: tuple[Layer, ...]) -> int:
     return n_layer if not layers or LAST in layers else max(layer for layer in layers if layer != LAST)
 
 
-def parse_quantisation(path: Path, raw: Any) -> Quantisation | None:
+def parse_quantisation(path: Path, raw: JSON) -> Quantisation | None:
     """Return how the weights are packed, from the key `quantization`; raises ModelError for what cannot be read."""
     if raw is None:
         return None
-    supported = (
-        isinstance(raw, dict)
-        and raw.keys() <= {"group_size", "bits", "mode"}
-        and raw.get("mode", "affine") == "affine"
-        and raw.get("bits") in (2, 4, 8)
-        and raw.get("group_size") in (32, 64, 128)
-    )
-    if not supported:
+    keys = raw if isinstance(raw, dict) else {}
+    bits, group_size = keys.get("bits"), keys.get("group_size")
+    is_known = keys.keys() <= {"group_size", "bits", "mode"} and keys.get("mode", "affine") == "affine"
+    if not (isinstance(bits, int) and isinstance(group_size, int) and is_known) or (
+        bits not in (2, 4, 8) or group_size not in (32, 64, 128)
+    ):
         raise ModelError(
             f"{path}: quantization that cannot be read: expected group_size 32, 64 or 128 and bits 2, 4 or 8,"
             f" got {json.dumps(raw)}. Take the model in float16, or in 4 or 8 bits."
         )
-    return Quantisation(raw["group_size"], raw["bits"])
+    return Quantisation(group_size, bits)

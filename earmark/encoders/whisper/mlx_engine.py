@@ -7,55 +7,37 @@ stores the matrix of scores.
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earmark.encoders import Json
 from earmark.encoders.whisper.config import LAST, Layer, n_blocks
+from earmark.encoders.whisper.engine import LAYER_NORM_EPSILON, WhisperEncoder
 from earmark.encoders.whisper.mel import LogMel
-from earmark.encoders.whisper.weights import Model, WhisperConfig, sinusoids
+from earmark.encoders.whisper.weights import Model, sinusoids
 
 if TYPE_CHECKING:
+    from mlx.core import array
     from numpy.typing import NDArray
 
-LAYER_NORM_EPSILON = 1e-5  # PyTorch's default, which Whisper was trained with
 GPU_BATCH = 8  # windows; enough to fill a GPU, small enough for 8 GB with the largest Whisper
 
 
-@dataclass(frozen=True)
-class MlxEncoder:
+@dataclass(frozen=True, kw_only=True)
+class MlxEncoder(WhisperEncoder):
     """A Whisper encoder whose weights are on MLX's default device, in the precision that it computes in."""
 
-    front_end: LogMel
-    config: WhisperConfig
-    layers: tuple[Layer, ...]
-    tensors: dict[str, Any]
-    positions: Any
-    batch: int
-    version: str
+    tensors: dict[str, array]
+    positions: array
     engine: str = "mlx"
-    about: Mapping[str, Json] = field(default_factory=dict)
 
-    @property
-    def n_state(self) -> int:
-        """Width of a frame: that of the model for each layer."""
-        return self.config.n_audio_state * len(self.layers)
-
-    def encode(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the hidden states of the layers side by side, (batch, frames // 2, n_state) float32, 50 a second.
-
-        `mels`: (batch, frames, n_mels), 100 a second, `frames` even and at most 3,000.
-        """
+    def _encode(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
         import mlx.core as mx
 
-        _, n_frames, n_mels = mels.shape
-        assert n_mels == self.config.n_mels and n_frames % 2 == 0, mels.shape
-        assert n_frames // 2 <= self.config.n_audio_ctx, mels.shape
-        rows = _stem(self.tensors, mx.array(mels).astype(self.positions.dtype)) + self.positions[: n_frames // 2]
-        states: dict[Layer, Any] = {}
+        n_rows = mels.shape[1] // 2
+        rows = _stem(self.tensors, mx.array(mels).astype(self.positions.dtype)) + self.positions[:n_rows]
+        states: dict[Layer, array] = {}
         for layer in range(n_blocks(self.config.n_audio_layer, self.layers)):
             rows = _block(self.tensors, f"encoder.blocks.{layer}", rows, self.config.n_audio_head)
             states[layer + 1] = rows
@@ -80,14 +62,18 @@ def build(model: Model, precision: str, window: str, layers: tuple[Layer, ...]) 
     device = mx.default_device()
     on_gpu = device.type == mx.DeviceType.gpu
     name = mx.device_info().get("device_name", "unknown")
-    version = f"mlx {importlib.metadata.version('mlx')} on {'GPU' if on_gpu else 'CPU'} {name}"
-    front_end = LogMel(model.config.n_mels, window)
     return MlxEncoder(
-        front_end, model.config, layers or (LAST,), tensors, positions, GPU_BATCH if on_gpu else 1, version
+        front_end=LogMel(model.config.n_mels, window),
+        config=model.config,
+        layers=layers or (LAST,),
+        tensors=tensors,
+        positions=positions,
+        batch=GPU_BATCH if on_gpu else 1,
+        version=f"mlx {importlib.metadata.version('mlx')} on {'GPU' if on_gpu else 'CPU'} {name}",
     )
 
 
-def _stem(tensors: dict[str, Any], mels: Any) -> Any:
+def _stem(tensors: dict[str, array], mels: array) -> array:
     """Return (batch, frames // 2, n_state) from (batch, frames, n_mels): two convolutions, the second of stride 2."""
     import mlx.core as mx
 
@@ -98,7 +84,7 @@ def _stem(tensors: dict[str, Any], mels: Any) -> Any:
     return rows
 
 
-def _block(tensors: dict[str, Any], name: str, rows: Any, n_head: int) -> Any:
+def _block(tensors: dict[str, array], name: str, rows: array, n_head: int) -> array:
     """Return one residual layer's rows, (batch, rows, n_state)."""
     hidden = _layer_norm(tensors, f"{name}.attn_ln", rows)
     rows = rows + _attention(tensors, f"{name}.attn", hidden, n_head)
@@ -106,7 +92,7 @@ def _block(tensors: dict[str, Any], name: str, rows: Any, n_head: int) -> Any:
     return rows + _linear(tensors, f"{name}.mlp2", hidden)
 
 
-def _attention(tensors: dict[str, Any], name: str, rows: Any, n_head: int) -> Any:
+def _attention(tensors: dict[str, array], name: str, rows: array, n_head: int) -> array:
     """Return every row's softmax-weighted mean of all rows' values, by head; keys have no bias."""
     import mlx.core as mx
 
@@ -120,19 +106,19 @@ def _attention(tensors: dict[str, Any], name: str, rows: Any, n_head: int) -> An
     return _linear(tensors, f"{name}.out", mixed.transpose(0, 2, 1, 3).reshape(n_batch, n_rows, n_state))
 
 
-def _linear(tensors: dict[str, Any], name: str, rows: Any) -> Any:
+def _linear(tensors: dict[str, array], name: str, rows: array) -> array:
     product = rows @ tensors[f"{name}.weight"].T
     bias = tensors.get(f"{name}.bias")
     return product if bias is None else product + bias
 
 
-def _layer_norm(tensors: dict[str, Any], name: str, rows: Any) -> Any:
+def _layer_norm(tensors: dict[str, array], name: str, rows: array) -> array:
     import mlx.core as mx
 
     return mx.fast.layer_norm(rows, tensors[f"{name}.weight"], tensors[f"{name}.bias"], LAYER_NORM_EPSILON)
 
 
-def _gelu(rows: Any) -> Any:
+def _gelu(rows: array) -> array:
     """Return the exact GELU, x * Phi(x)."""
     import mlx.core as mx
 

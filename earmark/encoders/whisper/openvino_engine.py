@@ -5,49 +5,36 @@ The graph is built node by node from OpenVINO's opset 13; no file in another for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from earmark.encoders import Json, _openvino
+from earmark.encoders import _openvino
 from earmark.encoders.whisper.config import LAST, Layer, n_blocks
+from earmark.encoders.whisper.engine import LAYER_NORM_EPSILON, WhisperEncoder
 from earmark.encoders.whisper.mel import LogMel
 from earmark.encoders.whisper.weights import Model, WhisperConfig, sinusoids
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LAYER_NORM_EPSILON = 1e-5  # PyTorch's default, which Whisper was trained with
+    from earmark.encoders._openvino_types import Compiled, Node
+    from earmark.encoders._openvino_types import Model as Graph
+
+    Tensors: TypeAlias = dict[str, NDArray[np.float32]]
 
 
-@dataclass(frozen=True)
-class OpenvinoEncoder:
+@dataclass(frozen=True, kw_only=True)
+class OpenvinoEncoder(WhisperEncoder):
     """A Whisper encoder compiled for this CPU."""
 
-    front_end: LogMel
-    config: WhisperConfig
-    layers: tuple[Layer, ...]
-    compiled: Any
-    version: str
-    batch: int = 1  # larger batches were slower on every CPU tried
+    compiled: Compiled
     engine: str = "openvino"
-    about: Mapping[str, Json] = field(default_factory=dict)
+    batch: int = 1  # larger batches were slower on every CPU tried
 
-    @property
-    def n_state(self) -> int:
-        """Width of a frame: that of the model for each layer."""
-        return self.config.n_audio_state * len(self.layers)
-
-    def encode(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the hidden states of the layers side by side, (batch, frames // 2, n_state) float32, 50 a second.
-
-        `mels`: (batch, frames, n_mels), 100 a second, `frames` even and at most 3,000.
-        """
-        n_batch, n_frames, n_mels = mels.shape
-        assert n_mels == self.config.n_mels and n_frames % 2 == 0, mels.shape
-        assert n_frames // 2 <= self.config.n_audio_ctx, mels.shape
+    def _encode(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
+        n_batch, n_frames, _ = mels.shape
         rows = np.empty((n_batch, n_frames // 2, self.n_state), dtype=np.float32)
         for index in range(n_batch):
             window = np.ascontiguousarray(mels[index : index + 1], dtype=np.float32)
@@ -61,18 +48,21 @@ def build(model: Model, precision: str, window: str, layers: tuple[Layer, ...]) 
     `window = "padded"` fixes the length at 3,000 mel frames, "clip" leaves it open. `layers`: none is the last alone.
     Raises ModelError when the CPU cannot compute in that precision.
     """
-    ov = _openvino.load()
     n_frames = 2 * model.config.n_audio_ctx if window == "padded" else -1
     chosen: tuple[Layer, ...] = layers or (LAST,)
-    compiled = _openvino.compile_model(_graph(ov, model, n_frames, chosen), precision, open_length=window == "clip")
-    front_end = LogMel(model.config.n_mels, window)
-    return OpenvinoEncoder(front_end, model.config, chosen, compiled, _openvino.version())
+    compiled = _openvino.compile_model(_graph(model, n_frames, chosen), precision, open_length=window == "clip")
+    return OpenvinoEncoder(
+        front_end=LogMel(model.config.n_mels, window),
+        config=model.config,
+        layers=chosen,
+        compiled=compiled,
+        version=_openvino.version(),
+    )
 
 
-def _graph(ov: Any, model: Model, n_frames: int, layers: tuple[Layer, ...]) -> Any:
+def _graph(model: Model, n_frames: int, layers: tuple[Layer, ...]) -> Graph:
     """Return the encoder as an OpenVINO model: (1, n_frames, n_mels) to (1, n_frames // 2, n_state of the layers)."""
-    from openvino import opset13 as op
-
+    ov, op = _openvino.load(), _openvino.opset()
     config, tensors = model.config, model.tensors
     mels = op.parameter(ov.PartialShape([1, n_frames, config.n_mels]), ov.Type.f32, name="mels")
     channels_first = np.array([0, 2, 1], dtype=np.int32)
@@ -81,19 +71,22 @@ def _graph(ov: Any, model: Model, n_frames: int, layers: tuple[Layer, ...]) -> A
         kernel = np.ascontiguousarray(tensors[f"{name}.weight"].transpose(0, 2, 1))
         rows = op.convolution(rows, op.constant(kernel), [stride], [1], [1], [1])
         rows = op.gelu(op.add(rows, op.constant(tensors[f"{name}.bias"][None, :, None])), "erf")
-    rows = op.add(op.transpose(rows, channels_first), _positions(op, rows, config, n_frames))
-    states: dict[Layer, Any] = {}
+    rows = op.add(op.transpose(rows, channels_first), _positions(rows, config, n_frames))
+    states: dict[Layer, Node] = {}
     for layer in range(n_blocks(config.n_audio_layer, layers)):
-        rows = _block(op, tensors, f"encoder.blocks.{layer}", rows, config)
+        rows = _block(tensors, f"encoder.blocks.{layer}", rows, config)
         states[layer + 1] = rows
     if LAST in layers:
-        states[LAST] = _layer_norm(op, tensors, "encoder.ln_post", rows)
+        states[LAST] = _layer_norm(tensors, "encoder.ln_post", rows)
     chosen = [states[layer] for layer in layers]
-    return ov.Model([chosen[0] if len(chosen) == 1 else op.concat(chosen, -1)], [mels], "whisper_encoder")
+    output = chosen[0] if len(chosen) == 1 else op.concat(chosen, -1)
+    graph: Graph = ov.Model([output], [mels], "whisper_encoder")
+    return graph
 
 
-def _positions(op: Any, channels_first: Any, config: WhisperConfig, n_frames: int) -> Any:
+def _positions(channels_first: Node, config: WhisperConfig, n_frames: int) -> Node:
     """Return the position table, (rows, n_state), cut to the rows at hand where their number is open."""
+    op = _openvino.opset()
     table = op.constant(sinusoids(config.n_audio_ctx, config.n_audio_state))
     if n_frames > 0:
         return table
@@ -102,34 +95,38 @@ def _positions(op: Any, channels_first: Any, config: WhisperConfig, n_frames: in
     return op.slice(table, zero, n_rows, one, zero)
 
 
-def _block(op: Any, tensors: dict[str, Any], name: str, rows: Any, config: WhisperConfig) -> Any:
+def _block(tensors: Tensors, name: str, rows: Node, config: WhisperConfig) -> Node:
     """Return one residual layer's rows, (1, rows, n_state)."""
-    hidden = _layer_norm(op, tensors, f"{name}.attn_ln", rows)
-    rows = op.add(rows, _attention(op, tensors, f"{name}.attn", hidden, config))
-    hidden = _linear(op, tensors, f"{name}.mlp1", _layer_norm(op, tensors, f"{name}.mlp_ln", rows))
-    return op.add(rows, _linear(op, tensors, f"{name}.mlp2", op.gelu(hidden, "erf")))
+    op = _openvino.opset()
+    hidden = _layer_norm(tensors, f"{name}.attn_ln", rows)
+    rows = op.add(rows, _attention(tensors, f"{name}.attn", hidden, config))
+    hidden = _linear(tensors, f"{name}.mlp1", _layer_norm(tensors, f"{name}.mlp_ln", rows))
+    return op.add(rows, _linear(tensors, f"{name}.mlp2", op.gelu(hidden, "erf")))
 
 
-def _attention(op: Any, tensors: dict[str, Any], name: str, rows: Any, config: WhisperConfig) -> Any:
+def _attention(tensors: Tensors, name: str, rows: Node, config: WhisperConfig) -> Node:
     """Return every row's softmax-weighted mean of all rows' values, by head; keys have no bias."""
+    op = _openvino.opset()
     heads = op.constant(np.array([0, 0, config.n_audio_head, -1], dtype=np.int64))
     swapped = op.constant(np.array([0, 2, 1, 3], dtype=np.int32))
     query, key, value = (
-        op.transpose(op.reshape(_linear(op, tensors, f"{name}.{part}", rows), heads, True), swapped)
+        op.transpose(op.reshape(_linear(tensors, f"{name}.{part}", rows), heads, True), swapped)
         for part in ("query", "key", "value")
     )
     mixed = op.scaled_dot_product_attention(query, key, value)
-    joined = op.constant(np.array([0, 0, config.n_audio_state], dtype=np.int64))
-    return _linear(op, tensors, f"{name}.out", op.reshape(op.transpose(mixed, swapped), joined, True))
+    merged = op.constant(np.array([0, 0, config.n_audio_state], dtype=np.int64))
+    return _linear(tensors, f"{name}.out", op.reshape(op.transpose(mixed, swapped), merged, True))
 
 
-def _linear(op: Any, tensors: dict[str, Any], name: str, rows: Any) -> Any:
+def _linear(tensors: Tensors, name: str, rows: Node) -> Node:
+    op = _openvino.opset()
     product = op.matmul(rows, op.constant(tensors[f"{name}.weight"]), False, True)
     bias = tensors.get(f"{name}.bias")
     return product if bias is None else op.add(product, op.constant(bias))
 
 
-def _layer_norm(op: Any, tensors: dict[str, Any], name: str, rows: Any) -> Any:
+def _layer_norm(tensors: Tensors, name: str, rows: Node) -> Node:
+    op = _openvino.opset()
     last_axis = op.constant(np.array([-1], dtype=np.int64))
     normal = op.mvn(rows, last_axis, True, LAYER_NORM_EPSILON, "inside_sqrt")
     scaled = op.multiply(normal, op.constant(tensors[f"{name}.weight"]))

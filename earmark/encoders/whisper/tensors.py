@@ -8,15 +8,16 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import ModelError
 
+Bits: TypeAlias = np.float32 | np.float16 | np.uint16 | np.uint32
 # bfloat16 has no NumPy type: its 16 bits are kept as they are.
-STORED: dict[str, np.dtype[Any]] = {
+STORED: dict[str, np.dtype[Bits]] = {
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),
@@ -33,7 +34,7 @@ class Stored:
     """One tensor as it is in the file: `kind` is its safetensors dtype, `data` the bits in the stored shape."""
 
     kind: str
-    data: NDArray[Any]
+    data: NDArray[Bits]
 
 
 def read_tensors(path: Path, prefix: str) -> dict[str, Stored]:

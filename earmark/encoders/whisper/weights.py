@@ -148,6 +148,8 @@ def sinusoids(length: int, n_state: int) -> NDArray[np.float32]:
 def _take(
     folder: Path, stored: dict[str, Stored], name: str, shape: tuple[int, ...], quantisation: Quantisation | None
 ) -> NDArray[np.float32]:
+    import numpy as np
+
     from earmark.encoders.whisper.tensors import WORD_BITS, dequantise, to_float32
 
     base = name.removesuffix(".weight")
@@ -157,7 +159,8 @@ def _take(
         packed = _checked(folder, stored, name, (rows, columns * quantisation.bits // WORD_BITS), ("U32",))
         scales = to_float32(_checked(folder, stored, f"{base}.scales", groups))
         biases = to_float32(_checked(folder, stored, f"{base}.biases", groups))
-        return dequantise(packed.data, scales, biases, quantisation.group_size, quantisation.bits)
+        words = packed.data.astype(np.uint32, copy=False)
+        return dequantise(words, scales, biases, quantisation.group_size, quantisation.bits)
     return to_float32(_checked(folder, stored, name, shape))
 
 
@@ -196,8 +199,8 @@ def resolve(model: str, base: Path) -> Path:
     A local folder wins; then a snapshot in the hub's cache, without any network; then the hub.
     Raises ModelError when it is none of these, or cannot be fetched.
     """
-    if (found := resolve_cached(model, base)) is not None:
-        return found
+    if (cached := resolve_cached(model, base)) is not None:
+        return cached
     if not HUB_ID.fullmatch(model):
         raise ModelError(
             f'model "{model}": not found: expected a folder below {base} or a hub id such as'

@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING
 
 from earmark.demo.voice import HOP, PEAK, Speaker, synthesise, targets_of
 from earmark.disk.files import Scratch, publishing, remove
-from earmark.encoders.whisper.config import ENCODER_KEYS, WhisperConfig
-from earmark.encoders.whisper.weights import expected_shapes
 from earmark.errors import ModelError
 from earmark.rates import RATE_HZ
 
@@ -207,10 +205,32 @@ def check_replaceable(folder: Path) -> None:
         )
 
 
+# Written again, not taken from the encoder's own list: encoders import the demo, to write this model, and so not the
+# other way round. A list that is wrong fails at once, as the encoder refuses its weights.
 def encoder_shapes(config: dict[str, int]) -> dict[str, tuple[int, ...]]:
-    """Return name and shape of each encoder tensor, sorted by name: the order in which their numbers are drawn."""
-    encoder = WhisperConfig(**{key: config[key] for key in ENCODER_KEYS})
-    return dict(sorted(expected_shapes(encoder).items()))
+    """Return name and shape of each encoder tensor; linear weights are (out, in), convolutions (out, width, in).
+
+    Source: the names of mlx_whisper's AudioEncoder. Positions are computed, not stored; keys have no bias.
+    """
+    state = config["n_audio_state"]
+    shapes: dict[str, tuple[int, ...]] = {
+        "conv1.weight": (state, 3, config["n_mels"]),
+        "conv1.bias": (state,),
+        "conv2.weight": (state, 3, state),
+        "conv2.bias": (state,),
+        "ln_post.weight": (state,),
+        "ln_post.bias": (state,),
+    }
+    for block in range(config["n_audio_layer"]):
+        linear = {f"attn.{part}": (state, state) for part in ("query", "key", "value", "out")}
+        linear |= {"mlp1": (4 * state, state), "mlp2": (state, 4 * state)}
+        for name, shape in linear.items():
+            shapes[f"blocks.{block}.{name}.weight"] = shape
+            if name != "attn.key":
+                shapes[f"blocks.{block}.{name}.bias"] = shape[:1]
+        for name in ("attn_ln", "mlp_ln"):
+            shapes |= {f"blocks.{block}.{name}.{part}": (state,) for part in ("weight", "bias")}
+    return {f"encoder.{name}": shape for name, shape in sorted(shapes.items())}
 
 
 def untrained_tensors(shapes: dict[str, tuple[int, ...]]) -> dict[str, NDArray[np.float16]]:

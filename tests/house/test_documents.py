@@ -259,3 +259,20 @@ def test_tools_that_would_need_the_network_fail_in_words(tmp_path):
 
 def test_readme_shows_commands_and_a_script():
     assert {block.kind for block in RUN if block.document == "README.md"} >= {"console", "python"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    for target in documents.links(page.read_text("utf-8")):
+        path, _, anchor = target.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), target
+        assert not anchor or anchor in documents.anchors(there.read_text("utf-8")), target
+
+
+def test_links_and_anchors_are_found():
+    assert documents.links("[a](docs/a.md#b) `x` [b](https://x.org)\n```text\n[c](d)\n```\n") == ["docs/a.md#b"]
+    assert documents.anchors("# It failed, what now\n## `doit audit`: what is there\n") == {
+        "it-failed-what-now",
+        "doit-audit-what-is-there",
+    }

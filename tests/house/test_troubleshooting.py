@@ -69,7 +69,9 @@ def test_links_lead_somewhere(page):
             continue
         linked = path.parent / file if file else path
         assert linked.is_file(), target
-        anchors = {anchor_of(match[2]) for line in linked.read_text("utf-8").splitlines() if (match := HEADING.match(line))}
+        anchors = {
+            anchor_of(match[2]) for line in linked.read_text("utf-8").splitlines() if (match := HEADING.match(line))
+        }
         assert not heading or heading in anchors, target
 
 

@@ -28,6 +28,7 @@ HEADING = re.compile(r"^(#+) +(.+?) *$")
 VARIES = re.compile(
     r"\b[0-9a-f]{8}\b|(?:\d+ h )?\d+ min(?: \d+ s)?|\d[\d,.]*(?: s\b)?"
 )  # an identity; a time; a number
+LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 PROMPT = "$ "
 
 
@@ -143,3 +144,15 @@ def documents(checkout: Path) -> Iterator[Path]:
     """Yield README.md and the pages of docs/."""
     yield checkout / "README.md"
     yield from sorted((checkout / "docs").glob("**/*.md"))
+
+
+def links(text: str) -> list[str]:
+    """Return where the links of a document lead, those to other sites left out."""
+    outside = re.sub(r"(?ms)^ *(```|~~~).*?^ *\1", "", text)
+    return [target for target in LINK.findall(outside) if "://" not in target]
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a document's headings, as they are made where Markdown is shown."""
+    titles = (heading[2] for line in text.splitlines() if (heading := HEADING.match(line)))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
 import orjson
 
@@ -26,12 +26,7 @@ EXAMPLES = 3  # leaks of a kind that an error names
 PROGRESS_BYTES = 1 << 20  # bytes read between two calls of `on_bytes`
 
 
-class PickedRow(NamedTuple):
-    """A row that a job takes."""
-
-    dataset: JobDataset
-    row: ManifestRow
-    split: str
+PickedRow: TypeAlias = tuple[JobDataset, ManifestRow, str]  # a row that a job takes, and its split
 
 
 @dataclass(frozen=True)
@@ -91,11 +86,12 @@ class _Job:
                 summary.leave_out(dataset, reason)
                 continue
             # Only for a recording that is taken, and once for all its segments: a cursor does not go back.
-            places = places or {name: cursor.find(recording, dataset) for name, cursor in cursors.items()}
+            if cursors and not places:
+                places = {name: cursor.find(recording, dataset) for name, cursor in cursors.items()}
             picked: ManifestRow = {**row, "split": split}
             if places:
                 picked["features"] = places
-            yield PickedRow(dataset, picked, split)
+            yield dataset, picked, split
 
 
 def write_job(

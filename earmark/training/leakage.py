@@ -16,7 +16,7 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from earmark.rows import SPLITS
 from earmark.training.manifest_row import AUDIO, ManifestRow
@@ -33,12 +33,9 @@ COMPACTED = 1 << 20  # marks collected before repeated ones are taken out
 AUDIO_DIGITS = 16  # hex digits of an audio hash that are its mark: 64 of its 128 bits
 
 
-class Mark(NamedTuple):
-    """A value of a row that another split may have, too."""
-
-    kind: str  # `audio_hash`, or a label
-    demanded: bool  # whether this row's dataset wants it disjoint
-    value: int  # 64-bit hash
+# A value of a row that another split may have, too: its kind (`audio_hash`, or a label), whether this row's dataset
+# wants it disjoint, and its 64-bit hash. A plain tuple: there are several a row, and named ones made jobs slower.
+Mark: TypeAlias = tuple[str, bool, int]
 
 
 def disjoint_labels(datasets: list[JobDataset]) -> tuple[str, ...]:
@@ -48,15 +45,15 @@ def disjoint_labels(datasets: list[JobDataset]) -> tuple[str, ...]:
 
 def marks_of(row: ManifestRow, dataset: JobDataset, labels: tuple[str, ...]) -> Iterator[Mark]:
     """Yield what a row must not share with another split."""
-    yield Mark(AUDIO, True, int(row[AUDIO][:AUDIO_DIGITS], 16))
+    yield AUDIO, True, int(row[AUDIO][:AUDIO_DIGITS], 16)
     if "stems" in row:
         for stem in row["stems"].values():
-            yield Mark(AUDIO, True, int(stem[AUDIO][:AUDIO_DIGITS], 16))
+            yield AUDIO, True, int(stem[AUDIO][:AUDIO_DIGITS], 16)
     for label in labels:
         demanded = label in dataset.disjoint
         if demanded or label in dataset.spaces:  # what one dataset demands binds the others that share the space
             for value in values_of(row, label):
-                yield Mark(label, demanded, dataset.mark(label, value))
+                yield label, demanded, dataset.mark(label, value)
 
 
 class DistinctMarks:
@@ -96,9 +93,10 @@ class LeakFinder:
 
     def add(self, split: str, mark: Mark) -> None:
         """Put in one mark of a row."""
-        self._all[mark.kind, split].add(mark.value)
-        if mark.demanded and mark.kind != AUDIO:  # audio is demanded of every row: a second set would be the same
-            self._demanded[mark.kind, split].add(mark.value)
+        kind, demanded, value = mark
+        self._all[kind, split].add(value)
+        if demanded and kind != AUDIO:  # audio is demanded of every row: a second set would be the same
+            self._demanded[kind, split].add(value)
 
     def leaks(self) -> Leaks:
         """Return the marks that are in two splits, and let go of the rest."""
@@ -143,9 +141,11 @@ class Leaks:
     ) -> dict[str, list[str]]:
         """Return by kind the other splits that share something with a row."""
         splits: dict[str, list[str]] = {}
-        for mark in marks_of(row, dataset, labels) if self.kinds else ():
-            if others := self.others(mark.kind, split, mark.value):
-                splits.setdefault(mark.kind, []).extend(others)
+        if not self.kinds:  # as in nearly every job
+            return splits
+        for kind, _, mark in marks_of(row, dataset, labels):
+            if others := self.others(kind, split, mark):
+                splits.setdefault(kind, []).extend(others)
         return splits
 
 

@@ -101,7 +101,7 @@ def refusal(job: JobTable, dataset: JobDataset, row: ManifestRow) -> str:
             return f"licence {licence}" if licence else "no licence known"
     if job.splits and row.get("split") not in job.splits:
         return "other split" if "split" in row else "no split"
-    return _refused_label(job, row)
+    return _refused_label(job, row) if job.where or job.without else ""
 
 
 def _refused_label(job: JobTable, labels: Mapping[str, object]) -> str:
@@ -138,7 +138,7 @@ def values_of(row: ManifestRow, label: str) -> list[object]:
         for name in (label, f"{label}s"):  # the speakers of a mixture are its `speaker_ids`
             value = part.get(name)
             if value is not None:
-                values += _as_list(value)
+                values += value if isinstance(value, list) else [value]
     return values
 
 

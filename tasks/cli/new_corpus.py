@@ -92,7 +92,8 @@ language = "en"
 """)
 
 TABLE = Template("""
-# Archives, if any, are in the dataset's folder: archives = [{ file = "$name.tar.gz" }]. docs/catalog.md lists the other keys.
+# Archives, if any, are in the dataset's folder: archives = [{ file = "$name.tar.gz" }].
+# docs/catalog.md lists the other keys.
 [datasets.$name]
 corpus   = "$name"
 manifest = "$name"

@@ -69,7 +69,7 @@ class Frames:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class EncoderForecast:
     """What an encoder will give, known before it is opened: for plans."""
 
     width: int  # values in a frame
@@ -165,7 +165,7 @@ class EncoderTable(Table):
         """
 
     @abstractmethod
-    def forecast(self, models: ModelStore) -> Forecast:
+    def forecast(self, models: ModelStore) -> EncoderForecast:
         """Return width, frame rate and cost, from the model or, while that is not here, assumed. Raises ModelError."""
 
     @abstractmethod

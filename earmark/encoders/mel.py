@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from earmark.encoders import Encoder, EncoderTable, Forecast, Frames, Identity, ModelStore, Window
+from earmark.encoders import Encoder, EncoderTable, EncoderForecast, Frames, Identity, ModelStore, Window
 from earmark.encoders._log_mel import HOP, WINDOW_SAMPLES, log_mel_identity
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class Mel(EncoderTable):
         """Return all that names the numbers."""
         return {"kind": "mel", "mel": log_mel_identity(self.n_mels), "codec": self.codec, "code": CODE_VERSION}
 
-    def forecast(self, models: ModelStore) -> Forecast:
+    def forecast(self, models: ModelStore) -> EncoderForecast:
         """Return width, frame rate and cost."""
-        return Forecast(self.n_mels, FRAMES, WINDOWS_PER_S)
+        return EncoderForecast(self.n_mels, FRAMES, WINDOWS_PER_S)
 
     def open(self, models: ModelStore) -> Encoder:
         """Return the encoder."""

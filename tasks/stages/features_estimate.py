@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from earmark.amounts import Amount, about, exact, total
 from earmark.audio.table import read_good
 from earmark.catalog.project import Project
-from earmark.encoders import Forecast, Frames
+from earmark.encoders import EncoderForecast, Frames
 from earmark.errors import EarmarkError
 from earmark.features.packs import ITEM_BYTES, chunk_frames_of
 from earmark.features.sizes import INDEX_ROW_BYTES, pack_bytes
@@ -110,7 +110,7 @@ def _add_feature_manifest(expected: Expected, step: Step, name: str) -> None:
     step.items.append(Item("feature manifest", expected.project.manifests, size, 1, before))
 
 
-def _add_time(expected: Expected, step: Step, name: str, forecast: Forecast, packs: Packs) -> None:
+def _add_time(expected: Expected, step: Step, name: str, forecast: EncoderForecast, packs: Packs) -> None:
     frames, encoder = forecast.frames, expected.project.encoder(name)
     files, n_frames = total(n_files for n_files, _ in packs), total(n_frames for _, n_frames in packs)
     seconds, words = _speed(name, forecast).seconds_per_unit(expected.query, expected.dataset)
@@ -120,7 +120,7 @@ def _add_time(expected: Expected, step: Step, name: str, forecast: Forecast, pac
     step.inputs += [f"{name}: {hours(n_frames * (1 / frames.per_s))} x {per_s:.1f} kB/s{assumed}", words]
 
 
-def _speed(name: str, forecast: Forecast) -> Speed:
+def _speed(name: str, forecast: EncoderForecast) -> Speed:
     """Return how the speed of an encoder is measured."""
 
     def timed(project: Project, dataset: str) -> Iterator[Timed]:

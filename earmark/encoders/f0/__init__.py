@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from earmark.encoders import Encoder, EncoderTable, Forecast, Frames, Identity, ModelStore
+from earmark.encoders import Encoder, EncoderTable, EncoderForecast, Frames, Identity, ModelStore
 from earmark.errors import ModelError
 
 CODE_VERSION = 1  # raise it when our code changes the numbers
@@ -58,9 +58,9 @@ class F0(EncoderTable):
             "code": CODE_VERSION,
         }
 
-    def forecast(self, models: ModelStore) -> Forecast:
+    def forecast(self, models: ModelStore) -> EncoderForecast:
         """Return width, frame rate and cost."""
-        return Forecast(N_VALUES, FRAMES, WINDOWS_PER_S)
+        return EncoderForecast(N_VALUES, FRAMES, WINDOWS_PER_S)
 
     def open(self, models: ModelStore) -> Encoder:
         """Return the encoder. Raises ModelError where its library is not installed."""

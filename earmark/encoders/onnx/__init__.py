@@ -14,13 +14,13 @@ from typing import Literal
 from pydantic import Field
 
 from earmark.disk.hashing import digest
-from earmark.encoders import Encoder, EncoderTable, Forecast, Frames, Identity, ModelStore
+from earmark.encoders import Encoder, EncoderTable, EncoderForecast, Frames, Identity, ModelStore
 from earmark.encoders._log_mel import WINDOW_S, log_mel_identity
 from earmark.encoders.onnx import files
 from earmark.encoders.onnx.measured import Measured
 
 CODE_VERSION = 1  # raise it when our code changes the numbers
-ABSENT = Forecast(768, Frames(320, first=400), 0.2, "the model is not here: assumed the shape of HuBERT base")
+ABSENT = EncoderForecast(768, Frames(320, first=400), 0.2, "the model is not here: assumed the shape of HuBERT base")
 TINY_BYTES = 33_000_000  # of Whisper-tiny's encoder in float32, which takes half a second a window on two shared cores
 TINY_WINDOWS_PER_S = 2.0
 MOST_WINDOWS_PER_S = 20.0  # that decoding and writing keep up with
@@ -72,14 +72,14 @@ class Onnx(EncoderTable):
             "code": CODE_VERSION,
         }
 
-    def forecast(self, models: ModelStore) -> Forecast:
+    def forecast(self, models: ModelStore) -> EncoderForecast:
         """Return width and frame rate as measured; the cost is guessed from the size of the file. Raises ModelError."""
         if not (models.home / Path(self.model).expanduser()).exists():
             return ABSENT
         path = self._file(models)
         measured = self._measured(path, models)
         speed = TINY_WINDOWS_PER_S * TINY_BYTES / files.model_bytes(path, models.memo)
-        return Forecast(measured.width, measured.frames, min(speed, MOST_WINDOWS_PER_S))
+        return EncoderForecast(measured.width, measured.frames, min(speed, MOST_WINDOWS_PER_S))
 
     def open(self, models: ModelStore) -> Encoder:
         """Return the encoder. Raises ModelError."""

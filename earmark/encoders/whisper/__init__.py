@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from earmark.disk.hashing import stat_key
-from earmark.encoders import Encoder, EncoderTable, Forecast, Frames, Identity, ModelStore
+from earmark.encoders import Encoder, EncoderTable, EncoderForecast, Frames, Identity, ModelStore
 from earmark.encoders._engines import ENGINES, PRECISIONS, check_choice, choose_engine
 from earmark.encoders._log_mel import HOP, log_mel_identity
 from earmark.encoders.whisper import config, weights
@@ -77,7 +77,7 @@ class Whisper(EncoderTable):
         make = partial(identity, known, shape, layers=self.layers)
         return make(window=self.window, precision=self.precision, codec=self.codec)
 
-    def forecast(self, models: ModelStore) -> Forecast:
+    def forecast(self, models: ModelStore) -> EncoderForecast:
         """Return width and cost, from the model or, while that is not here, from its name."""
         with contextlib.suppress(ModelError):
             shape = config.read_config(self._folder(models))
@@ -109,9 +109,9 @@ class Whisper(EncoderTable):
             raise ModelAbsentError(f"model {self.model} is not here yet")
         return folder
 
-    def _forecast(self, width: int, n_layer: int, assumed: str = "", model_bytes: int = 0) -> Forecast:
+    def _forecast(self, width: int, n_layer: int, assumed: str = "", model_bytes: int = 0) -> EncoderForecast:
         speed = TINY_WINDOWS_PER_S * TINY_COST / (config.n_blocks(n_layer, self.layers) * width**2)
-        return Forecast(width * max(1, len(self.layers)), FRAMES, speed, assumed, model_bytes)
+        return EncoderForecast(width * max(1, len(self.layers)), FRAMES, speed, assumed, model_bytes)
 
 
 KIND = Whisper

@@ -1,29 +1,26 @@
 """Shared fixtures: small projects on disk, and doit run on them as a user runs it."""
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from support.collection import Collection, write_chapter
+from support.collection import BYTECODE, Collection, write_chapter
 from support.models import write_model
 
 TESTS = Path(__file__).parent
-# `pytest -m fast` is a bit of everything that runs in this process: whole folders, so that a new test belongs to it
-# without being listed. What takes seconds wherever it is: fixtures that run doit as a user does, and numba's import.
-FAST = (
-    "archives",
-    "audio",
-    "catalog",
-    "disk",
-    "encoders",
-    "engine",
-    "features",
-    "house",
-    "readers",
-    "training",
-    "workers",
-)
+# `pytest -m fast` is for the moment after an edit: whole folders, so that a new test belongs to it without being
+# listed, but neither decoders of many formats nor engines, and no reader of a corpus: they take minutes between them.
+FAST = ("audio", "catalog", "disk", "engine", "house", "training")
 COSTLY = {"collection", "finished", "two_shards", "demo_archive", "mlx_audio"}
+
+
+def pytest_configure() -> None:
+    """Let the workers of this run, and all that the tests start, find the bytecode that the first of them compiled."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(BYTECODE)
+    sys.dont_write_bytecode = False
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -158,6 +158,7 @@ def test_a_receipt_that_cannot_be_published_leaves_the_old_one(path, scratch, mo
     assert read_receipt(path, Made) == receipt()
 
 
+@pytest.mark.slow
 @given(INPUTS, INPUTS)
 def test_a_key_is_that_of_the_stage_the_version_and_the_inputs_in_any_order(one, other):
     key = make_key("scan", 1, one)
@@ -167,6 +168,7 @@ def test_a_key_is_that_of_the_stage_the_version_and_the_inputs_in_any_order(one,
     assert (make_key("scan", 1, other) == key) == (one == other)
 
 
+@pytest.mark.slow
 @given(INPUTS, INPUTS)
 def test_a_difference_is_said_where_and_only_where_keys_differ(old, new):
     assert bool(differences(old, new)) == (make_key("scan", 1, old) != make_key("scan", 1, new))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from earmark.encoders import Encoder, EncoderTable, EncoderForecast, Frames, Identity, ModelStore, Window
+from earmark.encoders import Encoder, EncoderForecast, EncoderTable, Frames, Identity, ModelStore, Window
 from earmark.encoders._log_mel import HOP, WINDOW_SAMPLES, log_mel_identity
 
 if TYPE_CHECKING:

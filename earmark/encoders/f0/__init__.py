@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from earmark.encoders import Encoder, EncoderTable, EncoderForecast, Frames, Identity, ModelStore
+from earmark.encoders import Encoder, EncoderForecast, EncoderTable, Frames, Identity, ModelStore
 from earmark.errors import ModelError
 
 CODE_VERSION = 1  # raise it when our code changes the numbers

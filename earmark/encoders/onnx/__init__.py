@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from earmark.disk.hashing import digest
-from earmark.encoders import Encoder, EncoderTable, EncoderForecast, Frames, Identity, ModelStore
+from earmark.encoders import Encoder, EncoderForecast, EncoderTable, Frames, Identity, ModelStore
 from earmark.encoders._log_mel import WINDOW_S, log_mel_identity
 from earmark.encoders.onnx import files
 from earmark.encoders.onnx.measured import Measured

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from earmark.disk.hashing import stat_key
-from earmark.encoders import Encoder, EncoderTable, EncoderForecast, Frames, Identity, ModelStore
+from earmark.encoders import Encoder, EncoderForecast, EncoderTable, Frames, Identity, ModelStore
 from earmark.encoders._engines import ENGINES, PRECISIONS, check_choice, choose_engine
 from earmark.encoders._log_mel import HOP, log_mel_identity
 from earmark.encoders.whisper import config, weights

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.collection import BYTECODE, Collection, write_chapter
 from support.models import write_model
 
@@ -17,10 +18,12 @@ COSTLY = {"collection", "finished", "two_shards", "demo_archive", "mlx_audio"}
 
 
 def pytest_configure() -> None:
-    """Let the workers of this run, and all that the tests start, find the bytecode that the first of them compiled."""
+    """Share the bytecode that the first worker compiles with all others, and judge no property by its speed."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(BYTECODE)
     sys.dont_write_bytecode = False
+    settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy machine")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -10,7 +10,6 @@ from doit.globals import Globals
 from earmark.catalog.project import Project, open_project
 from earmark.catalog.read import catalog_path
 from earmark.errors import EarmarkError
-from tasks.cleanup import cleanup
 from tasks.cli.doit_types import Option, TaskDict
 from tasks.cli.reporter import Reporter
 from tasks.cli.state import make_checker
@@ -206,7 +205,9 @@ def cleanup_tasks(project: Project) -> Iterator[TaskDict]:
 
 
 def _cleanup(name: str, yes: bool = False) -> TaskFailed | None:
-    return cleanup.cleanup(OPENED.run, name, yes)
+    from tasks.cleanup.cleanup import cleanup
+
+    return cleanup(OPENED.run, name, yes)
 
 
 def group_tasks(project: Project) -> Iterator[TaskDict]:

@@ -1,6 +1,9 @@
 """The run's pool of worker processes, started when the first shard needs it."""
 
-from earmark.workers.pool import Pool
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from earmark.workers.pool import Pool  # it loads multiprocessing, which commands that only look can do without
 
 
 class RunPool:
@@ -10,9 +13,11 @@ class RunPool:
         self._workers = workers
         self._pool: Pool | None = None
 
-    def open(self) -> Pool:
+    def open(self) -> "Pool":
         """Return the pool, its processes started."""
         if self._pool is None:
+            from earmark.workers.pool import Pool
+
             self._pool = Pool(self._workers)
         return self._pool
 

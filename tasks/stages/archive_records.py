@@ -3,14 +3,17 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from earmark.archives import unpack
 from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk.hashing import digest, stat_key
 from earmark.disk.receipts import Receipt, SealedFile, read_receipt
+
+if TYPE_CHECKING:
+    from earmark.archives.unpack import Archive  # slow to import, and most of what is asked here reads no archive
 
 STAGE = "extract"  # the stage that writes the receipts
 STAT_FIELDS = 3  # numbers of each file in `archive_stat`
@@ -49,8 +52,10 @@ def files_of(project: Project, dataset: str, archive: ArchiveTable) -> list[Path
     return [project.folder(dataset) / download.file for download in archive.downloads]
 
 
-def source_of(project: Project, dataset: str, archive: ArchiveTable) -> unpack.Archive:
+def source_of(project: Project, dataset: str, archive: ArchiveTable) -> "Archive":
     """Return an archive as `unpack` reads it: files with published sizes and sums, nested archives, what to skip."""
+    from earmark.archives import unpack
+
     paths = files_of(project, dataset, archive)
     files = (
         unpack.ArchiveFile(path, download.size, download.sums)

@@ -7,11 +7,10 @@ import contextlib
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from earmark.archives import adoption, proof, unpack
-from earmark.archives.staging import Extraction
 from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk.files import make_folder, publishing
@@ -24,6 +23,9 @@ from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
 from tasks.stages import archive_records, expectations, presence
 from tasks.stages.archive_records import ArchiveRead
+
+if TYPE_CHECKING:  # what reads archives is imported where they are read: status and plans never do
+    from earmark.archives.staging import Extraction
 
 NAME, VERSION = archive_records.STAGE, 1
 TREE = "tree"  # the part under which a tree without its archives is recorded, in place of an archive's name
@@ -178,8 +180,10 @@ def _is_reusable(run: Run, dataset: str, archive: ArchiveTable, known: Receipt[A
     return archive_records.hash_of([project.memo.hash_file(path) for path in paths]) == known.outputs.archive_xxh3
 
 
-def _unpack(run: Run, dataset: str, archive: ArchiveTable, members: Path) -> Extraction:
+def _unpack(run: Run, dataset: str, archive: ArchiveTable, members: Path) -> "Extraction":
     """Unpack an archive into the dataset's folder; publish the list of its members."""
+    from earmark.archives import unpack
+
     project, part = run.project, archive_records.part_name(archive.file)
     # a part of a split archive may be missing: reading it reports that
     there = [path for path in archive_records.files_of(project, dataset, archive) if path.exists()]
@@ -196,7 +200,7 @@ def _unpack(run: Run, dataset: str, archive: ArchiveTable, members: Path) -> Ext
         )
 
 
-def _counts(unpacked: Extraction) -> dict[str, int]:
+def _counts(unpacked: "Extraction") -> dict[str, int]:
     return {
         "members": unpacked.n_members,
         "files": unpacked.n_files,
@@ -214,6 +218,8 @@ def _require_members(run: Run, dataset: str, archive: ArchiveTable, part: Receip
 
     Raises ArchiveError with what differs, and where the archive can be downloaded again.
     """
+    from earmark.archives import proof
+
     project = run.project
     again = deletions.words(project, dataset) if run.force and f"{NAME}:{dataset}" in run.named else ""
     members = project.home / part.outputs.members.path
@@ -223,6 +229,8 @@ def _require_members(run: Run, dataset: str, archive: ArchiveTable, part: Receip
 
 def _adopt(run: Run, dataset: str, gone: list[str]) -> SealedFile:
     """Seal a tree by its files alone, as its archives are gone; return the list of its members."""
+    from earmark.archives import adoption
+
     project = run.project
     folder, where = project.folder(dataset), project.receipt(NAME, dataset, TREE)
     run.log.note(

@@ -5,6 +5,7 @@ A dataset that is not on this disk is left out with a note. A leak between split
 
 import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -14,14 +15,15 @@ from earmark.catalog.tables import JobTable
 from earmark.disk.files import publishing
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.rows import SPLITS
-from earmark.training.job_summary import Summary
-from earmark.training.jobs import write_job
-from earmark.training.selection import JobDataset
 from tasks.engine.judge import broken, receipt_of, seal_file
 from tasks.engine.stage import Built, Rule, Run, UpstreamError
 from tasks.engine.units import Unit
 from tasks.stages import encoder_packs, features, presence
 from tasks.stages.joint import CombinedFiles, hashes, manifest_of, note_skipped
+
+if TYPE_CHECKING:  # imported where a job is built: its states need receipts alone
+    from earmark.training.job_summary import Summary
+    from earmark.training.selection import JobDataset
 
 NAME, VERSION = "job", 1
 PASSES = 2  # over the manifests: leaks are found in the first, rows written in the second
@@ -66,8 +68,10 @@ def _intact(run: Run, _unit: Unit, receipt: Receipt[CombinedFiles]) -> list[str]
     return broken(run.project, receipt.outputs.files.values())
 
 
-def _source(project: Project, name: str, encoders: tuple[str, ...]) -> JobDataset:
+def _source(project: Project, name: str, encoders: tuple[str, ...]) -> "JobDataset":
     """Return one dataset as the job reads it: its manifest's files, and what the catalog says of it."""
+    from earmark.training.selection import JobDataset
+
     table, files = project.dataset(name), manifest_of(project, name).outputs.files
     encoded = {encoder: project.home / _features(project, name, encoder)[0].path for encoder in encoders}
     paths = tuple(project.home / sealed.path for _, sealed in sorted(files.items()))
@@ -75,6 +79,8 @@ def _source(project: Project, name: str, encoders: tuple[str, ...]) -> JobDatase
 
 
 def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
+    from earmark.training.jobs import write_job
+
     project = run.project
     table, folder = _table(project, unit), project.manifests / "jobs" / unit.dataset
     here, absent = presence.here_and_absent(project, table.datasets)
@@ -101,7 +107,7 @@ def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
     return Built(CombinedFiles(sealed, absent), counts, sum(entry.size for entry in sealed.values()))
 
 
-def _summaries(folder: Path, summary: Summary) -> dict[Path, bytes]:
+def _summaries(folder: Path, summary: "Summary") -> dict[Path, bytes]:
     """Return the contents of the summary's two files by path: for programs, and for people."""
     as_json = orjson.dumps(summary.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     return {folder / "summary.json": as_json, folder / "summary.txt": "\n".join([*summary.table(), ""]).encode()}

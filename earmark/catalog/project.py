@@ -123,6 +123,10 @@ class Project:
         """Return the list of a dataset's bad recordings with their reasons."""
         return self.cache / "quarantine" / f"{dataset}.jsonl"
 
+    def defects(self, dataset: str) -> Path:
+        """Return the list of a dataset's recordings that stay although something is wrong with their sound."""
+        return self.cache / "defects" / f"{dataset}.jsonl"
+
     def features(self, encoder: str) -> Path:
         """Return the folder of an encoder's packs; `encoder` is `<catalog name>-<8 hex of the identity>`."""
         return self.cache / "features" / encoder

@@ -6,7 +6,7 @@ seconds; paths relative to the catalog's folder; a field without a value is abse
 """
 
 from collections.abc import Mapping
-from typing import Final, Required, TypedDict
+from typing import Final, Required, TypedDict, cast
 
 import orjson
 
@@ -82,7 +82,10 @@ def make_row(dataset: str, row: ShardRow, audio: GoodAudio, audio_path: str, for
     if row.split:
         fields["split"] = row.split
     # fields of ours first: people look at the heads of lines, and labels differ from corpus to corpus
-    return fields | {name: value for name, value in row.labels.items() if name not in fields}
+    fields |= {name: value for name, value in row.labels.items() if name not in fields}
+    if audio.defects:  # behind those that the publisher names
+        fields["defects"] = [*cast("list[str]", fields.get("defects", [])), *audio.defects]
+    return fields
 
 
 def dump_row(row: Mapping[str, object]) -> bytes:

@@ -21,9 +21,11 @@ import soxr
 import xxhash
 from numpy.typing import NDArray
 
-from earmark.audio.decoding import Block, Decoder, open_decoder
+from earmark.audio.decoding import Block, Decoder, open_decoder, open_file
 from earmark.audio.levels import FULL_SCALE, LevelMeter
 from earmark.audio.policy import Policy
+from earmark.audio.source import Source, one_recording
+from earmark.disk.faults import MachineError, is_machine_fault
 from earmark.disk.files import Scratch, disk_error, make_folder, remove, size_on_disk
 from earmark.errors import BadAudioError
 from earmark.rates import RATE_HZ
@@ -75,7 +77,7 @@ def standardize(source: Path, target: Path | None, policy: Policy, scratch: Scra
     rate and channel asked for is copied byte for byte after it was decoded. The target is renamed into place and not
     flushed: a flush a file is many times slower than one for a whole shard, which the caller makes.
 
-    Raises BadAudioError for the recording, DiskFullError or OSError for the disk.
+    Raises BadAudioError for the recording, MachineError, DiskFullError or OSError for what is around it.
     """
     if target is None or policy.format == "none":
         with open_decoder(source) as decoder:
@@ -92,7 +94,8 @@ def standardize(source: Path, target: Path | None, policy: Policy, scratch: Scra
         size = temporary.stat().st_size
         temporary.replace(target)
     except OSError as error:
-        raise disk_error(error, target, written=size_on_disk(temporary)) from error
+        failure = disk_error(error, target, written=size_on_disk(temporary))
+        raise MachineError(str(source), error) if failure is error and is_machine_fault(error) else failure from error
     finally:
         remove(temporary)
     return audio, size
@@ -108,16 +111,24 @@ def read_canonical(path: Path, start: int = 0, stop: int | None = None) -> Sampl
             _require_canonical(decoder.rate_hz, decoder.channels, decoder.form, decoder.name)
             whole: Samples = np.concatenate([np.zeros((0, 1), np.int16), *decoder.blocks])[:, 0]
             return whole
+    with one_recording(str(path), "soundfile"), open_file(path) as descriptor:
+        source = Source(descriptor)
+        try:
+            return _read_part(source, start, stop)
+        except Exception:
+            source.require_read()
+            raise
+
+
+def _read_part(source: Source, start: int, stop: int | None) -> Samples:
     try:
-        with path.open("rb") as file, soundfile.SoundFile(file.fileno(), closefd=False) as sound:
+        with soundfile.SoundFile(source) as sound:
             name = f"soundfile/{sound.format} {sound.subtype}"
             plain = sound.format.lower() if sound.subtype == "PCM_16" else ""
             _require_canonical(sound.samplerate, sound.channels, plain, name)
             wanted = (sound.frames if stop is None else stop) - start
             sound.seek(start)
             samples: Samples = sound.read(wanted, dtype="int16")
-    except OSError as error:
-        raise BadAudioError("unreadable", f"expected a readable file, got: {error.strerror}", "open") from error
     except soundfile.LibsndfileError as error:
         raise BadAudioError("corrupt", f"expected samples from {start:,}, got: {error}", "soundfile") from error
     if len(samples) != wanted:

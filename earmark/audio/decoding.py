@@ -12,15 +12,16 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from earmark.audio.headers import Container, check_format, inspect
+from earmark.audio.source import Source, one_recording, require_memory
 from earmark.disk import inside
 from earmark.errors import BadAudioError
 from earmark.sounds import DEMUXERS
@@ -50,8 +51,7 @@ _UNREADABLE = {
     errno.EISDIR,
     errno.ENOTDIR,
     errno.ELOOP,
-    errno.EIO,
-    errno.ENXIO,
+    errno.ENXIO,  # of a socket
 }
 _INTEGERS = {"PCM_16": "int16", "PCM_24": "int32", "PCM_32": "int32", "PCM_S8": "int32", "PCM_U8": "int32"}
 _MD5_BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_S8": 1}  # bytes of a sample that a FLAC's MD5 is taken over (RFC 9639)
@@ -81,28 +81,57 @@ class Decoder:
 def open_decoder(path: Path) -> Iterator[Decoder]:
     """Open a recording by its content, whatever its name ends in; a path may lead into a file (`earmark.disk.inside`).
 
-    Raises BadAudioError, here or from the blocks.
+    Raises BadAudioError for the recording and MachineError for the machine, here or from the blocks; nothing else.
     """
+    with contextlib.ExitStack() as stack:
+        with one_recording(str(path), "open"):
+            decoder, source = _decoder_of(path, stack)
+        yield replace(decoder, blocks=_watched(str(path), decoder, source))
+
+
+def _watched(name: str, decoder: Decoder, source: Source) -> Iterator[Block]:
+    """Yield a decoder's blocks; a verdict on them, and their end, counts only if every byte could be read."""
+    with one_recording(name, decoder.name):
+        try:
+            yield from decoder.blocks
+        except Exception:
+            source.require_read()
+            raise
+        source.require_read()
+
+
+def _decoder_of(path: Path, stack: contextlib.ExitStack) -> tuple[Decoder, Source]:
+    """Return an open decoder, which `stack` closes, and the file that it reads."""
     place = inside.locate(path)
     in_table = place.part == "row"
-    with contextlib.ExitStack() as stack:
-        # A descriptor rather than a path goes to every reader: what is inspected is then what is decoded.
-        opened = _open_bytes(inside.read_row(place.file, place.number)) if in_table else _open_file(place.file)
-        descriptor = stack.enter_context(opened)
-        container = inspect(descriptor, os.fstat(descriptor).st_size)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        refusal = ""
-        if container.form != "opus" and place.part != "stream":
-            try:
-                sound = stack.enter_context(soundfile.SoundFile(descriptor, closefd=False))
-            except soundfile.LibsndfileError as error:
-                refusal = f"libsndfile: {error.error_string}"
-            else:
-                if not (container.streamed and sound.frames == 0):  # FFmpeg reads on to the end where libsndfile stops
-                    yield _sndfile_decoder(sound, container, descriptor)
-                    return
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        yield stack.enter_context(_ffmpeg_decoder(descriptor, refusal, 0 if in_table else place.number))
+    # A descriptor rather than a path goes to every reader: what is inspected is then what is decoded.
+    opened = _open_bytes(inside.read_row(place.file, place.number)) if in_table else open_file(place.file)
+    descriptor = stack.enter_context(opened)
+    container = inspect(descriptor, os.fstat(descriptor).st_size)
+    source = Source(descriptor)
+    try:
+        number = 0 if in_table else place.number
+        return _choose_decoder(source, container, stack, place.part == "stream", number), source
+    except Exception:
+        source.require_read()
+        raise
+
+
+def _choose_decoder(
+    source: Source, container: Container, stack: contextlib.ExitStack, is_stream: bool, number: int
+) -> Decoder:
+    refusal = ""
+    if container.form != "opus" and not is_stream:
+        try:
+            sound = stack.enter_context(soundfile.SoundFile(source))
+        except soundfile.LibsndfileError as error:
+            require_memory("libsndfile", error)
+            refusal = f"libsndfile: {error.error_string}"
+        else:
+            if not (container.streamed and sound.frames == 0):  # FFmpeg reads on to the end where libsndfile stops
+                return _sndfile_decoder(sound, container, source.descriptor)
+    source.seek(0)
+    return stack.enter_context(_ffmpeg_decoder(source, refusal, number))
 
 
 @contextlib.contextmanager
@@ -125,7 +154,7 @@ def _open_bytes(data: bytes) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _open_file(path: Path) -> Iterator[int]:
+def open_file(path: Path) -> Iterator[int]:
     """Yield a file's descriptor. Raises BadAudioError where there is no file to be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe must not stop the run
@@ -195,14 +224,14 @@ def _broken_off(
     wanted = f"{stated:,} samples" if stated else "samples up to the end"
     kind = "corrupt"
     if container.form == "flac" and error.code == _LOST_SYNC:
-        kind = "truncated" if not stated or not _reaches(sound.name, stated - 1) else "corrupt"
+        kind = "truncated" if not stated or not _reaches(cast("Source", sound.name), stated - 1) else "corrupt"
     return BadAudioError(kind, f"expected {wanted}, got an error after {got:,}: {error.error_string}", name)
 
 
-def _reaches(descriptor: int, position: int) -> bool:
-    os.lseek(descriptor, 0, os.SEEK_SET)
+def _reaches(source: Source, position: int) -> bool:
+    source.seek(0)
     try:
-        with soundfile.SoundFile(descriptor, closefd=False) as sound:
+        with soundfile.SoundFile(source) as sound:
             sound.seek(position)
             sound.seekable = lambda: False
             return len(sound.read(1, dtype="int16")) == 1
@@ -211,14 +240,16 @@ def _reaches(descriptor: int, position: int) -> bool:
 
 
 @contextlib.contextmanager
-def _ffmpeg_decoder(descriptor: int, refusal: str, number: int = 0) -> Iterator[Decoder]:
+def _ffmpeg_decoder(source: Source, refusal: str, number: int = 0) -> Iterator[Decoder]:
     """Open audio stream `number` of a file; `refusal` is what libsndfile had against the file, for the message."""
     import av
 
-    with open(descriptor, "rb", closefd=False) as file, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         try:
-            media = stack.enter_context(av.open(file, options=FFMPEG_OPTIONS))
+            # Tags are not asked for, and many are no UTF-8, which PyAV by itself takes for an error.
+            media = stack.enter_context(av.open(source, options=FFMPEG_OPTIONS, metadata_errors="replace"))
         except av.FFmpegError as error:
+            require_memory("FFmpeg", error)
             detail = "; ".join(filter(None, [refusal, f"FFmpeg: {error.strerror}"]))
             raise BadAudioError("undecodable", f"expected audio, got: {detail}", "soundfile, pyav") from error
         streams = media.streams.audio
@@ -233,7 +264,8 @@ def _ffmpeg_decoder(descriptor: int, refusal: str, number: int = 0) -> Iterator[
         codec.thread_count = 1  # processes already fill the cores
         check_format(codec.sample_rate, codec.channels)
         name = f"pyav/{codec.name}"
-        yield Decoder(codec.sample_rate, codec.channels, name, "", descriptor, _ffmpeg_blocks(media, stream, name))
+        blocks = _ffmpeg_blocks(media, stream, name)
+        yield Decoder(codec.sample_rate, codec.channels, name, "", source.descriptor, blocks)
 
 
 def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str) -> Iterator[Block]:
@@ -254,6 +286,7 @@ def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str) ->
                 yield np.concatenate(waiting)
                 waiting, n_waiting = [], 0
     except av.FFmpegError as error:
+        require_memory(name, error)
         detail = f"expected samples up to the end, got an error after {got:,}: {error.strerror}"
         raise BadAudioError("corrupt", detail, name) from error
     if waiting:

@@ -2,6 +2,8 @@
 
 import errno
 
+from earmark.errors import EarmarkError
+
 # A disk, a network share or a kernel that fails or has run out: the same file may be well the next time.
 MACHINE = {
     errno.EIO,
@@ -26,3 +28,19 @@ def is_machine_fault(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, OSError) and error.errno in MACHINE
+
+
+class MachineError(EarmarkError):
+    """The machine failed while something was read: nothing is known of its content, and no verdict on it is kept."""
+
+    def __init__(self, name: str, error: BaseException) -> None:
+        reason = (error.strerror if isinstance(error, OSError) else "") or str(error) or "out of memory"
+        super().__init__(
+            f"{name}: could not be read: {reason}. Disk, memory or network failed, which says nothing about the file:"
+            " nothing of it is kept. Run again; if it happens again, look after the disk."
+        )
+        self._parts = (name, error)
+
+    def __reduce__(self) -> "tuple[type[MachineError], tuple[str, BaseException]]":
+        """Travel between processes with its parts."""
+        return (type(self), self._parts)

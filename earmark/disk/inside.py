@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from earmark.disk.faults import is_machine_fault
 from earmark.errors import BadAudioError
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def read_row(file: Path, number: int) -> bytes:
     except BadAudioError:
         raise
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors, KeyErrors and OSErrors
+        if is_machine_fault(error):
+            raise
         raise BadAudioError("unreadable", f"expected a table with audio, got: {error}", READER) from error
     if not data:
         raise BadAudioError("empty", f"expected a recording in row {number:,}, got no bytes", READER)

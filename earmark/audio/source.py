@@ -1,0 +1,123 @@
+"""An open recording as decoders read it, and the one place where what goes wrong with them becomes one recording's.
+
+libsndfile and FFmpeg take a read that fails for the end of the file, so that a disk's bad moment looks like a cut
+recording. So both read through `Source`, which remembers what the machine did wrong.
+"""
+
+import contextlib
+import errno
+import io
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from earmark.disk.faults import MachineError, is_machine_fault
+from earmark.errors import BadAudioError, EarmarkError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+SPARE_BYTES = 1 << 28  # more than any recording needs at once: where this much is to be had, memory has not run out
+READ_AHEAD_BYTES = 1 << 16  # libsndfile asks for an MP3 frame at a time: a call of Python for each would be slow
+DETAIL_CHARACTERS = 200  # of a decoder's own words in a message
+_SNDFILE_NO_MEMORY = 17  # libsndfile's error code SFE_MALLOC_FAILED
+
+
+class _Bytes(io.RawIOBase):
+    """The bytes of an open file, which it does not close. No method raises: libsndfile would print it and go on."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor, self.size = descriptor, os.fstat(descriptor).st_size
+        self.fault: OSError | None = None
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "Buffer") -> int:
+        view = memoryview(buffer).cast("B")
+        wanted = min(len(view), self.size - self._at)
+        if wanted <= 0:
+            return 0
+        try:
+            data = os.pread(self.descriptor, wanted, self._at)
+            if not data:  # the size was asked when the file was opened
+                raise OSError(errno.EIO, f"no bytes from byte {self._at:,} of {self.size:,} on")
+        except OSError as error:
+            self.fault = self.fault or error
+            return 0
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence] + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+
+class Source(io.BufferedReader):
+    """A file for libsndfile and FFmpeg, read from a descriptor that stays open."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._bytes = _Bytes(descriptor)
+        self.descriptor = descriptor
+        super().__init__(self._bytes, READ_AHEAD_BYTES)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move, but not before the beginning, where damaged headers lead: then -1, as of C's lseek()."""
+        if whence not in {os.SEEK_SET, os.SEEK_CUR, os.SEEK_END}:  # FFmpeg asks for the size in its own way
+            return -1
+        begin = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self._bytes.size}[whence]
+        if not 0 <= begin + offset < 1 << 63:
+            return -1
+        return super().seek(begin + offset)
+
+    def require_read(self) -> None:
+        """Raise the first OSError of the file, if there was one."""
+        if self._bytes.fault is not None:
+            raise self._bytes.fault
+
+
+@contextlib.contextmanager
+def one_recording(name: str, decoder: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into BadAudioError, and a fault of the machine into MachineError.
+
+    A decoder that meets damage raises more than its own errors: UnicodeDecodeError for a tag, ValueError for a size.
+    None of them may stop more than this recording.
+    """
+    try:
+        yield
+    except EarmarkError:
+        raise
+    except Exception as error:
+        require_memory(name, error)
+        if is_machine_fault(error) and not _of_library(error):
+            raise MachineError(name, error) from error
+        words = " ".join(str(error).split())[:DETAIL_CHARACTERS]
+        detail = f"expected audio, got {type(error).__name__}{f': {words}' if words else ''}"
+        raise BadAudioError("undecodable", detail, decoder) from error
+
+
+def require_memory(name: str, error: BaseException) -> None:
+    """Raise MachineError for an error that says that memory ran out, if that is so.
+
+    A library says the same of a header that asks for more than there ever is, which is a fault of the recording.
+    """
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == _SNDFILE_NO_MEMORY:
+        try:
+            bytearray(SPARE_BYTES)
+        except MemoryError:
+            raise MachineError(name, MemoryError("out of memory")) from error
+        if isinstance(error, MemoryError) and not _of_library(error):
+            raise MachineError(name, error) from error
+
+
+def _of_library(error: BaseException) -> bool:
+    """Say whether an error is FFmpeg's own: its "I/O error" is often said of damage, and reading is watched here."""
+    return type(error).__module__.partition(".")[0] == "av"

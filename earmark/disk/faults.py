@@ -1,6 +1,7 @@
 """Which errors are the machine's: they say nothing about the file that was read, so no verdict on it is kept."""
 
 import errno
+from pathlib import Path
 
 from earmark.errors import EarmarkError
 
@@ -39,8 +40,14 @@ class MachineError(EarmarkError):
             f"{name}: could not be read: {reason}. Disk, memory or network failed, which says nothing about the file:"
             " nothing of it is kept. Run again; if it happens again, look after the disk."
         )
-        self._parts = (name, error)
+        self.reason, self._parts = reason, (name, error)
 
     def __reduce__(self) -> "tuple[type[MachineError], tuple[str, BaseException]]":
         """Travel between processes with its parts."""
         return (type(self), self._parts)
+
+
+def require_content(path: Path, error: BaseException) -> None:
+    """Raise MachineError where an error is the machine's, so that what follows is said of the file itself."""
+    if is_machine_fault(error):
+        raise MachineError(str(path), error) from error

@@ -6,6 +6,7 @@ The catalog and the project stay with the parent: what a worker gets is all that
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from earmark.audio.policy import Policy
 from earmark.audio.table import AudioRow, BadAudio, GoodAudio
@@ -28,6 +29,9 @@ class Work:
     target: Path | None
 
 
+Batch: TypeAlias = tuple[list[Work], Policy, Scratch]  # what is sent to a worker at a time
+
+
 def standard_name(path: str, form: str) -> str:
     """Return a recording's path below the dataset's standard folder; two sources never meet in one file.
 
@@ -40,7 +44,7 @@ def standard_name(path: str, form: str) -> str:
     return f"{path}.{form}" if has_suffix else f"{path}..{form}"
 
 
-def standardize_batch(batch: tuple[list[Work], Policy, Scratch]) -> list[AudioRow]:
+def standardize_batch(batch: Batch) -> list[AudioRow]:
     """Standardize some recordings, a row each; a bad one becomes a row that says why.
 
     Raises CorpusError for a source that is not the one that was scanned, MachineError where that cannot be known.

@@ -6,11 +6,12 @@ Rows are kept in a journal while a shard is built, so a run that is killed goes 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import orjson
 
-from earmark.audio.batch import Work, standardize_batch
+from earmark.audio.batch import Batch, Work, require_source, standardize_batch
 from earmark.audio.policy import Policy
 from earmark.audio.table import AudioRow, BadAudio, GoodAudio, dump_row, read_table, read_whole_rows
 from earmark.catalog.project import Project
@@ -19,12 +20,15 @@ from earmark.disk.hashing import digest
 from earmark.disk.inside import locate
 from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
-from earmark.errors import CorpusError
+from earmark.errors import CorpusError, WorkerError
 from earmark.rates import RATE_HZ
 from tasks.engine.judge import broken, seal_file
 from tasks.engine.stage import Built, Rule, Run
 from tasks.engine.units import Unit
 from tasks.stages import presence, scan, standard_files
+
+if TYPE_CHECKING:
+    from earmark.workers.pool import Pool
 
 NAME, VERSION = "standardize", 1
 BATCH_FILES = 16  # recordings sent to a worker at a time: so that short files do not cost a message each
@@ -113,16 +117,48 @@ def journal_path(project: Project, dataset: str, shard: str) -> Path:
 def _standardize(run: Run, unit: Unit, todo: list[Work], policy: Policy, journal: Path) -> dict[str, AudioRow]:
     """Decode recordings in worker processes; each row goes into the journal as soon as its batch is done."""
     results: dict[str, AudioRow] = {}
-    scratch = run.project.scratch
+    pool = run.pool.open()
+    decoded = pool.map(
+        standardize_batch,
+        _batches(todo, policy, run.project.scratch),
+        label=_batch_label,
+        instead=lambda batch, _error: _one_by_one(pool, batch),
+    )
     progress = run.log.progress(str(unit), len(todo), after=scan.files_after(run.project, unit))
     with progress as bar, journal.open("ab") as kept:
-        for batch in run.pool.open().map(standardize_batch, _batches(todo, policy, scratch)):
+        for batch in decoded:
             for result in batch:
                 kept.write(dump_row(result))
                 results[result.path] = result
                 bar.advance(1, result.n_samples / RATE_HZ if isinstance(result, GoodAudio) else 0.0)
             kept.flush()
     return results
+
+
+def _batch_label(batch: Batch) -> str:
+    works = batch[0]
+    return works[0].path if len(works) == 1 else f"{works[0].path} to {works[-1].path}"
+
+
+def _one_by_one(pool: "Pool", batch: Batch) -> list[AudioRow]:
+    """Return the rows of a batch whose worker crashed, each recording decoded by itself: one of them is the cause."""
+    works, policy, scratch = batch
+    alone: list[Batch] = [([work], policy, scratch) for work in works]
+    rows = pool.map(standardize_batch, alone, label=_batch_label, instead=lambda one, _error: _again(pool, one))
+    return [row for of_one in rows for row in of_one]
+
+
+def _again(pool: "Pool", batch: Batch) -> list[AudioRow]:
+    """Decode a recording that crashed its worker alone once more; the second time it is what is bad."""
+
+    def quarantined(batch: Batch, error: WorkerError) -> list[AudioRow]:
+        ((work,), policy, _) = batch
+        require_source(work)
+        detail = f"expected samples, got {error.crashed} in a decoding library, twice"
+        return [BadAudio(work.path, work.source_hash, "crashes its decoder", detail, "worker process", policy)]
+
+    (rows,) = pool.map(standardize_batch, [batch], label=_batch_label, instead=quarantined)
+    return rows
 
 
 def _standard_bytes(row: AudioRow) -> int:
@@ -152,7 +188,7 @@ def _work(project: Project, dataset: str, row: ShardRow) -> Work:
     return Work(row.path, row.source_hash, row.size, row.mtime_ns, source, target)
 
 
-def _batches(todo: list[Work], policy: Policy, scratch: Scratch) -> Iterator[tuple[list[Work], Policy, Scratch]]:
+def _batches(todo: list[Work], policy: Policy, scratch: Scratch) -> Iterator[Batch]:
     """Yield what is sent to a worker at a time."""
     batch: list[Work] = []
     size = 0

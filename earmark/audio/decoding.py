@@ -20,7 +20,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from earmark.audio.headers import Container, check_format, inspect
+from earmark.audio.container import Container, Link, check_format, shorter
+from earmark.audio.defects import kind_of
+from earmark.audio.headers import inspect
 from earmark.audio.source import Source, one_recording, require_memory
 from earmark.disk import inside
 from earmark.errors import BadAudioError
@@ -39,7 +41,14 @@ Block = NDArray[np.integer | np.floating]
 # 1,024 channels that libsndfile allows would multiply the memory of a worker.
 BLOCK_VALUES = 1 << 20
 MIN_BLOCK_FRAMES = 1 << 12  # sample frames in a block however many channels there are
-END_TOLERANCE_S = 0.1  # a codec's delay and padding make the stated end of a stream differ from the decoded one
+
+# Codecs whose frames carry a checksum: FFmpeg compares it where it is told to, and otherwise conceals what is damaged.
+# To "explode" is to return an error. Others are left as they are: some take for damage what decodes well.
+CHECKED_CODECS = {
+    "ac3", "ape", "eac3", "flac", "mp1float", "mp2float", "mp3float", "mp1", "mp2", "mp3", "tak", "tta", "wavpack",
+}  # fmt: skip
+LOSSLESS_CODECS = {"alac", "ape", "flac", "tak", "tta", "wavpack", "shorten", "truehd"}
+STATING = {"mov", "wv", "tta", "ape", "tak", "mpc", "mpc8"}  # FFmpeg's demuxers that read a stream's length
 
 # FFmpeg's option: nothing but these demuxers may run, whatever a file's bytes look like.
 FFMPEG_OPTIONS = {"format_whitelist": ",".join(DEMUXERS)}
@@ -78,15 +87,106 @@ class Decoder:
 
 
 @contextlib.contextmanager
-def open_decoder(path: Path) -> Iterator[Decoder]:
+def open_decoder(path: Path, max_short: float = 0.0) -> Iterator[Decoder]:
     """Open a recording by its content, whatever its name ends in; a path may lead into a file (`earmark.disk.inside`).
 
+    What ends up to `max_short` seconds before it should is a defect of the decoder's, what ends earlier an error.
     Raises BadAudioError for the recording and MachineError for the machine, here or from the blocks; nothing else.
     """
     with contextlib.ExitStack() as stack:
         with one_recording(str(path), "open"):
-            decoder, source = _decoder_of(path, stack)
-        yield replace(decoder, blocks=_watched(str(path), decoder, source))
+            opening, links = _opening(path, max_short, stack)
+            decoder = opening.decoder(links[0], stack)
+        blocks = _all_blocks(str(path), opening, decoder, links[1:])
+        yield replace(decoder, blocks=blocks)
+
+
+def _opening(path: Path, max_short: float, stack: contextlib.ExitStack) -> tuple["_Opening", tuple[Link, ...]]:
+    """Open a recording's file, and find what of it is to be decoded."""
+    place = inside.locate(path)
+    in_table = place.part == "row"
+    # A descriptor rather than a path goes to every reader: what is inspected is then what is decoded.
+    opened = _open_bytes(inside.read_row(place.file, place.number)) if in_table else open_file(place.file)
+    descriptor = stack.enter_context(opened)
+    container = inspect(descriptor, os.fstat(descriptor).st_size, max_short)
+    if place.part == "stream":  # what was counted is of the first stream
+        container = Container(container.form, defects=container.defects)
+    stream = place.number if place.part == "stream" else None
+    return _Opening(str(path), descriptor, container, max_short, stream), container.links
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """How a recording is decoded: the file, what it holds, and the audio stream of a media file that is asked for."""
+
+    name: str
+    descriptor: int
+    container: Container
+    max_short: float
+    stream: int | None
+
+    def decoder(self, link: Link, stack: contextlib.ExitStack) -> Decoder:
+        """Return a decoder of a link, which `stack` closes: libsndfile's, or FFmpeg's where that would not do."""
+        source = Source(self.descriptor, link)
+        try:
+            decoder = self._choose(source, link, stack)
+        except Exception:
+            source.require_read()
+            raise
+        return replace(decoder, blocks=_watched(self.name, decoder, source))
+
+    def _choose(self, source: Source, link: Link, stack: contextlib.ExitStack) -> Decoder:
+        refusal = ""
+        ending = _Ending(link, self.max_short, list(self.container.defects))
+        if self.container.form != "opus" and self.stream is None:
+            try:
+                sound = stack.enter_context(soundfile.SoundFile(source))
+            except soundfile.LibsndfileError as error:
+                require_memory("libsndfile", error)
+                refusal = f"libsndfile: {error.error_string}"
+            else:
+                if sound.frames >= link.n_samples - (0 if link.remedy else link.slack):
+                    return _sndfile_decoder(sound, self.container, ending, self.descriptor)
+                if link.remedy:
+                    return self.decoder(replace(link, pieces=link.remedy, remedy=()), stack)
+                # it would stop before the end; FFmpeg reads on
+        source.seek(0)
+        return stack.enter_context(_ffmpeg_decoder(source, refusal, ending, self.stream or 0))
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """What a recording's end is held against: what its stream was found to hold, and how much may be missing."""
+
+    link: Link
+    max_short: float
+    defects: list[str]
+
+    def check(self, stated: int, got: int, slack: int, rate_hz: int, decoder: str) -> None:
+        """Note a defect if fewer samples came than are stated. Raises BadAudioError if too many are missing."""
+        if got < stated - slack:
+            detail = f"expected {stated:,} samples, got {got:,}"
+            self.note(shorter((stated - got) / rate_hz, self.max_short, detail, decoder))
+
+    def note(self, told: str) -> None:
+        """Note a defect, of each kind the first."""
+        if kind_of(told) not in map(kind_of, self.defects):
+            self.defects.append(told)
+
+
+def _all_blocks(name: str, opening: _Opening, first: Decoder, links: tuple[Link, ...]) -> Iterator[Block]:
+    """Yield the blocks of a recording's links, one after the other."""
+    yield from first.blocks
+    for link in links:
+        with contextlib.ExitStack() as stack:
+            with one_recording(name, first.name):
+                decoder = opening.decoder(link, stack)
+            form = (decoder.rate_hz, decoder.channels)
+            if form != (first.rate_hz, first.channels):
+                detail = f"expected {first.rate_hz:,} Hz, {first.channels} channels throughout, got {form}"
+                raise BadAudioError("not one recording", detail, first.name)
+            yield from decoder.blocks
+            first.defects.extend(told for told in decoder.defects if told not in first.defects)
 
 
 def _watched(name: str, decoder: Decoder, source: Source) -> Iterator[Block]:
@@ -98,40 +198,6 @@ def _watched(name: str, decoder: Decoder, source: Source) -> Iterator[Block]:
             source.require_read()
             raise
         source.require_read()
-
-
-def _decoder_of(path: Path, stack: contextlib.ExitStack) -> tuple[Decoder, Source]:
-    """Return an open decoder, which `stack` closes, and the file that it reads."""
-    place = inside.locate(path)
-    in_table = place.part == "row"
-    # A descriptor rather than a path goes to every reader: what is inspected is then what is decoded.
-    opened = _open_bytes(inside.read_row(place.file, place.number)) if in_table else open_file(place.file)
-    descriptor = stack.enter_context(opened)
-    container = inspect(descriptor, os.fstat(descriptor).st_size)
-    source = Source(descriptor)
-    try:
-        number = 0 if in_table else place.number
-        return _choose_decoder(source, container, stack, place.part == "stream", number), source
-    except Exception:
-        source.require_read()
-        raise
-
-
-def _choose_decoder(
-    source: Source, container: Container, stack: contextlib.ExitStack, is_stream: bool, number: int
-) -> Decoder:
-    refusal = ""
-    if container.form != "opus" and not is_stream:
-        try:
-            sound = stack.enter_context(soundfile.SoundFile(source))
-        except soundfile.LibsndfileError as error:
-            require_memory("libsndfile", error)
-            refusal = f"libsndfile: {error.error_string}"
-        else:
-            if not (container.streamed and sound.frames == 0):  # FFmpeg reads on to the end where libsndfile stops
-                return _sndfile_decoder(sound, container, source.descriptor)
-    source.seek(0)
-    return stack.enter_context(_ffmpeg_decoder(source, refusal, number))
 
 
 @contextlib.contextmanager
@@ -170,30 +236,30 @@ def open_file(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _sndfile_decoder(sound: soundfile.SoundFile, container: Container, descriptor: int) -> Decoder:
+def _sndfile_decoder(sound: soundfile.SoundFile, container: Container, ending: _Ending, descriptor: int) -> Decoder:
     check_format(sound.samplerate, sound.channels)
     # soundfile seeks after each read of a seekable file: that makes MP3 samples depend on the block size, fills a
     # cut MP3 up, and fails on a FLAC of unstated length.
     sound.seekable = lambda: False
-    plain = sound.subtype == "PCM_16" and sound.format == container.form.upper() and not container.streamed
+    plain = sound.subtype == "PCM_16" and sound.format == container.form.upper() and container.as_it_is
     return Decoder(
         rate_hz=sound.samplerate,
         channels=sound.channels,
         name=f"soundfile/{sound.format} {sound.subtype}",
-        form=container.form if plain and sound.endian in {"FILE", "LITTLE"} else "",
+        form=container.form if plain and sound.endian in {"FILE", "LITTLE"} and not ending.defects else "",
         descriptor=descriptor,
-        blocks=_sndfile_blocks(sound, container),
+        blocks=_sndfile_blocks(sound, container, ending),
+        defects=ending.defects,
     )
 
 
-def _sndfile_blocks(sound: soundfile.SoundFile, container: Container) -> Iterator[Block]:
+def _sndfile_blocks(sound: soundfile.SoundFile, container: Container, ending: _Ending) -> Iterator[Block]:
     name = f"soundfile/{sound.format} {sound.subtype}"
     dtype = _INTEGERS.get(sound.subtype, "float64" if sound.subtype == "DOUBLE" else "float32")
-    width = _MD5_BYTES.get(sound.subtype, 0) if container.md5 else 0
+    width = _MD5_BYTES.get(sound.subtype, 0) if ending.link.md5 else 0
     md5, got = hashlib.md5(usedforsecurity=False), 0
     n_frames = max(BLOCK_VALUES // sound.channels, MIN_BLOCK_FRAMES)
-    # An MP3's length is an estimate. A length of 0, or one that no disk could hold, means that the header states none.
-    stated = sound.frames if sound.format not in {"MP3", "MPEG"} and 0 < sound.frames < 1 << 62 else 0
+    stated = _stated(sound, ending.link)
     while True:
         try:
             block = sound.read(n_frames, dtype=dtype, always_2d=True)
@@ -203,13 +269,25 @@ def _sndfile_blocks(sound: soundfile.SoundFile, container: Container) -> Iterato
             break
         got += len(block)
         if width:
-            little = block.astype(f"<i{block.itemsize}", copy=False)
-            md5.update(little.view(np.uint8).reshape(-1, block.itemsize)[:, block.itemsize - width :].tobytes())
+            md5.update(_packed(block, width))
         yield block
-    if got < stated:
-        raise BadAudioError("truncated", f"expected {stated:,} samples, got {got:,}", name)
-    if width and md5.hexdigest() != container.md5:
-        raise BadAudioError("corrupt", f"expected samples of MD5 {container.md5}, got {md5.hexdigest()}", name)
+    ending.check(stated, got, ending.link.slack, sound.samplerate, name)
+    if width and md5.hexdigest() != ending.link.md5:
+        raise BadAudioError("corrupt", f"expected samples of MD5 {ending.link.md5}, got {md5.hexdigest()}", name)
+
+
+def _stated(sound: soundfile.SoundFile, link: Link) -> int:
+    """Return how many samples are to come; 0 where nobody knows."""
+    # An MP3's length is an estimate. A length of 0, or one that no disk could hold, means that the header states none.
+    if link.n_samples or sound.format in {"MP3", "MPEG"} or not 0 < sound.frames < 1 << 62:
+        return link.n_samples
+    return int(sound.frames)
+
+
+def _packed(block: Block, width: int) -> bytes:
+    """Return the upper `width` bytes of integers, little-endian: what a FLAC's MD5 is taken over."""
+    little = block.astype(f"<i{block.itemsize}", copy=False)
+    return little.view(np.uint8).reshape(-1, block.itemsize)[:, block.itemsize - width :].tobytes()
 
 
 def _broken_off(
@@ -240,7 +318,7 @@ def _reaches(source: Source, position: int) -> bool:
 
 
 @contextlib.contextmanager
-def _ffmpeg_decoder(source: Source, refusal: str, number: int = 0) -> Iterator[Decoder]:
+def _ffmpeg_decoder(source: Source, refusal: str, ending: _Ending, number: int) -> Iterator[Decoder]:
     """Open audio stream `number` of a file; `refusal` is what libsndfile had against the file, for the message."""
     import av
 
@@ -262,24 +340,30 @@ def _ffmpeg_decoder(source: Source, refusal: str, number: int = 0) -> Iterator[D
             raise BadAudioError("undecodable", "expected a known codec, got one that FFmpeg cannot decode", "pyav")
         codec = stream.codec_context
         codec.thread_count = 1  # processes already fill the cores
+        if codec.name in CHECKED_CODECS:
+            codec.options = {"err_detect": "crccheck+explode"}
         check_format(codec.sample_rate, codec.channels)
         name = f"pyav/{codec.name}"
-        blocks = _ffmpeg_blocks(media, stream, name)
-        yield Decoder(codec.sample_rate, codec.channels, name, "", source.descriptor, blocks)
+        blocks = _ffmpeg_blocks(media, stream, name, ending)
+        yield Decoder(codec.sample_rate, codec.channels, name, "", source.descriptor, blocks, ending.defects)
 
 
-def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str) -> Iterator[Block]:
+def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str, ending: _Ending) -> Iterator[Block]:
     import av
 
     rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
     n_frames = max(BLOCK_VALUES // channels, MIN_BLOCK_FRAMES)
     waiting, n_waiting, got, end_s = list[Block](), 0, 0, 0.0
+    md5 = _FlacMd5(stream)
     try:
         for frame in media.decode(stream):
             form = (frame.sample_rate, frame.layout.nb_channels)
             if form != (rate_hz, channels):  # a resampler set up for the first frame would change pitch without a word
                 raise BadAudioError("corrupt", f"expected {rate_hz} Hz, {channels} channels, got {form}", name)
+            if frame.is_corrupt:  # FFmpeg makes up what it could not decode
+                raise BadAudioError("corrupt", f"expected sound frames, got a damaged one after {got:,} samples", name)
             waiting.append(_frame_samples(frame, channels))
+            md5.update(waiting[-1])
             n_waiting, got = n_waiting + frame.samples, got + frame.samples
             end_s = (frame.time or 0.0) + frame.samples / rate_hz
             if n_waiting >= n_frames:
@@ -291,9 +375,48 @@ def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str) ->
         raise BadAudioError("corrupt", detail, name) from error
     if waiting:
         yield np.concatenate(waiting)
-    expected_s = _stated_end_s(media, stream)
-    if got and end_s < expected_s - END_TOLERANCE_S:
-        raise BadAudioError("truncated", f"expected {expected_s:.3f} s, got {end_s:.3f} s", name)
+    if not got:
+        return
+    if ending.link.n_samples:
+        ending.check(ending.link.n_samples, got, ending.link.slack, rate_hz, name)
+    else:
+        _check_time(_stated_end_s(media, stream), end_s, stream, ending, name)
+    md5.check(got, name)
+
+
+def _check_time(stated_s: float, end_s: float, stream: "AudioStream", ending: _Ending, name: str) -> None:
+    """Hold the end of the last frame against the time that a container states.
+
+    A codec's delay and padding, and a container's rounding, make these differ by up to two of the codec's frames.
+    """
+    codec = stream.codec_context
+    slack_s = 0.002 if codec.name in LOSSLESS_CODECS else 2 * (codec.frame_size or 1024) / codec.sample_rate
+    missing_s = stated_s - end_s
+    if missing_s > slack_s:
+        detail = f"expected {stated_s:.3f} s, got {end_s:.3f} s"
+        ending.note(shorter(missing_s, max(ending.max_short, slack_s), detail, name))
+
+
+class _FlacMd5:
+    """The MD5 of a FLAC's samples in another container, where the codec's own header is kept and states one."""
+
+    def __init__(self, stream: "AudioStream") -> None:
+        codec, head = stream.codec_context, stream.codec_context.extradata or b""
+        stated = len(head) >= 34 and codec.name == "flac" and any(head[18:34])
+        self._stated = head[18:34].hex() if stated else ""
+        self._samples = int.from_bytes(head[10:18], "big") & (1 << 36) - 1 if stated else 0
+        self._width = -(-((int.from_bytes(head[10:18], "big") >> 36 & 31) + 1) // 8) if stated else 0
+        self._md5 = hashlib.md5(usedforsecurity=False)
+
+    def update(self, block: Block) -> None:
+        if self._stated:
+            self._md5.update(_packed(np.ascontiguousarray(block), self._width))
+
+    def check(self, got: int, name: str) -> None:
+        """Raise BadAudioError if all samples came and are others."""
+        if self._stated and got == self._samples and self._md5.hexdigest() != self._stated:
+            found = self._md5.hexdigest()
+            raise BadAudioError("corrupt", f"expected samples of MD5 {self._stated}, got {found}", name)
 
 
 def _frame_samples(frame: "AudioFrame", channels: int) -> Block:
@@ -311,9 +434,10 @@ def _stated_end_s(media: "InputContainer", stream: "AudioStream") -> float:
     """Return where a container says that the audio ends, in seconds; 0 where it says nothing certain.
 
     Most containers state no length, and FFmpeg then guesses one from the bit rate: no evidence of a cut. MP4 states one
-    a stream. Matroska states one for all streams, so that a video longer than its audio would look like a cut.
+    a stream, and so do the headers of lossless codecs' own files. Matroska states one for all streams, so that a video
+    longer than its audio would look like a cut.
     """
-    if stream.duration is not None and stream.time_base is not None and "mov" in media.format.name:
+    if stream.duration is not None and stream.time_base is not None and ({*media.format.name.split(",")} & STATING):
         return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
     if "matroska" in media.format.name and media.duration and not media.streams.video:
         return float(media.duration) / 1e6  # microseconds

@@ -6,10 +6,12 @@ and in its manifest row, beside the defects that a corpus's publisher names.
 
 LONGER = "longer than its header"  # sound that the header does not state was decoded, or could not be
 SHORTER = "shorter than its header"  # by no more than `max_short` of the dataset
+JUNK = "bytes that are no sound"  # between frames: damage, or something else laid into the stream
 
 KINDS = {
     LONGER: "there is more sound in the file than its header states",
     SHORTER: "the sound ends before the header says, by no more than the dataset's max_short",
+    JUNK: "something that is no sound stands between the frames of an MP3: what was there is lost",
 }
 
 

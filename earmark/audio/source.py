@@ -4,13 +4,16 @@ libsndfile and FFmpeg take a read that fails for the end of the file, so that a 
 recording. So both read through `Source`, which remembers what the machine did wrong.
 """
 
+import bisect
 import contextlib
 import errno
 import io
 import os
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from earmark.audio.container import Link, Stretch
 from earmark.disk.faults import MachineError, is_machine_fault
 from earmark.errors import BadAudioError, EarmarkError
 
@@ -21,14 +24,19 @@ SPARE_BYTES = 1 << 28  # more than any recording needs at once: where this much 
 READ_AHEAD_BYTES = 1 << 16  # libsndfile asks for an MP3 frame at a time: a call of Python for each would be slow
 DETAIL_CHARACTERS = 200  # of a decoder's own words in a message
 _SNDFILE_NO_MEMORY = 17  # libsndfile's error code SFE_MALLOC_FAILED
+_WHOLE = Link()
 
 
 class _Bytes(io.RawIOBase):
-    """The bytes of an open file, which it does not close. No method raises: libsndfile would print it and go on."""
+    """The bytes of a link of an open file. No method raises: libsndfile would print it and go on."""
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor, self.size = descriptor, os.fstat(descriptor).st_size
+    def __init__(self, descriptor: int, link: Link) -> None:
+        self.descriptor = descriptor
         self.fault: OSError | None = None
+        pieces = link.pieces or (Stretch(0, os.fstat(descriptor).st_size),)
+        self._pieces = [piece for piece in pieces if _size(piece)]
+        self._firsts = list(accumulate(map(_size, self._pieces), initial=0))  # where each begins, and the end
+        self.size = self._firsts.pop()
         self._at = 0
 
     def readable(self) -> bool:
@@ -38,20 +46,27 @@ class _Bytes(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "Buffer") -> int:
+        """Read from one piece: as files may, fewer bytes than there is room for."""
         view = memoryview(buffer).cast("B")
-        wanted = min(len(view), self.size - self._at)
-        if wanted <= 0:
+        if self._at >= self.size or not len(view):
             return 0
+        number = bisect.bisect_right(self._firsts, self._at) - 1
+        piece, inside = self._pieces[number], self._at - self._firsts[number]
+        wanted = min(len(view), _size(piece) - inside)
         try:
-            data = os.pread(self.descriptor, wanted, self._at)
-            if not data:  # the size was asked when the file was opened
-                raise OSError(errno.EIO, f"no bytes from byte {self._at:,} of {self.size:,} on")
+            data = piece[inside : inside + wanted] if isinstance(piece, bytes) else self._read(piece, inside, wanted)
         except OSError as error:
             self.fault = self.fault or error
             return 0
         view[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+    def _read(self, piece: Stretch, inside: int, wanted: int) -> bytes:
+        data = os.pread(self.descriptor, wanted, piece.start + inside)
+        if not data:  # the size was asked when the file was opened
+            raise OSError(errno.EIO, f"no bytes from byte {piece.start + inside:,} on")
+        return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._at = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence] + offset
@@ -61,11 +76,15 @@ class _Bytes(io.RawIOBase):
         return self._at
 
 
-class Source(io.BufferedReader):
-    """A file for libsndfile and FFmpeg, read from a descriptor that stays open."""
+def _size(piece: bytes | Stretch) -> int:
+    return len(piece) if isinstance(piece, bytes) else max(piece.end - piece.start, 0)
 
-    def __init__(self, descriptor: int) -> None:
-        self._bytes = _Bytes(descriptor)
+
+class Source(io.BufferedReader):
+    """A file for libsndfile and FFmpeg, read from a descriptor that stays open: all of it, or one of its links."""
+
+    def __init__(self, descriptor: int, link: Link = _WHOLE) -> None:
+        self._bytes = _Bytes(descriptor, link)
         self.descriptor = descriptor
         super().__init__(self._bytes, READ_AHEAD_BYTES)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field
 
+from earmark.audio.policy import MAX_SHORT_S
 from earmark.catalog.languages import is_language
 from earmark.catalog.licences import expected_licence, expected_pattern
 from earmark.encoders import AnyEncoderTable
@@ -196,6 +197,11 @@ class DatasetTable(Table):
     # More than these shares are no broken files of the publisher but something that went wrong here: a decoder, a
     # download, a wrong folder. The task fails, and says so before the rows are missed in training.
     max_bad: float = Field(default=0.001, ge=0, le=1, description="share of recordings that may go to quarantine")
+    max_short: float = Field(
+        default=MAX_SHORT_S,
+        ge=0,
+        description="seconds that a recording may be shorter than its header says and stay, with a defect",
+    )
     max_missing: float = Field(default=0.01, ge=0, le=1, description="share of labels that may be without audio")
     channel: Literal["mean"] | Count = Field(
         default="mean", description="the mean of all channels, or one of them from 0"

@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from earmark.audio.batch import Batch, Work, require_source, standardize_batch
-from earmark.audio.policy import Policy
+from earmark.audio.policy import Policy, stated_max_short
 from earmark.audio.table import AudioRow, BadAudio, GoodAudio, dump_row, read_table, read_whole_rows
 from earmark.catalog.project import Project
 from earmark.disk.files import Scratch, make_folder, publish
@@ -52,8 +52,9 @@ class StandardizedShard(msgspec.Struct, frozen=True):
 
 def policy_of(project: Project, dataset: str) -> Policy:
     """Return the settings that canonical audio depends on."""
-    standard = project.catalog.standard
-    return Policy(project.dataset(dataset).channel, standard.resampler, standard.format)
+    standard, table = project.catalog.standard, project.dataset(dataset)
+    max_short = stated_max_short(table.max_short)
+    return Policy(table.channel, standard.resampler, standard.format, max_short=max_short)
 
 
 def _inputs(run: Run, unit: Unit) -> Inputs:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from earmark.audio.doubts import is_still_true
 from earmark.audio.policy import Policy
 from earmark.audio.table import AudioRow, BadAudio, GoodAudio
 from earmark.disk.faults import MachineError, is_machine_fault
@@ -19,7 +20,10 @@ from earmark.errors import BadAudioError, CorpusError
 
 @dataclass(frozen=True)
 class Work:
-    """One recording to standardize; `path` is below the root. `target` is None where no standard file is to be made."""
+    """One recording to standardize; `path` is below the root. `target` is None where no standard file is to be made.
+
+    `before`: what an earlier version found, to be kept if decoding it again would give the same.
+    """
 
     path: str
     source_hash: str
@@ -27,6 +31,7 @@ class Work:
     mtime_ns: int
     source: Path
     target: Path | None
+    before: GoodAudio | None = None
 
 
 Batch: TypeAlias = tuple[list[Work], Policy, Scratch]  # what is sent to a worker at a time
@@ -56,6 +61,8 @@ def standardize_batch(batch: Batch) -> list[AudioRow]:
 def _standardize(work: Work, policy: Policy, scratch: Scratch) -> AudioRow:
     """Return a recording's row; a bad one is one that its own bytes say is bad, read again and decoded again."""
     _require_unchanged(work)
+    if work.before is not None and is_still_true(work.source, work.before):
+        return work.before
     try:
         return _good_row(work, policy, scratch)
     except BadAudioError:

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 
 from earmark.audio.container import READER, Container, Link, Stretch, check_format, longer, shorter, truncated
-from earmark.audio.tags import end_of_sound
+from earmark.audio.tags import end_of_sound, tag_bytes
 from earmark.errors import BadAudioError
 
 # Sizes that programs write which cannot go back to fill in the real one: 0, FFmpeg, ALSA (two), SoX.
@@ -42,7 +42,8 @@ class Layout:
 
     `whole` is the size of the file by its outermost header, 0 where there is none. `frame_bytes` of one sample of all
     channels, 0 if compressed; `bytes_per_s` 0 if not known. `follows` is the head of chunks, as in `struct`, "" where
-    none may follow. `agrees`: no other number in the header contradicts `stated`.
+    none may follow. `agrees`: no other number in the header contradicts `stated`. `reads_on`: decoders take the rest of
+    the file for samples, whatever is stated.
     """
 
     form: str
@@ -55,6 +56,7 @@ class Layout:
     follows: str = ""
     wide: bool = False
     agrees: bool = True
+    reads_on: bool = False
 
 
 def inspect_chunked(descriptor: int, head: bytes, size: int, max_short: float) -> Container | None:
@@ -88,9 +90,7 @@ def _layout(descriptor: int, head: bytes, size: int) -> Layout | None:
 def settle(descriptor: int, layout: Layout, size: int, max_short: float) -> Container:
     """Say where the samples of a file end, whatever its header states. Raises BadAudioError: truncated, no samples."""
     present = size - layout.start
-    if layout.stated == 0 and (
-        present <= 0 or layout.whole == size or _is_rest(descriptor, layout, layout.start, size)
-    ):
+    if layout.stated == 0 and _is_rest(descriptor, layout, layout.start, size):
         raise BadAudioError("no samples", "expected samples in the data chunk, got 0 bytes", READER)
     if layout.stated > present:
         return _less_than_stated(descriptor, layout, size, max_short)
@@ -100,7 +100,8 @@ def settle(descriptor: int, layout: Layout, size: int, max_short: float) -> Cont
         if second:
             told = longer(f"a second data chunk of {second:,} bytes follows and was not read")
             return _set_right(descriptor, layout, end, (told,))
-        return Container(layout.form) if layout.agrees else _set_right(descriptor, layout, end)
+        as_it_is = layout.agrees and (end >= size or not layout.reads_on)
+        return Container(layout.form) if as_it_is else _set_right(descriptor, layout, end)
     return _more_than_stated(descriptor, layout, size)
 
 
@@ -123,8 +124,6 @@ def _more_than_stated(descriptor: int, layout: Layout, size: int) -> Container:
     if laps and _is_rest(descriptor, layout, end + laps * _WRAP, size):  # more than 4 GiB, of a size of 32 bits
         return _set_right(descriptor, layout, end + laps * _WRAP)
     follow = behind - end
-    if not layout.patches:  # SPHERE: a decoder reads to the end of the file
-        return Container(layout.form, defects=(longer(f"{follow:,} bytes follow, read as sound too"),))
     if _is_sound(descriptor, layout, end, behind):
         return _set_right(descriptor, layout, behind, (longer(f"{follow:,} bytes follow, read as sound too"),))
     told = longer(f"{follow:,} bytes follow and were not read")
@@ -154,8 +153,6 @@ def _set_right(descriptor: int, layout: Layout, end: int, defects: tuple[str, ..
     if layout.frame_bytes:
         n_bytes -= n_bytes % layout.frame_bytes
     head = bytearray(os.pread(descriptor, layout.start, 0))
-    if not layout.patches:  # nothing to set right: decoders read to the end
-        return Container(layout.form, defects=defects)
     if n_bytes + layout.start >= _WRAP and not layout.wide:
         if head[:4] != b"RIFF":  # only WAV has a wide form; FFmpeg and libsndfile read others as far as they can
             return Container(layout.form, defects=(*defects, longer("a size of 32 bits cannot state it")))
@@ -179,6 +176,7 @@ def _is_rest(descriptor: int, layout: Layout, at: int, size: int) -> bool:
     """Say whether what follows the samples is no sound: chunks, tags, a little padding, or nothing."""
     at = min(at, size)
     end = end_of_sound(descriptor, at, size)
+    at = min(at + tag_bytes(os.pread(descriptor, 32, at)), end)
     if end - at < 8 or _zeros(descriptor, at, end):
         return True
     if not layout.follows:
@@ -195,7 +193,7 @@ def _are_chunks(descriptor: int, layout: Layout, at: int, end: int) -> bool:
     first = True
     while end - at >= struct.calcsize(layout.follows):
         name, length = _chunk(descriptor, layout.follows, at)
-        if not _is_name(name):
+        if not _is_name(name) or name[:4] in _MAGIC:  # another file is no chunk of this one
             return not first and _zeros(descriptor, at, end)
         if at + length > end + 1 and (first and name not in _KNOWN):
             return False
@@ -204,6 +202,7 @@ def _are_chunks(descriptor: int, layout: Layout, at: int, end: int) -> bool:
     return True
 
 
+_MAGIC = {b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b"riff", b".snd", b"NIST", b"fLaC", b"OggS"}
 _KNOWN = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"smpl", b"iXML", b"JUNK", b"fact", b"PEAK", b"info", b"MARK"}
 
 
@@ -240,9 +239,9 @@ def _is_sound(descriptor: int, layout: Layout, at: int, end: int) -> bool:
     So a recorder leaves a file that it never closed: both sizes are those of an earlier moment.
     """
     head = os.pread(descriptor, 512, at)
-    stale = layout.whole in {0, layout.start + layout.stated, 8}
+    stale = layout.whole in {0, 8, layout.start + layout.stated} or layout.whole >= end  # or the outer header is right
     text = sum(32 <= byte < 127 or byte in b"\t\r\n\0" for byte in head) > 0.95 * len(head) and any(head)
-    magic = head[:4] in {b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff", b"riff", b".snd", b"NIST", b"fLaC", b"OggS"}
+    magic = head[:4] in _MAGIC
     return bool(layout.frame_bytes) and stale and not text and not magic and end - at >= 0.1 * layout.bytes_per_s
 
 
@@ -356,7 +355,9 @@ def _w64(descriptor: int, size: int) -> Layout | None:
         if name[:4] == b"data":
             start, patches = at + 24, (Patch(at + 16, "<Q", 24), Patch(16, "<Q", at + 24))
             stated = length - 24 if 24 <= length < _NO_SIZE else length
-            return Layout("other", start, stated, whole, frame_bytes, bytes_per_s, patches, "<16sQ", wide=True)
+            return Layout(
+                "other", start, stated, whole, frame_bytes, bytes_per_s, patches, "<16sQ", wide=True, reads_on=True
+            )
         at += max(24, length + -length % 8)
     if whole > size and whole < _NO_SIZE:
         truncated("in all", whole, size)

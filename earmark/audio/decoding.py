@@ -101,6 +101,12 @@ def open_decoder(path: Path, max_short: float = 0.0) -> Iterator[Decoder]:
         yield replace(decoder, blocks=blocks)
 
 
+def inspect_file(path: Path, max_short: float) -> Container:
+    """Return what a recording's own bytes say of it, without decoding it. Raises as `open_decoder`."""
+    with contextlib.ExitStack() as stack, one_recording(str(path), "open"):
+        return _opening(path, max_short, stack)[0].container
+
+
 def _opening(path: Path, max_short: float, stack: contextlib.ExitStack) -> tuple["_Opening", tuple[Link, ...]]:
     """Open a recording's file, and find what of it is to be decoded."""
     place = inside.locate(path)

@@ -101,8 +101,9 @@ def _later_streams(descriptor: int, at: int, size: int) -> list[int]:
 
 def _link(descriptor: int, where: Stretch, header: Header, max_short: float, defects: list[str]) -> Link:
     """Return what is to be decoded of one stream: as it is, or with the number of samples that its frames hold."""
-    if header.samples and _ends_as_stated(descriptor, where, header):
-        return Link(n_samples=header.samples, md5=header.md5)
+    if header.samples and (end := _stated_end(descriptor, where, header)) > 0:
+        pieces = () if end == where.end else (Stretch(where.start, end),)
+        return Link(pieces, header.samples, md5=header.md5)
     last = _last_whole(descriptor, where, header)
     if last is None:  # nothing that could be a frame: the decoder will say what is wrong
         return Link(n_samples=header.samples, md5=header.md5)
@@ -122,16 +123,18 @@ def _link(descriptor: int, where: Stretch, header: Header, max_short: float, def
     return Link((head, Stretch(where.start + 42, end)), stop, md5=md5)
 
 
-def _ends_as_stated(descriptor: int, where: Stretch, header: Header) -> bool:
-    """Say whether the last sample that the header states is in the last frame, and that frame whole."""
+def _stated_end(descriptor: int, where: Stretch, header: Header) -> int:
+    """Return where the frame of the last sample that the header states ends, if that is the last frame; else 0."""
     room = where.end - where.start - 42
     tail = min(header.frame_bytes or _MAX_TAIL_BYTES, room)
     for n_bytes in (tail, min(tail + _MAX_JUNK_BYTES, room)):  # what stands behind the sound is rarely more than a tag
-        data = os.pread(descriptor, n_bytes, where.end - n_bytes)
-        for frame in _frames(data, 0, header):
+        base = where.end - n_bytes
+        data = os.pread(descriptor, n_bytes, base)
+        for frame in _frames(data, base, header):
             if frame.stop == header.samples:
-                return _crc16(data[frame.at :]) == 0 or _ends_somewhere(data[frame.at :])
-    return False
+                body = data[frame.at - base :]
+                return where.end if _crc16(body) == 0 and body[-1] else frame.at + _whole_bytes(body)
+    return 0
 
 
 def _set_right(head: bytes, samples: int) -> bytes:
@@ -245,11 +248,11 @@ def _crc16(data: bytes) -> int:
     return (crc << 8 & 0xFF00) ^ _CRC16[crc >> 8 ^ data[-1]] if len(data) & 1 else crc
 
 
-def _ends_somewhere(data: bytes) -> bool:
-    """Say whether a frame that data begins with is whole, whatever follows it: its CRC-16 comes out somewhere."""
+def _whole_bytes(data: bytes) -> int:
+    """Return the bytes of the frame that data begins with, whatever follows it: where its CRC-16 comes out first."""
     crc = 0
-    for byte in data:
+    for at, byte in enumerate(data):
         crc = (crc << 8 & 0xFF00) ^ _CRC16[crc >> 8 ^ byte]
         if crc == 0:
-            return True
-    return False
+            return at + 1
+    return -1 << 62

@@ -13,7 +13,7 @@ _HEADS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 
 def after_id3(head: bytes) -> int:
     """Return the bytes of an ID3v2 tag that head begins with, else 0: 4 bytes of 7 bits each give its length."""
-    if head[:3] != b"ID3" or len(head) < 10:
+    if head[:3] != b"ID3" or len(head) < 10 or head[3] > 15 or max(head[6:10]) > 0x7F:
         return 0
     length = 0
     for byte in head[6:10]:

@@ -12,6 +12,7 @@ import msgspec
 import orjson
 
 from earmark.audio.batch import Batch, Work, require_source, standardize_batch
+from earmark.audio.defects import SHORTER, kind_of
 from earmark.audio.policy import Policy, stated_max_short
 from earmark.audio.table import AudioRow, BadAudio, GoodAudio, dump_row, read_table, read_whole_rows
 from earmark.catalog.project import Project
@@ -22,7 +23,7 @@ from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
 from earmark.errors import CorpusError, WorkerError
 from earmark.rates import RATE_HZ
-from tasks.engine.judge import broken, seal_file
+from tasks.engine.judge import broken, receipt_of, seal_file
 from tasks.engine.stage import Built, Rule, Run
 from tasks.engine.units import Unit
 from tasks.stages import presence, scan, standard_files
@@ -30,7 +31,8 @@ from tasks.stages import presence, scan, standard_files
 if TYPE_CHECKING:
     from earmark.workers.pool import Pool
 
-NAME, VERSION = "standardize", 1
+NAME = "standardize"
+VERSION = 2  # 2: streams read to their end, sizes held against the file, a tolerance in time
 BATCH_FILES = 16  # recordings sent to a worker at a time: so that short files do not cost a message each
 BATCH_BYTES = 16_000_000  # source bytes sent at a time, so that one long file travels alone
 STAT_LIMIT = 100_000  # standard files of a dataset; above, their folder alone is looked at (as with watch = "auto")
@@ -86,13 +88,18 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     journal = journal_path(project, dataset, shard)
     make_folder(journal.parent)
     known = {} if run.force else _known([table, journal], policy)  # forced: decoded again, whatever it was before
+    doubted = _is_of_earlier_version(project, unit)
     results: dict[str, AudioRow] = {}
     todo = []
     for row in rows:
         before = known.get((row.path, row.source_hash))
-        if before is not None and standard_files.is_whole(project, dataset, before):
+        if before is None or not standard_files.is_whole(project, dataset, before):
+            todo.append(_work(project, dataset, row))
+        elif not doubted:
             results[row.path] = before
-        else:
+        elif isinstance(before, GoodAudio):
+            todo.append(_work(project, dataset, row, before))
+        else:  # what was bad may be good enough today
             todo.append(_work(project, dataset, row))
     decoded = _standardize(run, unit, todo, policy, journal)
     results |= decoded
@@ -107,7 +114,18 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     journal.unlink(missing_ok=True)
     hashes = [result.audio_hash if isinstance(result, GoodAudio) else None for result in in_order]
     outputs = StandardizedShard(seal_file(project, table), digest("audio-hashes", hashes))
-    return Built(outputs, _counts(in_order, len(todo)), written)
+    return Built(outputs, _counts(in_order, _n_decoded(known, decoded)), written)
+
+
+def _is_of_earlier_version(project: Project, unit: Unit) -> bool:
+    """Say whether the rows of a shard are an earlier version's, of which some would come out otherwise today."""
+    receipt = receipt_of(project, unit, StandardizedShard)
+    return receipt is not None and receipt.version < VERSION
+
+
+def _n_decoded(known: dict[tuple[str, str], AudioRow], results: dict[str, AudioRow]) -> int:
+    """Count what was decoded: an earlier version's row that still stands was not."""
+    return sum(known.get((row.path, row.source_hash)) != row for row in results.values())
 
 
 def journal_path(project: Project, dataset: str, shard: str) -> Path:
@@ -178,15 +196,22 @@ def _counts(rows: list[AudioRow], decoded: int) -> dict[str, int]:
 
 def _known(paths: list[Path], policy: Policy) -> dict[tuple[str, str], AudioRow]:
     """Return results of the same policy, by path and source hash: of the last table, and of a killed run's journal."""
-    rows = (row for path in paths for row in read_whole_rows(path))
+    rows = (_under(row, policy) for path in paths for row in read_whole_rows(path))
     return {(row.path, row.source_hash): row for row in rows if row.policy == policy}
 
 
-def _work(project: Project, dataset: str, row: ShardRow) -> Work:
+def _under(row: AudioRow, policy: Policy) -> AudioRow:
+    """Return a row under another limit of what may be missing, where nothing is missing; else as it is."""
+    same = msgspec.structs.replace(row.policy, max_short=policy.max_short) == policy
+    whole = isinstance(row, GoodAudio) and SHORTER not in map(kind_of, row.defects)
+    return msgspec.structs.replace(row, policy=policy) if same and whole else row
+
+
+def _work(project: Project, dataset: str, row: ShardRow, before: GoodAudio | None = None) -> Work:
     form = project.catalog.standard.format
     target = None if form == "none" else standard_files.audio_file(project, dataset, row.path)
     source = project.root(dataset) / row.path
-    return Work(row.path, row.source_hash, row.size, row.mtime_ns, source, target)
+    return Work(row.path, row.source_hash, row.size, row.mtime_ns, source, target, before)
 
 
 def _batches(todo: list[Work], policy: Policy, scratch: Scratch) -> Iterator[Batch]:

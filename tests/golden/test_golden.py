@@ -15,12 +15,12 @@ from support.golden import GOLDEN
 
 FILES = sorted(GOLDEN.glob("collection-*.txt"))
 COMMANDS = (["features"], ["manifest:both"], ["job:words"])
-# What may run: extract and scan, which read and hash; the gathering of tables, which reads rows. No shard of theirs.
+# What may run: extract and scan, which read and hash; standardize, which reads headers and finds nothing to decode.
 CHEAP = {f"{stage}:{name}" for stage in ("extract", "scan", "standardize") for name in golden.RECORDINGS}
-CHEAP |= {"extract:tales:tales.tar.gz"}
-GATHERED = tuple(f"cache/receipts/standardize/{name}.json" for name in golden.RECORDINGS)
+SHARDS = ("standardize:letters:0000", "standardize:tales:0000", "standardize:tales:0001")
+CHEAP |= {"extract:tales:tales.tar.gz", *SHARDS}
 REMADE = ("cache/shards/", "cache/watch/", "cache/receipts/extract/", "cache/receipts/scan/", "cache/findings/")
-REMADE += ("cache/quarantine/", *GATHERED)
+REMADE += ("cache/quarantine/", "cache/receipts/standardize/")
 
 
 def test_there_is_a_golden_collection():
@@ -76,12 +76,18 @@ def test_sources_and_standard_audio_made_again_are_those_that_were_sealed(restor
 def test_nothing_runs_but_what_reads_sources_again(restored: Collection, built):
     assert built
     assert set(built) <= CHEAP
+    shards = [restored.receipt(*unit.split(":")) for unit in SHARDS]
+    assert [shard["counts"]["decoded"] for shard in shards] == [0, 0, 0]
 
 
 def test_every_other_file_is_the_very_file_that_was_there(restored: Collection, before, built):
     after = files_of(restored.home)
     assert after.keys() == before.keys()
-    assert not [path for path in before if after[path] != before[path] and not path.startswith(REMADE)]
+    others = [path for path in before if not path.startswith(REMADE)]
+    tables = [path for path in others if path.startswith("cache/audio/")]  # written anew, and the same
+    assert len(tables) == len(SHARDS)
+    assert not [path for path in tables if after[path][1] != before[path][1]]
+    assert not [path for path in others if path not in tables and after[path] != before[path]]
 
 
 def test_scan_and_extract_find_what_was_sealed(restored: Collection, before, built):
@@ -118,7 +124,8 @@ def test_it_is_current_also_where_the_archive_was_deleted(restored: Collection, 
     golden.restore(FILES[-1], home)
     (home / "data/tales/tales.tar.gz").unlink()
     units = done(Collection(home).doit("features"))
-    assert sorted(units) == ["scan:letters", "scan:tales", "standardize:letters", "standardize:tales"]
+    wanted = {"scan:letters", "scan:tales", "standardize:letters", "standardize:tales", *SHARDS}
+    assert set(units) == wanted
 
 
 def test_another_setting_of_the_encoder_is_noticed(restored: Collection, built):

@@ -20,7 +20,6 @@ from earmark.errors import BadAudioError, EarmarkError
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-SPARE_BYTES = 1 << 28  # more than any recording needs at once: where this much is to be had, memory has not run out
 READ_AHEAD_BYTES = 1 << 16  # libsndfile asks for an MP3 frame at a time: a call of Python for each would be slow
 DETAIL_CHARACTERS = 200  # of a decoder's own words in a message
 _SNDFILE_NO_MEMORY = 17  # libsndfile's error code SFE_MALLOC_FAILED
@@ -124,17 +123,11 @@ def one_recording(name: str, decoder: str) -> Iterator[None]:
 
 
 def require_memory(name: str, error: BaseException) -> None:
-    """Raise MachineError for an error that says that memory ran out, if that is so.
-
-    A library says the same of a header that asks for more than there ever is, which is a fault of the recording.
-    """
+    """Raise MachineError for a library's error that says that memory ran out, if that is so."""
     if isinstance(error, MemoryError) or getattr(error, "code", None) == _SNDFILE_NO_MEMORY:
-        try:
-            bytearray(SPARE_BYTES)
-        except MemoryError:
-            raise MachineError(name, MemoryError("out of memory")) from error
-        if isinstance(error, MemoryError) and not _of_library(error):
-            raise MachineError(name, error) from error
+        shortage = MemoryError("out of memory")
+        if is_machine_fault(shortage):
+            raise MachineError(name, shortage) from error
 
 
 def _of_library(error: BaseException) -> bool:

@@ -23,12 +23,23 @@ MACHINE = {
     errno.EDQUOT,
 }
 
+SPARE_BYTES = 1 << 28  # more than anything here needs at once: where this much is to be had, memory has not run out
+
 
 def is_machine_fault(error: BaseException) -> bool:
     """Say whether an error is one of the machine (disk, memory, handles, network) and not of what was read."""
     if isinstance(error, MemoryError):
-        return True
+        return not _has_memory()
     return isinstance(error, OSError) and error.errno in MACHINE
+
+
+def _has_memory() -> bool:
+    """Say whether memory is to be had: then it was a header that asked for more than there ever is, and is wrong."""
+    try:
+        bytearray(SPARE_BYTES)
+    except MemoryError:
+        return False
+    return True
 
 
 class MachineError(EarmarkError):

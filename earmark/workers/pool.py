@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import connection, resource_tracker
@@ -81,7 +81,7 @@ class Pool:
         lookahead: int | None = None,
         label: Callable[[T], str] | None = None,
         instead: Callable[[T, WorkerError], R] | None = None,
-    ) -> Iterator[R]:
+    ) -> Generator[R, None, None]:
         """Yield `function(item)` for each item, in order, computed by the workers.
 
         `lookahead` items are under way beyond the one that is waited for (default: twice the workers); more would only
@@ -103,7 +103,7 @@ class Pool:
         ahead: int,
         label: Callable[[T], str],
         instead: Callable[[T, WorkerError], R] | None,
-    ) -> Iterator[R]:
+    ) -> Generator[R, None, None]:
         pending: deque[tuple[T, Call, Future[object]]] = deque()
 
         def first() -> R:

@@ -52,6 +52,10 @@ def crash_on_three(number):
     return number
 
 
+def crash_here(_):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 def stop_on_three(number):
     if number == 3:
         os.kill(os.getpid(), signal.SIGSTOP)

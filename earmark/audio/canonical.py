@@ -66,7 +66,7 @@ def canonical_blocks(path: Path, policy: Policy) -> Iterator[Samples]:
 
     Raises BadAudioError, at the latest after the last block: use the samples only once all have come.
     """
-    with open_decoder(path, policy.max_short_s) as decoder:
+    with open_decoder(path, policy.max_short_s, policy.keeps_time) as decoder:
         yield from _canonical(decoder, policy)
 
 
@@ -80,12 +80,12 @@ def standardize(source: Path, target: Path | None, policy: Policy, scratch: Scra
     Raises BadAudioError for the recording, MachineError, DiskFullError or OSError for what is around it.
     """
     if target is None or policy.format == "none":
-        with open_decoder(source, policy.max_short_s) as decoder:
+        with open_decoder(source, policy.max_short_s, policy.keeps_time) as decoder:
             return _measured(decoder, policy, None), 0
     make_folder(target.parent)
     temporary = scratch.new(target)
     try:
-        with open_decoder(source, policy.max_short_s) as decoder:
+        with open_decoder(source, policy.max_short_s, policy.keeps_time) as decoder:
             if _is_standard(decoder, policy):
                 audio = _measured(decoder, policy, None)
                 _copy(decoder.descriptor, source, temporary)

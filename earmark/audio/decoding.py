@@ -24,6 +24,7 @@ from earmark.audio.container import Container, Link, check_format, shorter
 from earmark.audio.defects import kind_of
 from earmark.audio.headers import inspect
 from earmark.audio.source import Source, one_recording, require_memory
+from earmark.audio.timeline import timeline_of
 from earmark.disk import inside
 from earmark.errors import BadAudioError
 from earmark.sounds import DEMUXERS
@@ -87,15 +88,16 @@ class Decoder:
 
 
 @contextlib.contextmanager
-def open_decoder(path: Path, max_short: float = 0.0) -> Iterator[Decoder]:
+def open_decoder(path: Path, max_short: float = 0.0, media_time: bool = False) -> Iterator[Decoder]:
     """Open a recording by its content, whatever its name ends in; a path may lead into a file (`earmark.disk.inside`).
 
     What ends up to `max_short` seconds before it should is a defect of the decoder's, what ends earlier an error.
+    With `media_time` there is silence where a container's time stamps leave gaps.
     Raises BadAudioError for the recording and MachineError for the machine, here or from the blocks; nothing else.
     """
     with contextlib.ExitStack() as stack:
         with one_recording(str(path), "open"):
-            opening, links = _opening(path, max_short, stack)
+            opening, links = _opening(path, max_short, media_time, stack)
             decoder = opening.decoder(links[0], stack)
         blocks = _all_blocks(str(path), opening, decoder, links[1:])
         yield replace(decoder, blocks=blocks)
@@ -104,10 +106,12 @@ def open_decoder(path: Path, max_short: float = 0.0) -> Iterator[Decoder]:
 def inspect_file(path: Path, max_short: float) -> Container:
     """Return what a recording's own bytes say of it, without decoding it. Raises as `open_decoder`."""
     with contextlib.ExitStack() as stack, one_recording(str(path), "open"):
-        return _opening(path, max_short, stack)[0].container
+        return _opening(path, max_short, False, stack)[0].container
 
 
-def _opening(path: Path, max_short: float, stack: contextlib.ExitStack) -> tuple["_Opening", tuple[Link, ...]]:
+def _opening(
+    path: Path, max_short: float, media_time: bool, stack: contextlib.ExitStack
+) -> tuple["_Opening", tuple[Link, ...]]:
     """Open a recording's file, and find what of it is to be decoded."""
     place = inside.locate(path)
     in_table = place.part == "row"
@@ -118,7 +122,7 @@ def _opening(path: Path, max_short: float, stack: contextlib.ExitStack) -> tuple
     if place.part == "stream":  # what was counted is of the first stream
         container = Container(container.form, defects=container.defects)
     stream = place.number if place.part == "stream" else None
-    return _Opening(str(path), descriptor, container, max_short, stream), container.links
+    return _Opening(str(path), descriptor, container, max_short, media_time, stream), container.links
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,7 @@ class _Opening:
     descriptor: int
     container: Container
     max_short: float
+    media_time: bool
     stream: int | None
 
     def decoder(self, link: Link, stack: contextlib.ExitStack) -> Decoder:
@@ -143,7 +148,7 @@ class _Opening:
 
     def _choose(self, source: Source, link: Link, stack: contextlib.ExitStack) -> Decoder:
         refusal = ""
-        ending = _Ending(link, self.max_short, list(self.container.defects))
+        ending = _Ending(link, self.max_short, list(self.container.defects), self.media_time)
         if self.container.form != "opus" and self.stream is None:
             try:
                 sound = stack.enter_context(soundfile.SoundFile(source))
@@ -167,6 +172,7 @@ class _Ending:
     link: Link
     max_short: float
     defects: list[str]
+    media_time: bool = False
 
     def check(self, stated: int, got: int, slack: int, rate_hz: int, decoder: str) -> None:
         """Note a defect if fewer samples came than are stated. Raises BadAudioError if too many are missing."""
@@ -360,7 +366,7 @@ def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str, en
     rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
     n_frames = max(BLOCK_VALUES // channels, MIN_BLOCK_FRAMES)
     waiting, n_waiting, got, end_s = list[Block](), 0, 0, 0.0
-    md5 = _FlacMd5(stream)
+    md5, timeline = _FlacMd5(stream), timeline_of(media, stream, ending.media_time)
     try:
         for frame in media.decode(stream):
             form = (frame.sample_rate, frame.layout.nb_channels)
@@ -368,6 +374,9 @@ def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str, en
                 raise BadAudioError("corrupt", f"expected {rate_hz} Hz, {channels} channels, got {form}", name)
             if frame.is_corrupt:  # FFmpeg makes up what it could not decode
                 raise BadAudioError("corrupt", f"expected sound frames, got a damaged one after {got:,} samples", name)
+            if silence := timeline.silence_before(frame):
+                yield from _zeros(_frame_samples(frame, channels), silence, waiting, n_frames)
+                waiting, n_waiting = [], 0
             waiting.append(_frame_samples(frame, channels))
             md5.update(waiting[-1])
             n_waiting, got = n_waiting + frame.samples, got + frame.samples
@@ -383,11 +392,20 @@ def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str, en
         yield np.concatenate(waiting)
     if not got:
         return
+    for told in timeline.defects():
+        ending.note(told)
     if ending.link.n_samples:
         ending.check(ending.link.n_samples, got, ending.link.slack, rate_hz, name)
     else:
         _check_time(_stated_end_s(media, stream), end_s, stream, ending, name)
     md5.check(got, name)
+
+
+def _zeros(like: Block, n: int, before: list[Block], n_frames: int) -> Iterator[Block]:
+    """Yield some blocks that wait, and then silence of n samples in the form of the next."""
+    yield from before
+    for first in range(0, n, n_frames):
+        yield np.zeros((min(n_frames, n - first), like.shape[1]), like.dtype)
 
 
 def _check_time(stated_s: float, end_s: float, stream: "AudioStream", ending: _Ending, name: str) -> None:

@@ -7,11 +7,17 @@ and in its manifest row, beside the defects that a corpus's publisher names.
 LONGER = "longer than its header"  # sound that the header does not state was decoded, or could not be
 SHORTER = "shorter than its header"  # by no more than `max_short` of the dataset
 JUNK = "bytes that are no sound"  # between frames: damage, or something else laid into the stream
+LATE = "begins late"  # the sound begins after its file does: by how much
+GAP = "gap"  # the container's time stamps leave one: how long, and where
+BACK = "steps back in time"  # the container's time stamps do: by how much, and where
 
 KINDS = {
     LONGER: "there is more sound in the file than its header states",
     SHORTER: "the sound ends before the header says, by no more than the dataset's max_short",
     JUNK: "something that is no sound stands between the frames of an MP3: what was there is lost",
+    LATE: "the sound begins later than its file or its picture; `media_time` puts silence there",
+    GAP: "time stamps leave a gap between frames that follow each other; `media_time` puts silence there",
+    BACK: "time stamps step back: some of the sound overlaps what was before it",
 }
 
 

@@ -202,6 +202,11 @@ class DatasetTable(Table):
         ge=0,
         description="seconds that a recording may be shorter than its header says and stay, with a defect",
     )
+    media_time: bool = Field(
+        default=False,
+        description="silence where a container's time stamps leave gaps or begin late, so that labels made with a"
+        " player fit; absent: what there is, one after the other, with a defect",
+    )
     max_missing: float = Field(default=0.01, ge=0, le=1, description="share of labels that may be without audio")
     channel: Literal["mean"] | Count = Field(
         default="mean", description="the mean of all channels, or one of them from 0"

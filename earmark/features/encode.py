@@ -42,6 +42,7 @@ class Recording:
     n_samples: int
     standard: bool
     channel: str | int = "mean"
+    media_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _chunks(recordings: Iterable[Recording], spool: Path, resampler: str, step: 
 
 def _decode(recording: Recording, resampler: str) -> Iterator[NDArray[np.int16]]:
     # how much of it may be missing was judged before; its hash says that it is the same
-    policy = Policy(channel=recording.channel, resampler=resampler, format="none", max_short=math.inf)
+    policy = Policy(recording.channel, resampler, "none", max_short=math.inf, media_time=recording.media_time)
     yield from canonical.canonical_blocks(recording.path, policy)
 
 

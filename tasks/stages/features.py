@@ -121,9 +121,12 @@ def _write_pack(run: Run, unit: Unit, name: str, rows: list[GoodAudio]) -> tuple
     from earmark.features.encode import Recording, encode_pack
 
     project, table = run.project, run.project.encoder(name)
-    standard, channel = project.catalog.standard.format != "none", project.dataset(unit.dataset).channel
+    standard, dataset = project.catalog.standard.format != "none", project.dataset(unit.dataset)
     path_of = functools.partial(standard_files.audio_file, project, unit.dataset)
-    recordings = [Recording(row.audio_hash, path_of(row.path), row.n_samples, standard, channel) for row in rows]
+    recordings = [
+        Recording(row.audio_hash, path_of(row.path), row.n_samples, standard, dataset.channel, dataset.media_time)
+        for row in rows
+    ]
     encoder = _opened(table, project.models)
     if warning := table.warning(project.models, f"[encoders.{name}] of {project.path.name}"):
         run.log.note(f"encoder {name}: {warning}")

@@ -56,7 +56,8 @@ def policy_of(project: Project, dataset: str) -> Policy:
     """Return the settings that canonical audio depends on."""
     standard, table = project.catalog.standard, project.dataset(dataset)
     max_short = stated_max_short(table.max_short)
-    return Policy(table.channel, standard.resampler, standard.format, max_short=max_short)
+    media_time = table.media_time or msgspec.UNSET
+    return Policy(table.channel, standard.resampler, standard.format, max_short=max_short, media_time=media_time)
 
 
 def _inputs(run: Run, unit: Unit) -> Inputs:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
+
+from earmark.audio.defects import of_levels
 from earmark.audio.doubts import is_still_true
 from earmark.audio.policy import Policy
 from earmark.audio.table import AudioRow, BadAudio, GoodAudio
@@ -62,7 +65,8 @@ def _standardize(work: Work, policy: Policy, scratch: Scratch) -> AudioRow:
     """Return a recording's row; a bad one is one that its own bytes say is bad, read again and decoded again."""
     _require_unchanged(work)
     if work.before is not None and is_still_true(work.source, work.before):
-        return work.before
+        found = of_levels(work.before.peak, work.before.clipped, work.before.defects)
+        return msgspec.structs.replace(work.before, defects=(*work.before.defects, *found))
     try:
         return _good_row(work, policy, scratch)
     except BadAudioError:

@@ -22,6 +22,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from earmark.audio.decoding import Block, Decoder, open_decoder, open_file
+from earmark.audio.defects import BEYOND, FAR_BEYOND, OPPOSITE, defect, of_levels
+from earmark.audio.downmix import DownmixMeter
 from earmark.audio.levels import FULL_SCALE, LevelMeter
 from earmark.audio.policy import Policy
 from earmark.audio.source import Source, one_recording
@@ -161,14 +163,17 @@ def _canonical(decoder: Decoder, policy: Policy) -> Iterator[Samples]:
     if isinstance(policy.channel, int) and not 0 <= policy.channel < decoder.channels:
         detail = f"expected a channel from 0 to {decoder.channels - 1}, got {policy.channel} in the catalog"
         raise BadAudioError("no such channel", detail, decoder.name)
-    resampler, n_read, n_made = None, 0, 0
+    resampler, n_read, n_made, greatest = None, 0, 0, 0.0
+    phase = DownmixMeter(decoder.rate_hz, decoder.channels)
     if decoder.rate_hz != RATE_HZ:  # one stream for the whole recording: chunks alone would click at their edges
         resampler = soxr.ResampleStream(decoder.rate_hz, RATE_HZ, 1, dtype="float32", quality=policy.resampler)
     for block in decoder.blocks:
         samples = _mono(block, policy.channel)
+        if policy.channel == "mean" and decoder.channels > 1:
+            phase.update(block, cast("Floats", samples), _full_scale(block))
         if samples.dtype != np.int16 or resampler:  # else canonical already: bit by bit, without a way through floats
             values = _scaled(samples)
-            _require_finite(values, n_read, decoder)
+            greatest = max(greatest, _magnitude(values, n_read, decoder))
             samples = to_int16(resampler.resample_chunk(values.astype(np.float32, copy=False)) if resampler else values)
         n_read, n_made = n_read + len(block), n_made + len(samples)
         if len(samples):
@@ -180,6 +185,10 @@ def _canonical(decoder: Decoder, policy: Policy) -> Iterator[Samples]:
             yield rest
     if not n_made:
         raise BadAudioError("no samples", f"expected samples, got {n_read}", decoder.name)
+    if found := phase.found():
+        decoder.defects.append(defect(OPPOSITE, found))
+    if greatest > FAR_BEYOND:
+        decoder.defects.append(defect(BEYOND, f"up to {greatest:,.6g}, where full scale is 1"))
 
 
 def _mono(block: Block, channel: str | int) -> Block:
@@ -202,12 +211,19 @@ def _scaled(values: Block) -> Floats:
     return values / _full_scale(values) if values.dtype.kind == "i" else cast("Floats", values)
 
 
-def _require_finite(values: Floats, first: int, decoder: Decoder) -> None:
-    """Raise BadAudioError for values that are no sound; the first of them is sample `first` of the recording."""
-    if len(values) and not (values.max() < LIMIT and values.min() > -LIMIT):  # a NaN fails both
+def _magnitude(values: Floats, first: int, decoder: Decoder) -> float:
+    """Return the greatest magnitude of values. Raises BadAudioError for some that are no sound.
+
+    The first of them is sample `first` of the recording.
+    """
+    if not len(values):
+        return 0.0
+    high, low = float(values.max()), float(values.min())
+    if not (high < LIMIT and low > -LIMIT):  # a NaN fails both
         at = int(np.argmin(np.abs(values) < LIMIT))
         detail = f"expected finite samples, got {values[at]} at sample {first + at:,}"
         raise BadAudioError("not finite", detail, decoder.name)
+    return max(high, -low)
 
 
 def _measured(decoder: Decoder, policy: Policy, writer: soundfile.SoundFile | None) -> Audio:
@@ -218,14 +234,15 @@ def _measured(decoder: Decoder, policy: Policy, writer: soundfile.SoundFile | No
         meter.update(block)
         if writer is not None:
             writer.write(block)
+    levels = meter.levels()
     return Audio(
         audio_hash=hasher.hexdigest(),
         n_samples=meter.n_samples,
         source_rate_hz=decoder.rate_hz,
         source_channels=decoder.channels,
         decoder=decoder.name,
-        defects=tuple(decoder.defects),
-        **meter.levels(),
+        defects=(*decoder.defects, *of_levels(levels["peak"], levels["clipped"], decoder.defects)),
+        **levels,
     )
 
 

@@ -6,6 +6,8 @@ from earmark.audio.table import GoodAudio
 from earmark.errors import BadAudioError
 from earmark.rates import RATE_HZ
 
+_NEXT_TO_NOTHING = 1e-3  # RMS, full scale being 1: the level of silence
+
 
 def is_still_true(source: Path, row: GoodAudio) -> bool:
     """Say whether the row of a recording that version 1 decoded is what decoding it again would give.
@@ -18,6 +20,8 @@ def is_still_true(source: Path, row: GoodAudio) -> bool:
     library, _, codec = row.decoder.partition("/")
     if library == "pyav" and codec in CHECKED_CODECS:
         return False
+    if row.source_channels > 1 and row.policy.channel == "mean" and row.rms < _NEXT_TO_NOTHING:
+        return False  # the channels may have cancelled each other out, which was not looked at
     try:
         container = inspect_file(source, row.policy.max_short_s)
     except BadAudioError:

@@ -177,7 +177,8 @@ def _is_rest(descriptor: int, layout: Layout, at: int, size: int) -> bool:
     at = min(at, size)
     end = end_of_sound(descriptor, at, size)
     at = min(at + tag_bytes(os.pread(descriptor, 32, at)), end)
-    if end - at < 8 or _zeros(descriptor, at, end):
+    partial = layout.frame_bytes > 1 and layout.stated % layout.frame_bytes != 0
+    if end - at < (1 if partial else max(layout.frame_bytes, 2)) or _zeros(descriptor, at, end):
         return True
     if not layout.follows:
         return False
@@ -199,7 +200,7 @@ def _are_chunks(descriptor: int, layout: Layout, at: int, end: int) -> bool:
             return False
         first = False
         at += length + (length & 1 if "16s" not in layout.follows and layout.follows != ">4sq" else 0)
-    return True
+    return not first
 
 
 _MAGIC = {b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b"riff", b".snd", b"NIST", b"fLaC", b"OggS"}

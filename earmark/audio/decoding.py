@@ -386,8 +386,9 @@ def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str, en
                 waiting, n_waiting = [], 0
     except av.FFmpegError as error:
         require_memory(name, error)
-        detail = f"expected samples up to the end, got an error after {got:,}: {error.strerror}"
-        raise BadAudioError("corrupt", detail, name) from error
+        if not got or not 0 < _stated_end_s(media, stream) <= end_s:  # else it is behind the sound: a tag, or junk
+            detail = f"expected samples up to the end, got an error after {got:,}: {error.strerror}"
+            raise BadAudioError("corrupt", detail, name) from error
     if waiting:
         yield np.concatenate(waiting)
     if not got:
@@ -414,7 +415,8 @@ def _check_time(stated_s: float, end_s: float, stream: "AudioStream", ending: _E
     A codec's delay and padding, and a container's rounding, make these differ by up to two of the codec's frames.
     """
     codec = stream.codec_context
-    slack_s = 0.002 if codec.name in LOSSLESS_CODECS else 2 * (codec.frame_size or 1024) / codec.sample_rate
+    exact = codec.name in LOSSLESS_CODECS or codec.name.startswith("pcm_")
+    slack_s = 0.002 if exact else 2 * (codec.frame_size or 1024) / codec.sample_rate
     missing_s = stated_s - end_s
     if missing_s > slack_s:
         detail = f"expected {stated_s:.3f} s, got {end_s:.3f} s"

@@ -29,7 +29,7 @@ _KBIT_S = {  # by (MPEG-1, layer): bit rates of the indices 1 to 14
 }
 _CHUNK_BYTES = 1 << 19  # read at a time
 _MARGIN_BYTES = 64  # of a frame that must be in a chunk: header, CRC, side information, "Xing"
-_PADDING_BYTES = 4096  # zeros that a file may end in without a word: the rest of a block
+_PADDING_BYTES = 128  # zeros that a file may end in without a word
 _MAX_FREE_BYTES = 4096  # of a frame in free format
 
 

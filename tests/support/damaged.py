@@ -218,6 +218,15 @@ def _reference(name: str, path: Path) -> np.ndarray:
     return decoded(forms()[name].data, path)[0]
 
 
+def _slack(form: Form, n_samples: int) -> float:
+    """Return the samples that may be missing without a word."""
+    if not form.joins:  # FFmpeg's: by a container's clock, on which less than 0.1 s is no gap
+        return MAX_SHORT_S * n_samples / SECONDS
+    if not form.lossless or not form.states_length:
+        return 2 * 1152 * 3  # two frames, at up to 48 kHz
+    return 64  # 128 bytes: a size that is too large by a header's is taken for that
+
+
 def verdict(name: str, damaged: Damaged, path: Path) -> str:
     """Say what came of a damaged file: "refused", "told", "whole", or "LOST ..." for a loss in silence."""
     form, wanted = forms()[name], _reference(name, path)
@@ -229,7 +238,7 @@ def verdict(name: str, damaged: Damaged, path: Path) -> str:
         return "refused"
     if defects:
         return "told"
-    slack = 0 if form.lossless and form.states_length else 2 * 1152 * 3  # two frames, at up to 48 kHz
+    slack = _slack(form, len(wanted))
     needed = int(len(wanted) * damaged.share) - slack
     if len(got) < needed:
         return f"LOST {len(wanted) * damaged.share - len(got):.0f} of {len(wanted)} samples"

@@ -145,7 +145,7 @@ def _stated_end(descriptor: int, where: Stretch, header: Header) -> int:
         for frame in _frames(data, base, header):
             if frame.stop == header.samples:
                 body = data[frame.at - base :]
-                return where.end if _crc16(body) == 0 and body[-1] else frame.at + _whole_bytes(body)
+                return frame.at + _whole_bytes(body)
     return 0
 
 
@@ -261,7 +261,13 @@ def _crc16(data: bytes) -> int:
 
 
 def _whole_bytes(data: bytes) -> int:
-    """Return the bytes of the frame that data begins with, whatever follows it: where its CRC-16 comes out first."""
+    """Return the bytes of the frame that data begins with, whatever follows it; far below 0 where it is cut.
+
+    Zeros behind a frame leave its CRC-16 at 0, so that they hide where it ends; one or two may be the CRC's own.
+    """
+    if _crc16(data) == 0:
+        last = len(data.rstrip(b"\0"))
+        return last if len(data) - last > 2 else len(data)
     crc = 0
     for at, byte in enumerate(data):
         crc = (crc << 8 & 0xFF00) ^ _CRC16[crc >> 8 ^ byte]

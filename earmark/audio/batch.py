@@ -19,6 +19,7 @@ from earmark.disk.files import Scratch
 from earmark.disk.hashing import hash_file
 from earmark.disk.inside import locate
 from earmark.errors import BadAudioError, CorpusError
+from earmark.workers.chatter import told_of
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,11 @@ def standardize_batch(batch: Batch) -> list[AudioRow]:
     Raises CorpusError for a source that is not the one that was scanned, MachineError where that cannot be known.
     """
     works, policy, scratch = batch
-    return [_standardize(work, policy, scratch) for work in works]
+    rows = []
+    for work in works:
+        with told_of(work.path):
+            rows.append(_standardize(work, policy, scratch))
+    return rows
 
 
 def _standardize(work: Work, policy: Policy, scratch: Scratch) -> AudioRow:

@@ -25,12 +25,14 @@ from types import TracebackType
 from typing import TypeVar, cast
 
 from earmark.errors import EarmarkError, WorkerError
+from earmark.workers import chatter
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 JOIN_S = 5.0  # how long a worker whose pipe has closed may take to be gone before it is killed
 SILENCE_S = 60.0  # without a result, after which it is said what is waited for; then after twice as long each time
+NOTES_TOLD = 10  # of what libraries print, in a pool's life
 # By which a process ends at its own fault. SIGKILL is none: it comes from outside, mostly because memory ran out.
 CRASHES = frozenset(
     {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS}
@@ -72,6 +74,7 @@ class Pool:
         self._idle: list[Worker] = []
         self._all: list[Worker] = []
         self._ended = False
+        self._n_told = 0
 
     def map(
         self,
@@ -154,10 +157,21 @@ class Pool:
         except (OSError, EOFError):
             raise self._death(call.name, worker) from None
         self._give_back(call, worker)
-        good, value = pickle.loads(answer)  # noqa: S301 - from our own worker
+        good, value, notes = pickle.loads(answer)  # noqa: S301 - from our own worker
+        self._tell(notes)
         if good:
             return value
         raise _rebuilt(*value) if isinstance(value, tuple) else value
+
+    def _tell(self, notes: tuple[str, ...]) -> None:
+        """Pass on what libraries printed in a worker: a few of a pool's lines, for a corpus may have any number."""
+        for line in notes:
+            with self._lock:
+                self._n_told += 1
+                n_told = self._n_told
+            if self._notify is not None and n_told <= NOTES_TOLD:
+                last = " Later ones are not told." if n_told == NOTES_TOLD else ""
+                self._notify(f"a library printed: {line}.{last}")
 
     def _take(self, call: Call) -> Worker:
         with self._lock:
@@ -322,24 +336,27 @@ def _die_with_parent() -> None:
 
 
 def _answer(call: bytes) -> bytes:
-    """Return a pickled (True, result) or (False, exception)."""
+    """Return a pickled (True, result, notes) or (False, exception, notes); see `earmark.workers.chatter`."""
     try:
         function, item = pickle.loads(call)  # noqa: S301 - from our own parent
-        return pickle.dumps((True, function(item)), pickle.HIGHEST_PROTOCOL)
+        with chatter.told_of(getattr(function, "__qualname__", "a worker")):
+            result = function(item)
+        return pickle.dumps((True, result, chatter.take_notes()), pickle.HIGHEST_PROTOCOL)
     except BaseException as error:
         if not isinstance(error, EarmarkError):  # a bug keeps its traceback; an expected failure is one line
             error.add_note(f"In the worker process:\n{traceback.format_exc()}")
-        return _pickled_error(error)
+        return _pickled_error(error, chatter.take_notes())
 
 
-def _pickled_error(error: BaseException) -> bytes:
+def _pickled_error(error: BaseException, notes: tuple[str, ...]) -> bytes:
     """Pickle an exception so that it can be read back, also one whose __init__ does not take its own `args`."""
     for value in (error, (type(error), error.args, vars(error))):
         with contextlib.suppress(Exception):  # whatever pickling raises: the next form is simpler
-            data = pickle.dumps((False, value), pickle.HIGHEST_PROTOCOL)
+            data = pickle.dumps((False, value, notes), pickle.HIGHEST_PROTOCOL)
             pickle.loads(data)  # noqa: S301 - our own
             return data
-    return pickle.dumps((False, RuntimeError("".join(traceback.format_exception(error)))), pickle.HIGHEST_PROTOCOL)
+    last = RuntimeError("".join(traceback.format_exception(error)))
+    return pickle.dumps((False, last, notes), pickle.HIGHEST_PROTOCOL)
 
 
 def _rebuilt(kind: type[BaseException], args: tuple[object, ...], fields: dict[str, object]) -> BaseException:

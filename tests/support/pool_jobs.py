@@ -52,6 +52,11 @@ def crash_on_three(number):
     return number
 
 
+def print_and_return(number):
+    os.write(2, f"library {number}\n".encode())
+    return number
+
+
 def crash_here(_):
     os.kill(os.getpid(), signal.SIGSEGV)
 

@@ -10,6 +10,7 @@ from earmark.catalog.read import read_catalog
 from earmark.catalog.tables import Catalog, DatasetTable
 from earmark.disk.files import Scratch
 from earmark.disk.hashing import HashMemo
+from earmark.disk.junk import SCRATCH_NAME
 from earmark.encoders import EncoderTable, ModelStore
 from earmark.errors import CatalogError, near
 
@@ -50,7 +51,7 @@ class Project:
     @cached_property
     def scratch(self) -> Scratch:
         """Where unfinished files are."""
-        return Scratch(self.cache / "tmp", (self.data, self.standard, self.manifests))
+        return Scratch(self.cache / SCRATCH_NAME, (self.data, self.standard, self.manifests))
 
     @cached_property
     def memo(self) -> HashMemo:

@@ -88,7 +88,9 @@ def _build(run: Run, unit: Unit) -> Built[Scanned]:
     snapshot = watch.take(root, table.watch, ignored(project, dataset))
     expected = len(snapshot.entries) if snapshot.mode == "files" else 0
     folders = project.shard_list(dataset, "0").parent, project.table(dataset, "0").parent
-    writer = ShardWriter(*folders, project.scratch, table.shard_files, table.shard_hours)
+    writer = ShardWriter(
+        *folders, project.scratch, table.shard_files, table.shard_hours, lambda path: _is_sealed(project, dataset, path)
+    )
     counts: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
     findings = project.findings(dataset)
@@ -117,6 +119,14 @@ def _build(run: Run, unit: Unit) -> Built[Scanned]:
     return Built(Scanned(shards, lists, seal_file(project, findings)), dict(counts) | {"shards": len(shards)}, written)
 
 
+def _is_sealed(project: Project, dataset: str, path: Path) -> bool:
+    """Say whether a shard's list, or its table, is what the last receipt of scan or of the shard's audio seals."""
+    if path.parent == project.shard_list(dataset, "0").parent:
+        return list_intact(project, dataset, path.stem)
+    receipt = receipt_of(project, Unit("standardize", dataset, path.stem), _Tabled)
+    return receipt is not None and not broken(project, [receipt.outputs.table])
+
+
 def _note_gone(run: Run, unit: Unit, snapshot: watch.Snapshot) -> None:
     """Note which files left the tree since the last scan: that may have been intended, or not."""
     project = run.project
@@ -128,6 +138,12 @@ def _note_gone(run: Run, unit: Unit, snapshot: watch.Snapshot) -> None:
         again = f"; if that was not intended: {deleted}" if deleted else again
         hint = again if project.dataset(unit.dataset).archives else ""
         run.log.note(f"{unit}: {len(gone):,} {snapshot.mode} gone since the last scan (such as {gone[0]}){hint}")
+
+
+class _Tabled(msgspec.Struct, frozen=True):
+    """Of what a standardized shard seals, what scan asks for: it comes before that stage, and does not import it."""
+
+    table: SealedFile
 
 
 class _Hashed(NamedTuple):
@@ -242,7 +258,8 @@ def known_shards(project: Project, dataset: str) -> dict[str, SealedShard]:
 def list_intact(project: Project, dataset: str, shard: str) -> bool:
     """Say whether a shard's list is what scan sealed."""
     receipt = receipt_of(project, Unit(NAME, dataset), Scanned)
-    return receipt is not None and not broken(project, [receipt.outputs.lists[shard]])
+    sealed = receipt.outputs.lists.get(shard) if receipt else None
+    return sealed is not None and not broken(project, [sealed])
 
 
 def shard_range(shards: Collection[str]) -> str:

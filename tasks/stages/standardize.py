@@ -3,6 +3,7 @@
 Rows are kept in a journal while a shard is built, so a run that is killed goes on where it stopped.
 """
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,16 @@ import orjson
 
 from earmark.audio.batch import Work, standardize_batch
 from earmark.audio.policy import Policy
-from earmark.audio.table import AudioRow, BadAudio, GoodAudio, dump_row, read_table, read_whole_rows
+from earmark.audio.table import (
+    AudioRow,
+    BadAudio,
+    GoodAudio,
+    dump_row,
+    journal_line,
+    read_journal,
+    read_table,
+    read_whole_rows,
+)
 from earmark.catalog.project import Project
 from earmark.disk.files import Scratch, make_folder, publish
 from earmark.disk.hashing import digest
@@ -21,7 +31,7 @@ from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
 from earmark.errors import CorpusError
 from earmark.rates import RATE_HZ
-from tasks.engine.judge import broken, seal_file
+from tasks.engine.judge import broken, receipt_of, seal_file
 from tasks.engine.stage import Built, Rule, Run
 from tasks.engine.units import Unit
 from tasks.stages import presence, scan, standard_files
@@ -80,7 +90,7 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     policy, table = policy_of(project, dataset), project.table(dataset, shard)
     journal = journal_path(project, dataset, shard)
     make_folder(journal.parent)
-    known = {} if run.force else _known([table, journal], policy)  # forced: decoded again, whatever it was before
+    known = {} if run.force else _known(run, unit, policy)  # forced: decoded again, whatever it was before
     results: dict[str, AudioRow] = {}
     todo = []
     for row in rows:
@@ -118,7 +128,7 @@ def _standardize(run: Run, unit: Unit, todo: list[Work], policy: Policy, journal
     with progress as bar, journal.open("ab") as kept:
         for batch in run.pool.open().map(standardize_batch, _batches(todo, policy, scratch)):
             for result in batch:
-                kept.write(dump_row(result))
+                kept.write(journal_line(result))
                 results[result.path] = result
                 bar.advance(1, result.n_samples / RATE_HZ if isinstance(result, GoodAudio) else 0.0)
             kept.flush()
@@ -139,9 +149,17 @@ def _counts(rows: list[AudioRow], decoded: int) -> dict[str, int]:
     }
 
 
-def _known(paths: list[Path], policy: Policy) -> dict[tuple[str, str], AudioRow]:
-    """Return results of the same policy, by path and source hash: of the last table, and of a killed run's journal."""
-    rows = (row for path in paths for row in read_whole_rows(path))
+def _known(run: Run, unit: Unit, policy: Policy) -> dict[tuple[str, str], AudioRow]:
+    """Return results of the same policy, by path and source hash: of the last table, and of a killed run's journal.
+
+    Of the table only if it is as its receipt seals it. A row that nothing vouches for is not taken over: sealed again,
+    a wrong digit in it would be believed for ever.
+    """
+    table, receipt = run.project.table(unit.dataset, unit.part), receipt_of(run.project, unit, StandardizedShard)
+    sealed = receipt is not None and not broken(run.project, [receipt.outputs.table])
+    rows = itertools.chain(
+        read_table(table) if sealed else (), read_journal(journal_path(run.project, unit.dataset, unit.part))
+    )
     return {(row.path, row.source_hash): row for row in rows if row.policy == policy}
 
 

@@ -24,6 +24,7 @@ from earmark.audio.table import (
     read_whole_rows,
 )
 from earmark.catalog.project import Project
+from earmark.disk import owners
 from earmark.disk.files import Scratch, make_folder, publish
 from earmark.disk.hashing import digest
 from earmark.disk.inside import locate
@@ -90,6 +91,10 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     policy, table = policy_of(project, dataset), project.table(dataset, shard)
     journal = journal_path(project, dataset, shard)
     make_folder(journal.parent)
+    if policy.format != "none":
+        made_here = next(project.table(dataset, "0").parent.glob("*.jsonl"), None) is not None
+        where = project.standard / dataset
+        owners.take(where, project.owner, project.scratch, made_here=made_here, name="paths.standard")
     known = {} if run.force else _known(run, unit, policy)  # forced: decoded again, whatever it was before
     results: dict[str, AudioRow] = {}
     todo = []

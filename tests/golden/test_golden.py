@@ -49,7 +49,7 @@ def built(restored: Collection, before) -> list[str]:
 
 def files_of(home: Path) -> dict[str, tuple[int, bytes]]:
     """Return inode and bytes of everything that a golden file holds, and of the standard audio."""
-    audio = [path for path in (home / "data/standard").rglob("*") if path.is_file()]
+    audio = [path for path in (home / "data/standard").rglob("[!.]*") if path.is_file()]
     paths = [*(home / path for path in golden.kept(home)), *audio]
     return {path.relative_to(home).as_posix(): (path.stat().st_ino, path.read_bytes()) for path in paths}
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field
 
-from earmark.catalog.languages import is_language
+from earmark.languages import is_language
 from earmark.catalog.licences import expected_licence, expected_pattern
 from earmark.encoders import AnyEncoderTable
 from earmark.table import Table

@@ -27,12 +27,14 @@ AUDIO_WITHOUT_LABEL = "audio without label"
 REPEATED_ID = "repeated id"
 CONTRADICTION = "contradictory labels"
 WITHDRAWN = "withdrawn by the publisher"
-BROKEN_LABEL = "broken label"  # known to be broken in the corpus as published; any other broken line stops the scan
+BROKEN_LABEL = "broken label"  # a row that gives no recording or lacks a label for it
+DOUBTFUL_LABEL = "doubtful label"  # that stays as it is, and should be looked at
 DUPLICATE = "duplicate copy"
 INCOMPLETE = "incomplete download"
 REFUSED = "refused"  # something that earmark never does, such as running a command in a label file
 KINDS = frozenset({LABEL_WITHOUT_AUDIO, AUDIO_WITHOUT_LABEL, REPEATED_ID, CONTRADICTION, WITHDRAWN}) | {
     BROKEN_LABEL,
+    DOUBTFUL_LABEL,
     DUPLICATE,
     INCOMPLETE,
     REFUSED,
@@ -52,6 +54,7 @@ class Recording:
     path: str
     split: str | None = None
     labels: Mapping[str, Label] = field(default_factory=dict)
+    repaired: tuple[str, ...] = ()  # what `read` restored in its texts, such as "C1 control in text"; no reader's
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +94,30 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
-def read(corpus: str, root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
-    """Return the recordings and findings of a corpus below `root`.
+def read(corpus: str, root: Path, options: ReaderOptions, *, repair: bool = False) -> Iterator[Recording | Finding]:
+    """Return the recordings and findings of a corpus below `root`, their labels as the manifest's schema has them.
 
-    Raises CatalogError at the call for an unknown corpus or option, CorpusError while iterating.
+    A broken row is a finding. A suspicious text (see `_texts`) is a defect of its recording; with `repair` what can be
+    restored with certainty is. Raises CatalogError at the call for an unknown corpus or option, CorpusError while
+    iterating: for another layout, and for labels of another form, which are a mistake of the reader.
     """
+    from earmark.corpora._reading import looked_over  # here: who asks for names alone needs none of it
+
     module = _module(corpus)
     _check_names(corpus, options, getattr(module, "OPTIONS", ()))
     reader: Reader = module.read
-    return reader(root, replace(options, corpus=corpus))
+    return looked_over(corpus, root, iter(reader(root, replace(options, corpus=corpus))), repair)
+
+
+def code(corpus: str) -> str:
+    """Return a hash of a reader's code: its module, and all that it imports of this folder.
+
+    The code is read, not imported. Raises CatalogError for an unknown corpus.
+    """
+    _require(corpus)
+    from earmark.corpora._code import code_of
+
+    return code_of(corpus)
 
 
 def version(corpus: str) -> int:
@@ -122,13 +140,18 @@ def _check_names(corpus: str, options: ReaderOptions, known: tuple[str, ...]) ->
 
 
 def _module(corpus: str) -> ModuleType:
+    _require(corpus)
+    return importlib.import_module(f"{__name__}.{corpus}")
+
+
+def _require(corpus: str) -> None:
+    """Raise CatalogError for an unknown corpus."""
     known = names()
     if corpus not in known:
         raise CatalogError(
             f'corpus "{corpus}": no such reader{near(corpus, known)}: expected one of {", ".join(known)}, got {corpus}.'
             " Correct `corpus` in the catalog."
         )
-    return importlib.import_module(f"{__name__}.{corpus}")
 
 
 def check_item(corpus: str, item: Recording | Finding) -> None:

@@ -5,7 +5,6 @@ it, and lists and objects where they are written as JSON.
 """
 
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import SupportsFloat
@@ -14,8 +13,9 @@ import orjson
 
 from earmark.corpora._emotions import emotion_of_word
 from earmark.corpora._formats.lines import bad_line
-from earmark.corpora._labels import gender
+from earmark.corpora._labels import gender, speakers
 from earmark.corpora._splits import split_of_name
+from earmark.languages import is_language
 from earmark.rows import JSON, Label, Labels
 
 TEXTS = frozenset(
@@ -32,7 +32,6 @@ WORDS = frozenset({"age", "emotion", "gender", "language"})  # words with one sp
 LABELS = TEXTS | LISTS | FLAGS | WORDS | LARGEST.keys() | SPANS.keys() | {"snr_db", "votes"}
 OLDEST = 130  # years; a larger number in a column `age` stays as text
 
-TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # RFC 5646, section 2.1, without private and irregular tags
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
@@ -51,6 +50,8 @@ def labels_of(row: Mapping[str, object]) -> Labels:
         elif name in WORDS:
             # A column emotion_published is the publisher's own word: it must not give way to one derived from emotion.
             labels = _word(name, _text(name, value)) | labels
+        elif name == "speaker_id":
+            labels |= speakers(_text(name, value))
         else:
             labels[name] = _typed(name, value)
     return labels | ({"extra": extra} if extra else {})
@@ -69,8 +70,8 @@ def labels_and_split(path: Path, number: int, row: Mapping[str, object]) -> tupl
 
 
 def language_labels(published: str) -> dict[str, str]:
-    """Return `language` for a BCP 47 tag, `language_name` for anything else."""
-    return {"language" if TAG.fullmatch(published) else "language_name": published}
+    """Return `language` for a BCP 47 tag whose parts are registered, `language_name` for anything else."""
+    return {"language" if is_language(published) else "language_name": published}
 
 
 def with_language(labels: Mapping[str, Label], language: str | None) -> Labels:

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import BROKEN_LABEL, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.rttm import Turn, in_order, turns
 from earmark.corpora._formats.textgrid import Tier, read_tiers
 from earmark.corpora._labels import gender, join, once, present
@@ -55,13 +56,14 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
                 yield item
                 continue
             session, path, where = item
-            segments, findings = _segments(root, where, session)
-            yield from findings
-            # A date comes first in train only: 20200706_L_R001S01C01, but L_R003S01C02.
-            room = session.split("_")[-2] if "_" in session else ""
-            labels: DraftLabels = {"session_id": session, "language": language, "subset": subset}
-            labels |= {"room_size": room if room in ROOMS else None, "segments": segments}
-            yield Recording(session, path, split, present(labels))
+            with one_row(root / where):  # a session with half of its turns would be wrong
+                segments, findings = _segments(root, where, session)
+                yield from findings
+                # A date comes first in train only: 20200706_L_R001S01C01, but L_R003S01C02.
+                room = session.split("_")[-2] if "_" in session else ""
+                labels: DraftLabels = {"session_id": session, "language": language, "subset": subset}
+                labels |= {"room_size": room if room in ROOMS else None, "segments": segments}
+                yield Recording(session, path, split, present(labels))
 
 
 def _segments(root: Path, where: str, session: str) -> tuple[list[Labels], list[Finding]]:

@@ -15,7 +15,7 @@ Source: huggingface/datasets, folder_based_builder.py and data_files.py. Keeps a
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from earmark.corpora import (
@@ -28,11 +28,13 @@ from earmark.corpora import (
     Recording,
 )
 from earmark.corpora._columns import LABELS, labels_and_split, labels_of, with_language
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.json_files import json_object
-from earmark.corpora._formats.lines import bad_line, lines
+from earmark.corpora._formats.lines import bad_header, bad_line, lines
 from earmark.corpora._formats.parquet import columns_of, table_rows
 from earmark.corpora._labels import once
+from earmark.corpora._match import otherwise, respelled
 from earmark.corpora._options import flag, wrong_option
 from earmark.corpora._splits import split_of_name
 from earmark.corpora._tree import every_file, layout_error
@@ -49,6 +51,7 @@ LAYOUTS = (
     " splits are none, unless options = { splits = false }), or with sound files alone"
 )
 KEY = "file_name"
+FORM = f"a path in a column {KEY}, or in one column that ends in _{KEY}"
 DRIVE = re.compile(r"[A-Za-z]:[/\\]")  # begins an absolute path on Windows
 
 SplitOf = Callable[[str], str | None]
@@ -138,32 +141,58 @@ def _listed(root: Path, tables: list[str], files: set[str], split_of: SplitOf) -
             " Keep one form."
         )
     taken: dict[str, str] = {}  # path -> where it is listed
+    missing: dict[str, tuple[str, Recording]] = {}  # path -> where it is listed, and what it would be
     columns: dict[str, set[str]] = {}
     for table in tables:
         for number, row in _rows(root / table):
-            where = f"{table}:{number}"
-            names = columns.setdefault(table, set(row))
-            first = next(iter(columns))
-            if endings != {"jsonl"} and names != columns[first]:
-                expected = f"the columns of {first}, {', '.join(sorted(columns[first]))}"
-                raise bad_line(root / table, 1, expected, ", ".join(sorted(names)))
-            value, labels, split = _read_row(root / table, number, row)
-            if reason := _refusal(value):
-                yield Finding(REFUSED, where, f"{value}: {reason}, not a path below the folder of {table}")
-                continue
-            path = (PurePosixPath(table).parent / value).as_posix()
-            if path in taken:
-                yield Finding(REPEATED_ID, where, f"{path}: listed before at {taken[path]}, which counts")
-                continue
-            taken[path] = where
-            recording = _recording(path, split or split_of(path), labels)
-            if path in files:
-                yield recording
-            else:
-                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{recording.id}: no audio file {path}")
-    for path in sorted(files - taken.keys()):
-        if is_audio(path):
+            with one_row(root / table, number):
+                where = f"{table}:{number}"
+                if endings != {"jsonl"}:
+                    _check_columns(root, table, set(row), columns)
+                value, labels, split = _read_row(root / table, number, row)
+                if reason := _refusal(value):
+                    yield Finding(REFUSED, where, f"{value}: {reason}, not a path below the folder of {table}")
+                    continue
+                path = (PurePosixPath(table).parent / value).as_posix()
+                if path in taken:
+                    yield Finding(REPEATED_ID, where, f"{path}: listed before at {taken[path]}, which counts")
+                    continue
+                taken[path] = where
+                recording = _recording(path, split or split_of(path), labels)
+                if path in files:
+                    yield recording
+                else:
+                    missing[path] = (where, recording)
+    left = sorted(path for path in files - taken.keys() if is_audio(path))
+    same, doubtful = respelled(missing, left)
+    for path in left:
+        if path in same:
+            listed = missing.pop(same[path])[1]
+            yield _recording(path, listed.split, dict(listed.labels))
+        else:
             yield Finding(AUDIO_WITHOUT_LABEL, path, f"{path}: in no metadata table")
+    for path, (where, recording) in missing.items():
+        more = otherwise(doubtful.get(path, ()))
+        yield Finding(LABEL_WITHOUT_AUDIO, where, f"{recording.id}: no audio file {path}{more}")
+
+
+def _check_columns(root: Path, table: str, names: set[str], columns: dict[str, set[str]]) -> None:
+    """Raise CorpusError for a table without a column of file names, or with other columns than the first table."""
+    if table in columns:
+        return
+    columns[table] = names
+    first = next(iter(columns))
+    if names != columns[first]:
+        expected = f"the columns of {first}, {', '.join(sorted(columns[first]))}"
+        raise bad_header(root / table, 1, expected, ", ".join(sorted(names)))
+    if _key(names) is None:
+        raise bad_header(root / table, 1, FORM, ", ".join(sorted(names)))
+
+
+def _key(names: Iterable[str]) -> str | None:
+    """Return the column of the file names, if there is one and no doubt about it."""
+    keys = [name for name in names if name.endswith(f"_{KEY}")]
+    return KEY if KEY in names else keys[0] if len(keys) == 1 else None
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
@@ -171,18 +200,20 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
     if path.suffix == ".csv":
         yield from csv_rows(path, (), distinct=True)
     elif path.suffix == ".jsonl":
-        yield from ((number, json_object(path, number, line)) for number, line in lines(path))
+        for number, line in lines(path):
+            with one_row(path, number):
+                yield number, json_object(path, number, line)
     else:
         yield from enumerate(table_rows(path, columns_of(path)), 1)
 
 
 def _read_row(path: Path, number: int, row: Mapping[str, object]) -> tuple[str, Labels, str | None]:
     """Return a row's file name, labels and split. Raises CorpusError."""
-    keys = [KEY] if KEY in row else [name for name in row if name.endswith(f"_{KEY}")]
-    value = row.get(keys[0]) if len(keys) == 1 else None
+    key = _key(row)
+    value = row[key] if key else None
     if not isinstance(value, str) or not value:
-        raise bad_line(path, number, f"a path in a column {KEY}, or in one column that ends in _{KEY}", str(row))
-    return value, *labels_and_split(path, number, {name: cell for name, cell in row.items() if name != keys[0]})
+        raise bad_line(path, number, FORM, str(row))
+    return value, *labels_and_split(path, number, {name: cell for name, cell in row.items() if name != key})
 
 
 def _refusal(value: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import AUDIO_WITHOUT_LABEL, LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.json_files import json_object
 from earmark.corpora._formats.lines import Entry, bad_line, lines
 from earmark.corpora._labels import collect, once, present
@@ -77,10 +78,11 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
 def _rows(root: Path, name: str, split: str) -> Iterator[Entry[Texts]]:
     """Yield (path, where, (split, texts)) for each line of a manifest."""
     for number, line in lines(root / name):
-        row = json_object(root / name, number, line)
-        path = row.get("audio_filepath")
-        values = {key: row[key] for key in TEXTS if row.get(key) is not None}
-        texts = {key: value for key, value in values.items() if isinstance(value, str)}
-        if not isinstance(path, str) or not is_audio(path) or len(texts) < len(values):
-            raise bad_line(root / name, number, "audio_filepath and texts", line)
-        yield path, f"{name}:{number}", (split, texts)
+        with one_row(root / name, number):
+            row = json_object(root / name, number, line)
+            path = row.get("audio_filepath")
+            values = {key: row[key] for key in TEXTS if row.get(key) is not None}
+            texts = {key: value for key, value in values.items() if isinstance(value, str)}
+            if not isinstance(path, str) or not is_audio(path) or len(texts) < len(values):
+                raise bad_line(root / name, number, "audio_filepath and texts", line)
+            yield path, f"{name}:{number}", (split, texts)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.lines import Entry, bad_line, lines
 from earmark.corpora._labels import collect, gender, once, present
 from earmark.corpora._tree import layout_error, listing, stem, walk
@@ -82,15 +83,16 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
 def _annotations(root: Path, folder: str, category: str) -> Iterator[Entry[DraftLabels]]:
     path = root / folder / ANNOTATIONS
     for number, line in lines(path):
-        fields = line.split()  # some lines end with blanks
-        if not fields:
-            continue
-        labels: DraftLabels = {}
-        if category == "music":
-            labels = _music(path, number, line, fields)
-        elif category == "speech":
-            labels = _speech(path, number, line, fields)
-        yield fields[0], f"{folder}/{ANNOTATIONS}:{number}", labels
+        with one_row(path, number):
+            fields = line.split()  # some lines end with blanks
+            if not fields:
+                continue
+            labels: DraftLabels = {}
+            if category == "music":
+                labels = _music(path, number, line, fields)
+            elif category == "speech":
+                labels = _speech(path, number, line, fields)
+            yield fields[0], f"{folder}/{ANNOTATIONS}:{number}", labels
 
 
 def _music(path: Path, number: int, line: str, fields: list[str]) -> DraftLabels:

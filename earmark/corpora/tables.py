@@ -38,6 +38,7 @@ from earmark.corpora import (
     Recording,
 )
 from earmark.corpora._columns import labels_and_split, with_language
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.parquet import audio_rows, contains_bytes, schema_of
 from earmark.corpora._huggingface import class_named, class_names, info_names
 from earmark.corpora._splits import split_of_name
@@ -115,14 +116,15 @@ def _table(root: Path, path: str, split: str | None, language: str | None) -> It
         yield Finding(BROKEN_LABEL, path, f"{', '.join(left)}: bytes, which are no label")
     stem = PurePosixPath(path).with_suffix("").as_posix()
     for number, (audio, row) in enumerate(audio_rows(root / path, columns)):
-        where, name = f"{path}/{number}.row", f"{stem}/{number}"
-        if not audio["has_bytes"]:
-            other = f", only the path {audio['path']}" if audio["path"] else ""
-            yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: the row has no bytes{other}")
-            continue
-        values = {column: class_named(value, names.get(column)) for column, value in row.items()}
-        labels, split_of_row = labels_and_split(root / path, number, values)
-        yield Recording(name, where, split_of_row or split, with_language(labels, language))
+        with one_row(root / path, number):
+            where, name = f"{path}/{number}.row", f"{stem}/{number}"
+            if not audio["has_bytes"]:
+                other = f", only the path {audio['path']}" if audio["path"] else ""
+                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: the row has no bytes{other}")
+                continue
+            values = {column: class_named(value, names.get(column)) for column, value in row.items()}
+            labels, split_of_row = labels_and_split(root / path, number, values)
+            yield Recording(name, where, split_of_row or split, with_language(labels, language))
 
 
 def _class_names(path: Path, schema: "pyarrow.Schema") -> Mapping[str, Sequence[str]]:

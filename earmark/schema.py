@@ -133,21 +133,24 @@ def _made(name: str, field: Mapping[str, Any]) -> Made:
             # NaN and the infinities are within no limits
             least, most = (-LARGEST_NUMBER, LARGEST_NUMBER) if kind == "number" else (-(2**63), 2**63 - 1)
             meta = ({} if "lt" in meta else {"le": most}) | ({} if "gt" in meta else {"ge": least}) | meta
-            return _done(name, limits, Annotated[int if kind == "integer" else float, msgspec.Meta(**meta)])
+            number = int if kind == "integer" else float
+            return _done(name, limits, Annotated[number, msgspec.Meta(**meta)])  # type: ignore[valid-type]
         case "boolean":
             return _done(name, limits, bool)
         case "array":
-            of, least = _made(f"{name}[]", limits.pop("items")), limits.pop("minItems", 0)
-            return _done(name, limits, Annotated[list[of], msgspec.Meta(min_length=least)])  # type: ignore[valid-type]
+            item, fewest = _made(f"{name}[]", limits.pop("items")), msgspec.Meta(min_length=limits.pop("minItems", 0))
+            return _done(name, limits, Annotated[list[item], fewest])  # type: ignore[valid-type]
         case "object" if "properties" in limits:
             if limits.pop("additionalProperties", True) is not False:
                 raise NotImplementedError(f"{name}: properties beside others")
             return _done(name, limits, _struct(name, limits.pop("properties"), field.get("required", [])))
         case "object":
-            of, least = limits.pop("additionalProperties", None), limits.pop("minProperties", 0)
-            values = _made(f"{name}.*", of) if of else Any
-            meta = msgspec.Meta(min_length=least)
-            return _done(name, limits, Annotated[dict[str, values], meta])  # type: ignore[valid-type]
+            of, fewest = (
+                limits.pop("additionalProperties", None),
+                msgspec.Meta(min_length=limits.pop("minProperties", 0)),
+            )
+            item = _made(f"{name}.*", of) if of else Any
+            return _done(name, limits, Annotated[dict[str, item], fewest])  # type: ignore[valid-type]
     raise NotImplementedError(f"{name}: {dict(field)}")
 
 
@@ -163,7 +166,7 @@ def _done(name: str, left: Mapping[str, Any], made: Made) -> Made:
 
 
 def _explained(row: Mapping[str, object], message: str) -> SchemaError:
-    """Return msgspec's error, "Expected `str`, got `array` - at `$.text`", as field, what was expected, what was there."""
+    """Return an error of msgspec, "Expected `str`, got `array` - at `$.text`", as one that names field and value."""
     what, _, at = message.partition(" - at `")
     field = at.removesuffix("`").removeprefix("$").removeprefix(".")
     if what.startswith(("Object contains unknown field", "Object missing required field")):

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field
 
-from earmark.languages import is_language
 from earmark.catalog.licences import expected_licence, expected_pattern
 from earmark.encoders import AnyEncoderTable
+from earmark.languages import is_language
 from earmark.table import Table
 
 SIZE = re.compile(r"\s*\d+(\.\d+)? ?[kKmMgGtTpP]?[bB]\s*")  # the whole text: ByteSize reads "3,5 TB" as 3 bytes

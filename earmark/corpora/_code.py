@@ -9,7 +9,9 @@ import xxhash
 PACKAGE = "earmark.corpora"
 # Modules of this folder in `from earmark.corpora._tree import x`, `from earmark.corpora import _tree, y`, `import ...`;
 # a name that is no module is passed over. Read from the text: to parse it would cost each start of doit 0.1 s.
-IMPORT = re.compile(rf"^[ \t]*(?:from|import) {re.escape(PACKAGE)}((?:\.\w+)*)(?: import (\([^)]*\)|[^\n#]*))?", re.MULTILINE)
+IMPORT = re.compile(
+    rf"^[ \t]*(?:from|import) {re.escape(PACKAGE)}((?:\.\w+)*)(?: import (\([^)]*\)|[^\n#]*))?", re.MULTILINE
+)
 
 
 def code_of(corpus: str) -> str:

@@ -22,7 +22,7 @@ TEXTS = frozenset(
     {"accent", "artist", "book_id", "category", "chapter_id", "composer", "country", "dialect", "emotion_intensity"}
     | {"emotion_published", "group_id", "instrument", "instrument_family", "instrument_source", "language_name"}
     | {"licence", "nationality", "native_language", "sentiment", "session_id", "singing_technique", "sound_class"}
-    | {"source", "speaker_id", "stem", "subset", "text", "text_original", "title", "vowel"}
+    | {"source", "speaker_id", "stem", "subset", "text", "text_original", "title", "translation", "vowel"}
 )
 LISTS = frozenset({"defects", "genre", "paralinguistic_events", "qualities", "sound_event_ids", "sound_events"})
 FLAGS = frozenset({"background", "singing", "vocals"})

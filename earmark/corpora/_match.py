@@ -18,7 +18,7 @@ def folded(name: str) -> str:
 def respelled(wanted: Iterable[str], on_disk: Iterable[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Match names that labels want with names on the disk, neither of which has a match of its own spelling.
 
-    Return {name on the disk: name wanted} of those that are unambiguous, and {name wanted: names on the disk} of others.
+    Return {name on the disk: name wanted} of those without doubt, and {name wanted: names on the disk} of others.
     """
     wanted_by_fold: dict[str, list[str]] = {}
     for name in wanted:

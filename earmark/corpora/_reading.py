@@ -103,7 +103,7 @@ def _crashed(corpus: str, reading: Reading, error: Exception) -> CorpusError:
 
 
 def _finding(root: Path, error: BrokenLabelError) -> Finding:
-    where = _relative(root, f"{error.path}:{error.number}" if error.number else f"{error.path}")
+    where = _relative(root, f"{error.path}:{error.number}" if error.number is not None else f"{error.path}")
     return Finding(BROKEN_LABEL, _encodable(where), _encodable(error.detail))
 
 

@@ -98,7 +98,7 @@ def look(text: str, repair: bool) -> tuple[str, list[str], list[str]]:
 
 
 def _read_right(text: str) -> str:
-    """Return what a text, or a part of one, was before its UTF-8 was read as cp1252; as it is where that is not certain.
+    """Return what a text was before its UTF-8 was read as cp1252; the text itself where that is not certain.
 
     Certain where all that is not ASCII is whole sequences of UTF-8, and they are not the accident of a capital before
     a closing quote.

@@ -20,7 +20,7 @@ Keeps the ids, one folder's names and one session's turns in memory.
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.corpora import BROKEN_LABEL, Finding, ReaderOptions, Recording
+from earmark.corpora import DOUBTFUL_LABEL, Finding, ReaderOptions, Recording
 from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.rttm import Turn, in_order, turns
 from earmark.corpora._formats.textgrid import Tier, read_tiers
@@ -80,7 +80,7 @@ def _segments(root: Path, where: str, session: str) -> tuple[list[Labels], list[
                 text = item.text.strip()
                 if text not in SILENCE and item.end < item.start:
                     detail = f"{session}: {tier.name} from {item.start} s to {item.end} s; the turn is left out"
-                    findings.append(Finding(BROKEN_LABEL, where, detail))
+                    findings.append(Finding(DOUBTFUL_LABEL, where, detail))
                 elif text not in SILENCE:
                     turn, labels = _segment(session, Turn(item.start, item.end, tier.name))
                     segments.append((turn, labels | {"text": text}))
@@ -88,7 +88,7 @@ def _segments(root: Path, where: str, session: str) -> tuple[list[Labels], list[
         length_s = turn.end - turn.start
         if length_s > LONGEST_S:
             detail = f"{session}: {turn.speaker_id} for {length_s:.0f} s from {turn.start} s; the turn stays"
-            findings.append(Finding(BROKEN_LABEL, where, detail))
+            findings.append(Finding(DOUBTFUL_LABEL, where, detail))
     return in_order(segments), findings
 
 
@@ -103,4 +103,4 @@ def _overrun(where: str, session: str, tier: Tier) -> Iterator[Finding]:
     last = max((item.end for item in tier.intervals), default=0.0)
     if last > tier.end:
         detail = f"{session}: tier {tier.name} ends at {tier.end} s, its last interval at {last} s, which counts"
-        yield Finding(BROKEN_LABEL, where, detail)
+        yield Finding(DOUBTFUL_LABEL, where, detail)

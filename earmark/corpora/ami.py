@@ -25,7 +25,7 @@ from pathlib import Path
 
 from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
-    BROKEN_LABEL,
+    DOUBTFUL_LABEL,
     DUPLICATE,
     LABEL_WITHOUT_AUDIO,
     WITHDRAWN,
@@ -183,7 +183,7 @@ def _manual(root: Path, speakers: list[Speaker], files: list[str]) -> Annotation
         # Segments exist of agents that meetings.xml does not list; whose headset they used is not known.
         meeting, agent = path.removeprefix("segments/").split(".")[:2]
         if agent not in names:
-            annotation.findings.append(Finding(BROKEN_LABEL, path, f"{meeting}: no speaker {agent} in {MEETINGS}"))
+            annotation.findings.append(Finding(DOUBTFUL_LABEL, path, f"{meeting}: no speaker {agent} in {MEETINGS}"))
             continue
         tokens = read_tokens(root / f"words/{meeting}.{agent}.words.xml")
         annotation.words[names[agent]] = [

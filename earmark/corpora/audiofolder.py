@@ -6,7 +6,8 @@
     [<split>/]<name>.wav                recordings without a label
 
 If there is a table, names of folders give no label, and a sound file that no table lists is a finding. The split comes
-from a column `split`, or from a keyword (see `_splits`) in the name of a folder, or, if no folder has one, of the file.
+from a column `split`, or from the names of folders, or, if none is called as a split, from those of the files, where
+all of them tell (see `_splits`).
 With the option `splits = false` names give no split, so that a class or a speaker may be called dev. An id is the path
 without its extension.
 Unlike Hugging Face's, this reader gives no split where there is no keyword, counts .m4a and .aac as sound, and reads
@@ -15,7 +16,7 @@ Source: huggingface/datasets, folder_based_builder.py and data_files.py. Keeps a
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from earmark.corpora import (
@@ -36,7 +37,7 @@ from earmark.corpora._formats.parquet import columns_of, table_rows
 from earmark.corpora._labels import once
 from earmark.corpora._match import otherwise, respelled
 from earmark.corpora._options import flag, wrong_option
-from earmark.corpora._splits import split_of_name
+from earmark.corpora._splits import split_folders_of, splits_of_paths
 from earmark.corpora._tree import every_file, layout_error
 from earmark.errors import CorpusError, near
 from earmark.rows import Labels
@@ -73,8 +74,9 @@ def _recordings(root: Path, language: str | None, label: str, keywords: bool) ->
     # A Kaldi directory would pass as class folders, and its labels would be lost without a word.
     if any(path.rpartition("/")[2] == "wav.scp" for path in files):
         raise layout_error(root, f'{LAYOUTS}; wav.scp is the mark of corpus = "kaldi"')
-    split_of = _split_rule(sounds, keywords)
-    classes = {} if tables else {path: _class_of(path, keywords) for path in sounds}
+    split_of: SplitOf = splits_of_paths(sounds) if keywords else lambda path: None
+    splits = split_folders_of(sounds) if keywords else {}
+    classes = {} if tables else {path: _class_of(path, splits) for path in sounds}
     depths = {len(steps) for steps in classes.values()}
     items: Iterator[Recording | Finding]
     if tables:
@@ -97,23 +99,10 @@ def _recording(path: str, split: str | None, labels: Labels) -> Recording:
     return Recording(PurePosixPath(path).with_suffix("").as_posix(), path, split, labels)
 
 
-def _split_rule(sounds: list[str], keywords: bool) -> SplitOf:
-    """Return the function that gives a path's split: by its folders if any folder has a keyword, else by its name."""
-
-    def of_folders(path: str) -> str | None:
-        return next((split for name in path.split("/")[:-1] if (split := split_of_name(name))), None)
-
-    def of_name(path: str) -> str | None:
-        return split_of_name(PurePosixPath(path).stem)
-
-    if not keywords:
-        return lambda path: None
-    return of_folders if any(map(of_folders, sounds)) else of_name
-
-
-def _class_of(path: str, keywords: bool) -> list[str]:
-    """Return the folders of a path that are not named as a split; the last one is its class."""
-    return [name for name in path.split("/")[:-1] if not (keywords and split_of_name(name))]
+def _class_of(path: str, splits: Container[str]) -> list[str]:
+    """Return the folders of a path that are no splits; the last one is its class."""
+    steps = path.split("/")[:-1]
+    return [name for n, name in enumerate(steps) if "/".join(steps[: n + 1]) not in splits]
 
 
 def _classed(root: Path, classes: dict[str, list[str]], label: str, split_of: SplitOf) -> Iterator[Recording | Finding]:

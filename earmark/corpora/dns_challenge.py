@@ -200,5 +200,7 @@ def _responses(root: Path, table: str) -> Responses:
             key = _response_key(row["wavfile"])
             t60s.setdefault(key, []).append(t60_s)
             c50s.setdefault(key, []).append(c50_db)
-            responses.setdefault(key, (f"{table}:{number}", {"is_measured": real, "t60_s": t60s[key], "c50_db": c50s[key]}))
+            responses.setdefault(
+                key, (f"{table}:{number}", {"is_measured": real, "t60_s": t60s[key], "c50_db": c50s[key]})
+            )
     return responses

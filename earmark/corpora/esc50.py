@@ -52,7 +52,9 @@ def _rows(path: Path) -> Iterator[Entry[Labels]]:
             if not (row["fold"].isdecimal() and target.isdecimal() and int(target) < TARGETS * len(CATEGORIES)):
                 raise bad_line(path, number, "a fold and a target from 0 to 49", f"{row['fold']}, {target}")
             if not all(row[column] for column in COLUMNS) or row["esc10"] not in FLAGS or not stem(row["filename"]):
-                raise bad_line(path, number, "a file, a category, True or False for esc10, a source and a take", str(row))
+                raise bad_line(
+                    path, number, "a file, a category, True or False for esc10, a source and a take", str(row)
+                )
             yield (
                 stem(row["filename"]),
                 f"{TABLE}:{number}",

@@ -1,6 +1,6 @@
 """FLEURS: sentences of FLoRes read aloud in 102 languages, all of them below one root.
 
-    [data/]<code>/{train,dev,test}.tsv    no header, mostly no quotes, 7 fields: sentence id, file name, text as written, text
+    [data/]<code>/{train,dev,test}.tsv    no header, tabs, 7 fields: sentence id, file name, text as written, text
                                           in lower case without punctuation, characters, samples at 16 kHz, gender
     [data/]<code>/audio/<split>/<file name>, [data/]<code>/<split>/<file name>, or <split>/<file name> below the root
     ... or Hugging Face tables (see _huggingface), with the same columns
@@ -120,7 +120,9 @@ def _language(
         for number, fields in tab_fields(table) if is_file(table) else ():
             with one_row(table, number):
                 if len(fields) != FIELDS or not fields[0].isdecimal() or not is_audio(fields[1]) or "/" in fields[1]:
-                    raise bad_line(table, number, "sentence id, file name and 5 more fields with tabs between", "\t".join(fields))
+                    raise bad_line(
+                        table, number, "sentence id, file name and 5 more fields with tabs between", "\t".join(fields)
+                    )
                 sentence, name, original, text, _, _, gender = fields
                 where = f"{folder}/{split}.tsv:{number}"
                 if name in seen:

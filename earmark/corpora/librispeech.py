@@ -22,8 +22,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from earmark.corpora import LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
-from earmark.corpora._formats.broken import one_row
-from earmark.corpora._formats.lines import bad_line, lines
+from earmark.corpora._formats.broken import BrokenLabelError, one_row
+from earmark.corpora._formats.lines import ADVICE, bad_line, lines
 from earmark.corpora._formats.textgrid import read_tiers
 from earmark.corpora._formats.trans import chapter_entries, transcripts
 from earmark.corpora._labels import collect, gender, join, once, present
@@ -119,7 +119,7 @@ def _aligned(path: Path) -> Labels:
     """Return `words` and `phonemes` of one utterance, [{"start", "end", "word" or "phoneme"}, ...] in seconds."""
     tiers = {tier.name: tier.intervals for tier in read_tiers(path) if tier.name in TIERS}
     if not tiers:
-        raise bad_line(path, None, "a tier words or phones", "neither")
+        raise BrokenLabelError(path, None, "no alignment: expected a tier words or phones, got neither", ADVICE)
     return {
         label: [
             {"start": item.start, "end": item.end, key: item.text}

@@ -8,9 +8,9 @@
 
 Folders and tables are searched for below the root, since copies differ in where the inner archives were extracted; of a
 table that is there twice, the first by path counts. Dialogues are numbered anew in each split, so an id is
-<split>_dia<d>_utt<u>, and `group_id` is the dialogue. Times are the episode's, as published. Of a line
-that several say ("Ross and Joey", "Both", "All"), the speakers that are named are `speaker_ids`. A `final_videos_test` clip
-is another cut of the plain one, and is read only if that is missing.
+<split>_dia<d>_utt<u>, and `group_id` is the dialogue. Times are the episode's, as published. Of a line that several say
+("Ross and Joey", "Both", "All"), the speakers that are named are `speaker_ids`. A `final_videos_test` clip is another
+cut of the plain one, and is read only if that is missing.
 Source: declare-lab/MELD, README and issues 9, 22, 27 and 39. Keeps names and tables in memory (about 20 MB).
 """
 

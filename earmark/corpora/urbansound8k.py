@@ -72,7 +72,9 @@ def _rows(root: Path, table: str) -> Iterator[Entry[Slice]]:
         with one_row(root / table, number):
             name, where = stem(row["slice_file_name"]), f"{table}:{number}"
             try:
-                source, salience, fold, target = (_whole(row[column]) for column in ("fsID", "salience", "fold", "classID"))
+                source, salience, fold, target = (
+                    _whole(row[column]) for column in ("fsID", "salience", "fold", "classID")
+                )
                 start_s, end_s = float(row["start"]), float(row["end"])
                 named = name.split("-")[:2] == [str(source), str(target)]
             except ValueError:

@@ -113,7 +113,9 @@ def _add_list(root: Path, name: str, listed: Lists) -> Iterator[Finding]:
         with one_row(path):
             wav, mid = (row.get("wav"), row.get("labels")) if isinstance(row, dict) else (None, None)
             if not isinstance(wav, str) or not isinstance(mid, str):
-                raise bad_line(path, 1, f'entry {number} of "data" to be an object with the texts wav and labels', str(row))
+                raise bad_line(
+                    path, 1, f'entry {number} of "data" to be an object with the texts wav and labels', str(row)
+                )
             recording = stem(wav)  # its folders are those of the author's machine
             if recording in listed:
                 where = _path(listed[recording][0])

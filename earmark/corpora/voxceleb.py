@@ -133,7 +133,9 @@ def _speakers(lists: Path) -> Iterator[Entry[Speaker]]:
                     continue
                 row = dict(zip(columns, fields, strict=False))
                 if len(fields) != len(columns) or not SPEAKER.fullmatch(row["id"]) or row["set"] not in SETS:
-                    raise bad_line(lists / name, number, f"{len(columns)} fields, idNNNNN first, dev or test last", line)
+                    raise bad_line(
+                        lists / name, number, f"{len(columns)} fields, idNNNNN first, dev or test last", line
+                    )
                 yield row["id"], f"{name}:{number}", row
 
 

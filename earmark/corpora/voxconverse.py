@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import INCOMPLETE, REPEATED_ID, Finding, ReaderOptions, Recording
-from earmark.corpora._formats.broken import one_row
-from earmark.corpora._formats.lines import bad_line
+from earmark.corpora._formats.broken import BrokenLabelError, one_row
+from earmark.corpora._formats.lines import ADVICE, bad_line
 from earmark.corpora._formats.rttm import Turn, in_order, turns
 from earmark.corpora._labels import join, present
 from earmark.corpora._options import folder as folder_option
@@ -66,7 +66,7 @@ def _segments(path: Path, name: str) -> Iterator[tuple[Turn, Labels]]:
         empty = False
         yield turn, turn.times | {"speaker_id": f"{name}_{turn.speaker_id}"}
     if empty:
-        raise bad_line(path, None, "a turn a line", "an empty label file")
+        raise BrokenLabelError(path, None, "empty label file: expected a turn a line, got none", ADVICE)
 
 
 def _label_files(root: Path, labels: str | None) -> tuple[dict[str, tuple[str, str]], list[Finding]]:

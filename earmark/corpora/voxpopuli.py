@@ -2,7 +2,7 @@
 
     transcribed_data/<lang>/<year>/<session>-<id_>.ogg         as the publisher's script cuts them, or
     data/<lang>/.../<session>-<id_>.wav                        from the hub's archives, in any folder
-    .../<lang>/asr_{train,dev,test}.tsv                        header, tabs, mostly no quotes; columns by name: id, raw_text,
+    .../<lang>/asr_{train,dev,test}.tsv                        header, tabs; columns by name: id, raw_text,
                                                                normalized_text, speaker_id, split, gender, ...
     .../<lang>/asr_<lang>.tsv.gz (or unpacked)                 the annotation, read if those are missing: header, `|`
                                                                in spite of its name, quotes; session_id, id_, ...
@@ -16,6 +16,7 @@ Source: facebookresearch/voxpopuli, README and get_asr_data.py; the hub's facebo
 Keeps the clips' paths and all ids in memory (0.3 GB for all languages).
 """
 
+import contextlib
 import csv
 import gzip
 import io
@@ -122,19 +123,19 @@ def _table(
     """Yield a table's recordings; the ids of its rows that have a clip are added to `taken`."""
     path = root / table
     split = path.name.removeprefix("asr_").removesuffix(".tsv")
-    for number, name, split, row in _generated(path, split) if split in SPLITS else _annotated(path):
+    for number, name, in_split, row in _generated(path, split) if split in SPLITS else _annotated(path):
         where = f"{table}:{number}"
         if name in taken:
             yield Finding(REPEATED_ID, where, f"{name}: a row with this id came before")
-        elif split not in SPLITS:
+        elif in_split not in SPLITS:
             if name in clips:
                 taken.add(name)
-                yield Finding(WITHDRAWN, clips[name], f'{name}: split "{split}" at {where}')
+                yield Finding(WITHDRAWN, clips[name], f'{name}: split "{in_split}" at {where}')
         elif name not in clips:
             yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id")
         else:
             taken.add(name)
-            yield _recording(name, clips[name], split, config, row)
+            yield _recording(name, clips[name], in_split, config, row)
 
 
 def _generated(path: Path, split: str) -> Iterator[LabelRow]:
@@ -169,7 +170,7 @@ def _annotated(path: Path) -> Iterator[LabelRow]:
         ) from error
 
 
-def _next_row(path: Path, rows: "csv.Reader") -> list[str] | None:
+def _next_row(path: Path, rows: "_csv.Reader") -> list[str] | None:
     """Return the fields of the next row, none where it is broken; None at the end."""
     with one_row(path, rows.line_num + 1):
         try:
@@ -179,13 +180,13 @@ def _next_row(path: Path, rows: "csv.Reader") -> list[str] | None:
     return []
 
 
-def _opened(path: Path) -> TextIO:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
     """Open an annotation, packed or not; bytes that are not UTF-8 become U+FFFD, which is then a defect of the text."""
-    file = open_label_file(path)
-    packed = path.suffix == ".gz"
-    return io.TextIOWrapper(
-        gzip.GzipFile(fileobj=file) if packed else file, encoding="utf-8-sig", errors="replace", newline=""
-    )
+    with open_label_file(path) as file:
+        plain = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
+        with io.TextIOWrapper(plain, encoding="utf-8-sig", errors="replace", newline="") as text:
+            yield text
 
 
 def _require(path: Path, number: int, header: list[str], columns: tuple[str, ...], line: str) -> None:

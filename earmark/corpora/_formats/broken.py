@@ -1,4 +1,4 @@
-"""Rows of label files that are broken: each becomes a finding with its line, and the rest of the corpus is read.
+"""Rows of label files that are broken: each becomes a finding with its line, and the rest is read.
 
 A parser wraps what it does with one row in `with one_row(path, number):`. What is wrong with the row (`bad_line`), and what
 a row of another shape makes Python raise, is then noted for whoever reads the corpus, and the loop goes on. Yielding
@@ -26,7 +26,7 @@ class BrokenLabelError(CorpusError):
     """A label line, or a small label file, that is not as its corpus documents it: one of them stops no corpus."""
 
     def __init__(self, path: Path, number: int | None, detail: str, advice: str) -> None:
-        where = f"{path}:{number}" if number else f"{path}"
+        where = f"{path}:{number}" if number is not None else f"{path}"
         super().__init__(f"{where}: broken label line: {detail}. {advice}")
         self.path, self.number, self.detail = path, number, detail
 
@@ -47,7 +47,7 @@ class Reading:
         """Return "file:line" of the label of a recording, as far as it is known; an empty string where it is not."""
         if self.at is not None:
             path, number = self.at
-            return f"{path}:{number}" if number else f"{path}"
+            return f"{path}:{number}" if number is not None else f"{path}"
         return next((table[name][0] for table in self._tables if name in table), "")
 
 
@@ -75,7 +75,7 @@ class during:  # noqa: N801 - read as a statement: `with during(reading):`
 
 
 class one_row:  # noqa: N801 - read as a statement: `with one_row(path, number):`
-    """One row of a label file, or a small label file as a whole (no number): what is broken in it is noted, not raised."""
+    """One row of a label file, or a small file as a whole (no number): what is broken in it is noted, not raised."""
 
     __slots__ = ("_around", "_number", "_path")
 

@@ -59,7 +59,7 @@ def csv_rows(
 def csv_fields(
     path: Path, delimiter: str, *, comment: str | None = None, spaced: bool = False
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield (number of the row's last line, fields) of each row that is not empty; a row with a wrong quote is broken."""
+    """Yield (number of the last line, fields) of each row that is not empty; one with a wrong quote is broken."""
     try:
         with open_label_file(path) as file:
             text = _Lines(path, file, comment)
@@ -73,8 +73,10 @@ def csv_fields(
                 except (csv.Error, BrokenLabelError) as error:
                     first = text.end_broken_row()
                     with one_row(path, first):
-                        raise error if isinstance(error, BrokenLabelError) else bad_line(
-                            path, first, "quoted fields with separators between", str(error)
+                        raise (
+                            error
+                            if isinstance(error, BrokenLabelError)
+                            else bad_line(path, first, "quoted fields with separators between", str(error))
                         ) from error
                     continue
                 if fields:

@@ -1,8 +1,8 @@
 """Label tables with tabs between fields, of which some are quoted and some are not, as the table itself shows.
 
 Common Voice wrote releases 5 to 6.1 with csv's quotes (`"He said ""yes"" at once."`) and later ones without any, in
-which a text may begin or end with a quote of its own. In the first kind every field with a quote in it stands in quotes,
-and each quote of the text is doubled; a single field of another form shows that quotes are text.
+which a text may begin or end with a quote of its own. In the first kind every field with a quote in it stands in
+quotes, and each quote of the text is doubled; a single field of another form shows that quotes are text.
 """
 
 import re

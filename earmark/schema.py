@@ -134,7 +134,7 @@ def _made(name: str, field: Mapping[str, Any]) -> Made:
             least, most = (-LARGEST_NUMBER, LARGEST_NUMBER) if kind == "number" else (-(2**63), 2**63 - 1)
             meta = ({} if "lt" in meta else {"le": most}) | ({} if "gt" in meta else {"ge": least}) | meta
             number = int if kind == "integer" else float
-            return _done(name, limits, Annotated[number, msgspec.Meta(**meta)])  # type: ignore[valid-type]
+            return _done(name, limits, Annotated[number, msgspec.Meta(**meta)])
         case "boolean":
             return _done(name, limits, bool)
         case "array":

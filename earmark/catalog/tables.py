@@ -191,7 +191,14 @@ class DatasetTable(Table):
     # More than these shares are no broken files of the publisher but something that went wrong here: a decoder, a
     # download, a wrong folder. The task fails, and says so before the rows are missed in training.
     max_bad: float = Field(default=0.001, ge=0, le=1, description="share of recordings that may go to quarantine")
-    max_missing: float = Field(default=0.01, ge=0, le=1, description="share of labels that may be without audio")
+    max_missing: float = Field(
+        default=0.01, ge=0, le=1, description="share of labels that may be without audio, or broken"
+    )
+    repair: Literal["certain"] | None = Field(
+        default=None,
+        description="what to restore in texts that are suspicious: what is certain, such as cp1252 that was read as"
+        " Latin-1; nothing where absent",
+    )
     channel: Literal["mean"] | Count = Field(
         default="mean", description="the mean of all channels, or one of them from 0"
     )

@@ -31,6 +31,7 @@ BROKEN_LABEL = "broken label"  # a row that gives no recording or lacks a label 
 DOUBTFUL_LABEL = "doubtful label"  # known of the corpus as published: no recording is lost by it
 DUPLICATE = "duplicate copy"
 INCOMPLETE = "incomplete download"
+SUSPICIOUS_TEXT = "suspicious text"  # no finding but the kind of a recording's defect, see `_texts`
 REFUSED = "refused"  # something that earmark never does, such as running a command in a label file
 KINDS = frozenset({LABEL_WITHOUT_AUDIO, AUDIO_WITHOUT_LABEL, REPEATED_ID, CONTRADICTION, WITHDRAWN}) | {
     BROKEN_LABEL,
@@ -154,6 +155,11 @@ def _require(corpus: str) -> None:
         )
 
 
+def _is_unicode(text: str) -> bool:
+    """Return whether a text can be written: not with unpaired surrogates."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def check_item(corpus: str, item: Recording | Finding) -> None:
     """Raise CorpusError where an item breaks a promise of `Recording` or `Finding`.
 
@@ -166,7 +172,7 @@ def check_item(corpus: str, item: Recording | Finding) -> None:
             )
         return
     where = f"reader {corpus}: {item.path}"
-    if not isinstance(item.id, str) or not item.id:
+    if not isinstance(item.id, str) or not item.id or "\0" in item.id or not _is_unicode(item.id):
         raise CorpusError(f"{where}: id: expected text, got {item.id!r}.")
     if (
         not isinstance(item.path, str)

@@ -41,6 +41,7 @@ def looked_over(
         if item is None:
             return
         if isinstance(item, Finding):
+            corpora.check_item(corpus, item)
             yield replace(item, path=_encodable(item.path), detail=_encodable(item.detail))
             continue
         yield _checked(corpus, item, _relative(root, where), repair)

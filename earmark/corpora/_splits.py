@@ -5,8 +5,8 @@
 
 One name is no evidence: "train station.wav" among interviews, or a folder "train" among those of other vehicles, is no
 split. Names are taken for splits where all names beside them have a keyword, or, of folders, where they name two splits
-at least. In file names the keyword has to be the same word of each, counted from the first or from the last, unless they are
-numbered among others (train-00000-of-00002).
+at least. In file names the keyword has to be the same word of each, counted from the first or from the last, unless
+they are numbered among others (train-00000-of-00002).
 
 Source: huggingface/datasets, data_files.py (SPLIT_KEYWORDS), for audiofolder; the same serves Kaldi's data directories.
 """
@@ -26,7 +26,7 @@ KEYWORDS = {
     "eval": "test",
     "evaluation": "test",
 }
-SHARD = re.compile(r"(?:.*-)?\w+-\d{5}-of-\d{5}(?:-[0-9a-f]+)?")  # names that are no accident: x-train-00000-of-00002
+SHARD = re.compile(r"(?:.*-)?\w+-\d{5}-of-\d{5}(?:-[0-9a-f]+)?")  # no accident: x-train-00000-of-00002
 DELIMITERS = re.compile(r"[-._ \d]+")
 
 

@@ -13,9 +13,9 @@ U+FFFD), other control characters, and a byte order mark inside a text.
 import re
 from collections.abc import Mapping
 
+from earmark import corpora
 from earmark.rows import Label, Labels
 
-KIND = "suspicious text"  # begins the defect
 C1, REPLACED, SURROGATE = "C1 control", "U+FFFD", "unpaired surrogate"
 NUL, CONTROL, MARK, MISREAD = "NUL", "control character", "byte order mark", "UTF-8 read as cp1252"
 
@@ -70,7 +70,7 @@ def _value(name: str, value: Label | None, repair: bool, defects: dict[str, None
         if not (SUSPICIOUS_ASCII if value.isascii() else SUSPICIOUS).search(value):
             return value
         text, found, mended = look(value, repair)
-        defects.update(dict.fromkeys(f"{KIND}: {what} in {name}" for what in found))
+        defects.update(dict.fromkeys(f"{corpora.SUSPICIOUS_TEXT}: {what} in {name}" for what in found))
         repaired.update(dict.fromkeys(f"{what} in {name}" for what in mended))
         return text if text != value else value
     if isinstance(value, Mapping):

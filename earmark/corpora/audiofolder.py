@@ -43,7 +43,7 @@ from earmark.errors import CorpusError, near
 from earmark.rows import Labels
 from earmark.sounds import is_audio
 
-VERSION = 1
+VERSION = 2
 OPTIONS = ("label", "splits")
 
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")

@@ -40,7 +40,7 @@ from earmark.errors import CorpusError
 from earmark.languages import is_language
 from earmark.rows import SPLITS
 
-VERSION = 1
+VERSION = 2
 OPTIONS = ("splits",)
 
 TABLES = (*SPLITS, "validated", "other", "invalidated")  # read in this order

@@ -29,7 +29,7 @@ from earmark.errors import CorpusError
 from earmark.rows import SPLITS, DraftLabels, Labels
 from earmark.sounds import is_audio
 
-VERSION = 1
+VERSION = 2
 
 # The inner archives were packed with three different names of folders.
 FOLDERS = {"train_splits": "train", "dev_splits_complete": "dev", "output_repeated_splits_test": "test"}

@@ -49,7 +49,7 @@ from earmark.errors import CorpusError
 if TYPE_CHECKING:
     import pyarrow
 
-VERSION = 1
+VERSION = 2
 
 PARQUET = ".parquet"
 PROCESSED = "cache-"  # begins the name of an Arrow file that a step of processing left

@@ -24,7 +24,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
@@ -46,6 +46,9 @@ from earmark.corpora._tree import audio_files, child, is_file, is_folder, layout
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS, DraftLabels
 from earmark.sounds import is_audio
+
+if TYPE_CHECKING:
+    from _csv import Reader  # what csv.reader returns, under no other name
 
 VERSION = 1
 
@@ -170,7 +173,7 @@ def _annotated(path: Path) -> Iterator[LabelRow]:
         ) from error
 
 
-def _next_row(path: Path, rows: "_csv.Reader") -> list[str] | None:
+def _next_row(path: Path, rows: "Reader") -> list[str] | None:
     """Return the fields of the next row, none where it is broken; None at the end."""
     with one_row(path, rows.line_num + 1):
         try:

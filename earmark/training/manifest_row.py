@@ -12,6 +12,7 @@ import orjson
 
 from earmark.audio.table import GoodAudio
 from earmark.disk.shards import ShardRow
+from earmark.json_bytes import json_bytes
 from earmark.rates import RATE_HZ
 from earmark.rows import Labels
 
@@ -87,4 +88,4 @@ def make_row(dataset: str, row: ShardRow, audio: GoodAudio, audio_path: str, for
 
 def dump_row(row: Mapping[str, object]) -> bytes:
     """Return a row as one line of JSON; text goes through unchanged."""
-    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    return json_bytes(row, option=orjson.OPT_APPEND_NEWLINE)

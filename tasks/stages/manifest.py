@@ -15,6 +15,7 @@ from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS, Labels
+from earmark.schema import SchemaError, manifest_rows
 from earmark.training.manifest_row import dump_row, make_row
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage
@@ -84,7 +85,7 @@ def _good(project: Project, dataset: str) -> Iterator[tuple[ShardRow, GoodAudio,
 
 def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str | None, bytes, int]]:
     """Yield split, line and number of samples of every good recording; stems that are not good are added to `lost`."""
-    form = project.catalog.standard.format
+    form, check = project.catalog.standard.format, manifest_rows().check
     stems: dict[str, dict[str, str]] | None = None
     for row, audio, path in _good(project, dataset):
         line = make_row(dataset, row, audio, path, form)
@@ -96,6 +97,13 @@ def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str
                     if "stem" in row.labels
                 }
             lost += [f"{row.id}: {name}" for name in _resolve_stems(line, stems)]
+        try:
+            check(line)
+        except SchemaError as error:
+            raise CorpusError(
+                f"{dataset}: {row.path}: label {error}. Its shard's list is of another version or was changed: run"
+                f" `doit -a scan:{dataset}`."
+            ) from None
         yield row.split, dump_row(line), audio.n_samples
 
 

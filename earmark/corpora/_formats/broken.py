@@ -1,8 +1,8 @@
 """Rows of label files that are broken: each becomes a finding with its line, and the rest is read.
 
-A parser wraps what it does with one row in `with one_row(path, number):`. What is wrong with the row (`bad_line`), and what
-a row of another shape makes Python raise, is then noted for whoever reads the corpus, and the loop goes on. Yielding
-inside the block is safe: what a consumer raises never enters a generator.
+A parser wraps what it does with one row in `with one_row(path, number):`. What is wrong with the row (`bad_line`), and
+what a row of another shape makes Python raise, is then noted for whoever reads the corpus, and the loop goes on.
+Yielding inside the block is safe: what a consumer raises never enters a generator.
 
 Whether too many rows are broken is not decided here but by `max_missing`, once all of them are counted.
 """

@@ -7,8 +7,8 @@ unchecked. Numbers are finite, and whole ones have at most 64 bits.
 
 import functools
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeAlias, Union
 
 import msgspec
@@ -18,9 +18,11 @@ from earmark.errors import EarmarkError
 from earmark.rows import RESERVED, SCHEMA
 
 LARGEST_NUMBER = 1.7976931348623157e308
+FEW = frozenset({"language"})  # fields with a pattern and so few values that each is looked at once
 DEEPEST = 100  # lists and objects in one another in a value of free form; orjson writes no more than 254
 # A type that is made at run time: there is no better word for it in Python's own typing.
 Made: TypeAlias = Any
+_convert = msgspec.convert
 ABOUT = frozenset({"description", "title", "$schema", "$defs", "type", "required"})  # keywords that are no limit
 
 
@@ -32,28 +34,59 @@ class SchemaError(EarmarkError):
         self.field, self.expected, self.got = field, expected, got
 
 
-@dataclass(frozen=True)
 class Checker:
-    """A check of rows of one kind; `free` are the fields whose values may be any JSON."""
+    """A check of rows of one kind.
 
-    type: Made
-    free: frozenset[str]
+    The type of rows has the fields that were seen so far, and grows with the next one: a row of some dataset has a
+    dozen of the hundred fields, and a type of all of them would be filled with what is absent.
+    """
+
+    def __init__(self, name: str, fields: Mapping[str, Any], required: Collection[str]) -> None:
+        self._name, self._all, self._required = name, fields, required
+        self._fields: dict[str, Any] = {}
+        self._free: list[str] = []
+        self._patterns: list[tuple[str, Callable[[Any], object]]] = []
+        self._grow(required)
 
     def check(self, row: Mapping[str, object]) -> None:
         """Raise SchemaError for the first field of a row that is not as the schema says."""
         try:
-            msgspec.convert(row, self.type)
+            _convert(row, self._type)
         except msgspec.ValidationError as error:
+            if self._grow(row):
+                self.check(row)
+                return
             raise _explained(row, str(error)) from None
-        for name in self.free & row.keys():
-            refuse_not_json(name, row[name])
+        for name, fits in self._patterns:
+            value = row.get(name)
+            if value is not None and not fits(value):
+                raise SchemaError(name, f"text of the form {self._all[name]['pattern']}", _shown(value))
+        for name in self._free:
+            if name in row:
+                refuse_not_json(name, row[name])
+
+    def _grow(self, names: Iterable[str]) -> bool:
+        """Take fields of the schema into the type; return whether there was a new one."""
+        new = {name: self._all[name] for name in names if name in self._all and name not in self._fields}
+        if not new and self._fields:
+            return False
+        self._fields |= new
+        for name, about in new.items():
+            # By re here, since msgspec calls it by way of Python: two patterns would take longer than all the rest.
+            if "pattern" in about:
+                self._patterns.append((name, _fits(name, about["pattern"])))
+            if _is_free(about):
+                self._free.append(name)
+        plain = {name: {key: about[key] for key in about if key != "pattern"} for name, about in self._fields.items()}
+        self._type = _struct(self._name, plain, self._required)
+        return bool(new)
 
 
 @functools.cache
 def manifest_rows() -> Checker:
     """Return the check of a manifest's rows."""
     schema = _schema()
-    return _checker("ManifestRow", schema["properties"], schema["required"])
+    return Checker("ManifestRow", schema["properties"], schema["required"])
 
 
 @functools.cache
@@ -61,7 +94,7 @@ def job_rows() -> Checker:
     """Return the check of a training job's rows, which have more fields."""
     schema = _schema()
     properties = schema["properties"] | schema["$defs"]["job"]["properties"]
-    return _checker("JobRow", properties, schema["required"])
+    return Checker("JobRow", properties, schema["required"])
 
 
 @functools.cache
@@ -69,7 +102,7 @@ def labels() -> Checker:
     """Return the check of the labels that a reader gives: no field that earmark fills, and stems by their ids."""
     fields = {name: field for name, field in _schema()["properties"].items() if name not in RESERVED}
     fields["stems"] = {"type": "object", "minProperties": 1, "additionalProperties": {"type": "string", "minLength": 1}}
-    return _checker("Labels", fields, [])
+    return Checker("Labels", fields, ())
 
 
 def refuse_not_json(name: str, value: object, depth: int = 0) -> None:
@@ -97,15 +130,19 @@ def _schema() -> dict[str, Any]:
     return schema
 
 
-def _checker(name: str, fields: Mapping[str, Any], required: list[str]) -> Checker:
-    return Checker(_struct(name, fields, required), frozenset(name for name in fields if _is_free(fields[name])))
+def _fits(name: str, pattern: str) -> Callable[[Any], object]:
+    """Return whether a text is of the form of a pattern, as a function; "^...$" means the whole."""
+    if not (pattern.startswith("^") and pattern.endswith("$")):
+        raise NotImplementedError(f"{name}: a pattern of a part of the text: {pattern}")
+    fits = re.compile(pattern[1:-1]).fullmatch
+    return functools.lru_cache(maxsize=1024)(fits) if name in FEW else fits
 
 
 def _is_free(field: Mapping[str, Any]) -> bool:
     return field.get("type") == "object" and "properties" not in field and "additionalProperties" not in field
 
 
-def _struct(name: str, fields: Mapping[str, Any], required: list[str]) -> Made:
+def _struct(name: str, fields: Mapping[str, Any], required: Collection[str]) -> Made:
     """Return a Struct with these fields; those that are not required may be absent, but never null."""
     # Every field gets a name of ours, since one of the schema may be a word of Python or of msgspec.
     named = {f"field_{number}": field for number, field in enumerate(fields)}
@@ -113,7 +150,7 @@ def _struct(name: str, fields: Mapping[str, Any], required: list[str]) -> Made:
     for ours, field in named.items():
         made = _made(f"{name}.{field}", fields[field])
         members.append((ours, made) if field in required else (ours, made | msgspec.UnsetType, msgspec.UNSET))
-    return msgspec.defstruct(name, members, rename=named, forbid_unknown_fields=True, kw_only=True)
+    return msgspec.defstruct(name, members, rename=named, forbid_unknown_fields=True, kw_only=True, gc=False)
 
 
 def _made(name: str, field: Mapping[str, Any]) -> Made:

@@ -83,6 +83,9 @@ def make_row(dataset: str, row: ShardRow, audio: GoodAudio, audio_path: str, for
     if row.split:
         fields["split"] = row.split
     # fields of ours first: people look at the heads of lines, and labels differ from corpus to corpus
+    if fields.keys().isdisjoint(row.labels):  # always, since scan refuses a reader that gives one of ours
+        fields.update(row.labels)
+        return fields
     return fields | {name: value for name, value in row.labels.items() if name not in fields}
 
 

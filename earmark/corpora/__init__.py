@@ -124,9 +124,15 @@ def code(corpus: str) -> str:
 def version(corpus: str) -> int:
     """Return the version of a reader.
 
-    Raises CatalogError for an unknown corpus.
+    Raises CatalogError for an unknown corpus, and for a reader without one.
     """
-    return int(_module(corpus).VERSION)
+    number = getattr(_module(corpus), "VERSION", None)
+    if type(number) is not int:  # not bool, which is an int too
+        raise CatalogError(
+            f'corpus "{corpus}": no VERSION: expected a whole number in earmark/corpora/{corpus}.py, got {number!r}.'
+            " Write VERSION = 1 there."
+        )
+    return number
 
 
 def _check_names(corpus: str, options: ReaderOptions, known: tuple[str, ...]) -> None:

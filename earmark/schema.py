@@ -27,11 +27,15 @@ ABOUT = frozenset({"description", "title", "$schema", "$defs", "type", "required
 
 
 class SchemaError(EarmarkError):
-    """A row that is not as the schema says; the fields are what an error line is made of."""
+    """A row that is not as the schema says; the fields are what an error line is made of.
 
-    def __init__(self, field: str, expected: str, got: str) -> None:
+    `is_limit`: a number of the right kind, but too large or too small, as a wrong label file has it; anything else is
+    a mistake of the code that made the row.
+    """
+
+    def __init__(self, field: str, expected: str, got: str, *, is_limit: bool = False) -> None:
         super().__init__(f"{field}: expected {expected}, got {got}")
-        self.field, self.expected, self.got = field, expected, got
+        self.field, self.expected, self.got, self.is_limit = field, expected, got, is_limit
 
 
 class Checker:
@@ -217,7 +221,8 @@ def _explained(row: Mapping[str, object], message: str) -> SchemaError:
         expected = expected.replace(theirs, ours)
     if what.startswith("Invalid enum value"):
         expected = f"one of {', '.join(_choices(field))}"
-    return SchemaError(field, expected or what, _shown(_value_at(row, field)))
+    is_limit = expected.startswith(("a number ", "a whole number ")) and "|" not in expected
+    return SchemaError(field, expected or what, _shown(_value_at(row, field)), is_limit=is_limit)
 
 
 WORDS = {

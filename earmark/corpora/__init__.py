@@ -178,7 +178,7 @@ def check_item(corpus: str, item: Recording | Finding) -> None:
             )
         return
     where = f"reader {corpus}: {item.path}"
-    if not isinstance(item.id, str) or not item.id or "\0" in item.id or not _is_unicode(item.id):
+    if not isinstance(item.id, str) or not item.id or not _is_unicode(item.id):
         raise CorpusError(f"{where}: id: expected text, got {item.id!r}.")
     if (
         not isinstance(item.path, str)

@@ -52,8 +52,8 @@ def labels_of(row: Mapping[str, object]) -> Labels:
             labels = _word(name, _text(name, value)) | labels
         elif name == "speaker_id":
             labels |= speakers(_text(name, value))
-        else:
-            labels[name] = _typed(name, value)
+        elif (typed := _typed(name, value)) not in ([], {}):  # "[]" in a cell is no value either
+            labels[name] = typed
     return labels | ({"extra": extra} if extra else {})
 
 

@@ -47,14 +47,20 @@ def looked_over(
         yield _checked(corpus, item, _relative(root, where), repair)
 
 
-def _checked(corpus: str, item: Recording, where: str, repair: bool) -> Recording:
-    """Return a recording whose language is one of BCP 47 and whose texts were looked at. Raises CorpusError."""
+def _checked(corpus: str, item: Recording, where: str, repair: bool) -> Recording | Finding:
+    """Return a recording whose language is one of BCP 47 and whose texts were looked at.
+
+    A number that no label file should have is a finding, as any broken row. Raises CorpusError for other labels that
+    the schema does not have.
+    """
     corpora.check_item(corpus, item)
     given = item.labels if isinstance(item.labels, dict) else dict(item.labels)
     fitting = _with_known_languages(given)
     try:
         labels().check(fitting)
     except SchemaError as error:
+        if error.is_limit:
+            return Finding(BROKEN_LABEL, where or item.path, f"{item.id}: label {error}")
         raise _wrong_label(corpus, item, where, error) from None
     fitting, defects, repaired = looked_at(fitting, repair)
     if defects:

@@ -11,6 +11,7 @@ U+FFFD), other control characters, and a byte order mark inside a text.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from earmark import corpora
@@ -45,6 +46,7 @@ CLEAR = re.compile(
     rf"|\xe2[€\x80‚\x82„\x84][{FOLLOWING}]"
 )
 NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+UNUSED = ("Cn", "Co", "Cs")  # characters that no text has: what decodes to them was no UTF-8
 MANY = 3  # sequences that are UTF-8, one by one doubtful, and no accident together
 OFTEN = 3  # times that a text may have been misread
 
@@ -109,7 +111,9 @@ def _read_right(text: str) -> str:
             plain = raw.decode()
         except (KeyError, UnicodeDecodeError):
             return text
-        if not CLEAR.search(text) and len(text) - len(plain) < MANY:
+        if not CLEAR.search(text) and sum(character > "\x7f" for character in plain) < MANY:
+            return text
+        if any(unicodedata.category(character) in UNUSED for character in plain):
             return text
         text = plain
     return text

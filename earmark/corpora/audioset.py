@@ -181,4 +181,10 @@ def _classes(root: Path) -> dict[str, str]:
     path = next((root / place / CLASSES for place in PLACES if is_file(root / place / CLASSES)), None)
     if path is None:
         return {}
-    return {row["mid"]: row["display_name"] for _, row in csv_rows(path, ("index", "mid", "display_name"))}
+    classes = {}
+    for number, row in csv_rows(path, ("index", "mid", "display_name")):
+        with one_row(path, number):
+            if not row["mid"].strip() or not row["display_name"].strip():
+                raise bad_line(path, number, "a class with its mid and name", ",".join(row.values()))
+            classes[row["mid"]] = row["display_name"]
+    return classes

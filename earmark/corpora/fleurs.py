@@ -147,6 +147,9 @@ def _rows(root: Path, copy: Copy) -> Iterator[Recording | Finding]:
                 f"{root / row.table.path}: no language: expected dataset_info.json in its folder with the names of"
                 " lang_id, got none. Read the languages' own tables, or build the cache again."
             )
+        if code not in CODES and code not in OLD_CODES:
+            yield Finding(BROKEN_LABEL, row.path, f"expected a code of FLEURS as lang_id, got {code!r}")
+            continue
         file = row.file.replace("\\", "/").rpartition("/")[2]
         if not file:
             yield Finding(BROKEN_LABEL, row.path, "expected a file name in audio.path or path, got none")

@@ -1,4 +1,4 @@
-"""Damaged label files of every reader, many more than the suite tries: `uv run python benchmarks/fuzz_readers.py 10000`.
+"""Damaged label files of every reader, more than the suite tries: `uv run python benchmarks/fuzz_readers.py 10000`.
 
 Prints how many trials ended in recordings, findings and errors of one line, and each trial that ended otherwise with
 its fixture and seed. Exits with 1 where there was one.

@@ -17,6 +17,7 @@ from earmark.corpora import LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recordi
 from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.lines import Entry, bad_line, lines
 from earmark.corpora._labels import collect, gender, once, present
+from earmark.corpora._match import otherwise, respelled
 from earmark.corpora._tree import layout_error, listing, stem, walk
 from earmark.rows import DraftLabels
 from earmark.sounds import is_audio
@@ -67,17 +68,20 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
             annotated = ANNOTATIONS in names
             rows, repeated = collect(_annotations(root, folder, category) if annotated else ())
             yield from repeated
+            stems = {stem(name) for name in names if is_audio(name)}
+            same, doubtful = respelled(rows.keys() - stems, stems - rows.keys())
             for path in (f"{folder}/{name}" for name in names if is_audio(name)):
                 source = folder.split("/")[1] if "/" in folder else None
                 labels: DraftLabels = {"category": category, "source": source}
-                annotation = rows.pop(stem(path), ("", None))[1]
+                annotation = rows.pop(same.get(stem(path), stem(path)), ("", None))[1]
                 if category == "noise" and annotated:
                     labels["background"] = annotation is not None
                 if category == "speech" and annotation is None:
                     labels["language"] = language
                 yield Recording(stem(path), path, None, present(labels | (annotation or {})))
             for name, (where, _) in rows.items():
-                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id")
+                more = otherwise(doubtful.get(name, ()))
+                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id{more}")
 
 
 def _annotations(root: Path, folder: str, category: str) -> Iterator[Entry[DraftLabels]]:

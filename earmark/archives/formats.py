@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
-from earmark.archives.members import DamageError, Member
+from earmark.archives.members import DamageError, Member, Rest, TrailingError
 from earmark.archives.tars import TAR_BLOCK_BYTES, is_header, tar_members
 from earmark.archives.zips import zip_members
 from earmark.disk.hashing import BLOCK_BYTES
@@ -43,10 +43,10 @@ def find_format(head: bytes) -> str:
     raise DamageError(f"not an archive: expected tar, gzip, bzip2, xz or zip, got bytes {head[:8].hex(' ')}")
 
 
-def read_nested(blocks: Iterator[bytes], spool: Path, *, ends_known: bool) -> Generator[Member, None, None]:
+def read_nested(blocks: Iterator[bytes], spool: Path, *, ends_known: bool, rest: Rest) -> Generator[Member, None, None]:
     """Yield the members of an archive that is itself a member; a zip is written to `spool` meanwhile.
 
-    Raises DamageError.
+    Raises DamageError; TrailingError.
     """
     head = b""
     while len(head) < TAR_BLOCK_BYTES and (more := next(blocks, b"")):
@@ -54,20 +54,21 @@ def read_nested(blocks: Iterator[bytes], spool: Path, *, ends_known: bool) -> Ge
     kind = find_format(head[:TAR_BLOCK_BYTES])
     whole = itertools.chain([head], blocks)
     if kind != "zip":
-        yield from tar_members(decoded(whole, kind), ends_known=ends_known)
+        yield from tar_members(decoded(whole, kind, rest), ends_known=ends_known, rest=rest)
         return
     try:
         with spool.open("wb") as file:
             file.writelines(whole)
-        yield from zip_members(spool)
+        yield from zip_members(spool, rest=rest)
     finally:
         spool.unlink(missing_ok=True)
 
 
-def decoded(blocks: Iterator[bytes], kind: str) -> Generator[bytes, None, None]:
-    """Yield the decompressed bytes of one stream after the other; what follows the last is read, not used.
+def decoded(blocks: Iterator[bytes], kind: str, rest: Rest) -> Generator[bytes, None, None]:
+    """Yield the decompressed bytes of one stream after the other; zero bytes may follow each.
 
-    `kind` is what `find_format` says, but for zip. Raises DamageError.
+    `kind` is what `find_format` says, but for zip. `rest`: what to do with bytes behind the last stream, which gzip
+    itself ignores. Raises DamageError; TrailingError.
     """
     if kind == "tar":
         yield from blocks
@@ -83,7 +84,9 @@ def decoded(blocks: Iterator[bytes], kind: str) -> Generator[bytes, None, None]:
                 if len(data) < len(magic):
                     break
                 if not data.startswith(magic):
-                    for _ in blocks:  # what follows counts in the published sums; gzip ignores it too
+                    if rest != "anything":
+                        raise TrailingError(f"bytes that are no {kind} follow its last {kind} stream")
+                    for _ in blocks:  # what follows counts in the published sums
                         pass
                     return
                 decompressor = _decompressor(kind)
@@ -100,6 +103,8 @@ def decoded(blocks: Iterator[bytes], kind: str) -> Generator[bytes, None, None]:
                 break
     if decompressor is not None:
         raise DamageError(f"it is cut short: its {kind} data has no end")
+    if data and rest != "anything":  # fewer than a stream begins with
+        raise TrailingError(f"{len(data)} bytes that are no {kind} follow its last {kind} stream")
 
 
 class _Decompressor(Protocol):

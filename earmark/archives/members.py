@@ -10,6 +10,9 @@ from earmark.errors import ArchiveError
 from earmark.json_bytes import json_bytes
 
 Kind = Literal["file", "folder", "symlink", "hardlink", "special"]
+# What may follow an archive's last member in its file: the format's own padding; any number of zero bytes, where a
+# published sum proves the whole; anything, where the user says that it is of no use.
+Rest = Literal["padding", "zeros", "anything"]
 
 
 @dataclass(frozen=True)
@@ -66,3 +69,13 @@ def parse_member(line: bytes) -> ListedMember:
 
 class DamageError(ArchiveError):
     """The bytes of an archive cannot be read: cut short, altered, or no archive at all."""
+
+
+class TrailingError(ArchiveError):
+    """Bytes of an archive's file that are no part of the archive: what they hold would be nowhere in the tree."""
+
+    def __init__(self, what: str, cause: str = "several archives joined in one file, or a damaged download?") -> None:
+        super().__init__(
+            f"{what}: {cause} Take them apart, each an archive of its own; or, if what is left over is of no use, set"
+            ' `rest = "ignore"` in its table of the catalog.'
+        )

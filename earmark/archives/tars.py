@@ -5,16 +5,20 @@ HEADER_BYTES at most; a member's data passes in the blocks that it comes in. The
 parses headers; its iteration is not used, as it keeps every member and takes a damaged header for the archive's end.
 """
 
+import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing
 
-from earmark.archives.members import DamageError, Kind, Member
+from earmark.archives.members import DamageError, Kind, Member, Rest, TrailingError
 from earmark.disk.hashing import BLOCK_BYTES
 
 TAR_BLOCK_BYTES = tarfile.BLOCKSIZE
-TAR_MARK, TAR_MARK_AT = b"ustar", 257  # POSIX.1-1988 and GNU alike
 HEADER_BYTES = 16 << 20  # the longest header that is read; one with a flipped bit can ask for terabytes
+# Zero bytes from the end mark on: the mark of two blocks, and what fills the last record of 20 blocks, as every tar
+# writes them unless it is told otherwise. More are what a download looks like of which only the beginning came.
+END_BYTES = 2 * TAR_BLOCK_BYTES
+PADDING_BYTES = END_BYTES + tarfile.RECORDSIZE
 
 
 class _Stream:
@@ -62,38 +66,63 @@ class _Stream:
             raise DamageError("it is cut short")
 
 
-def tar_members(blocks: Iterator[bytes], *, ends_known: bool) -> Iterator[Member]:
-    """Yield the members of a tar file.
+def tar_members(blocks: Iterator[bytes], *, ends_known: bool, rest: Rest) -> Iterator[Member]:
+    """Yield the members of a tar file, or of several laid end to end.
 
     `ends_known`: a published size or sum will show whether the end is missing, so that a tar without its end mark, as
-    some writers leave it, is accepted. Raises DamageError.
+    some writers leave it, is accepted. `rest`: what to do with bytes behind the end. Raises DamageError; TrailingError.
     """
     stream = _Stream(blocks)
     tar: tarfile.TarFile | None = None
-    info: tarfile.TarInfo | None
+    padding = 0  # zero bytes before the present block
     while block := stream.peek():
         if not any(block):
+            padding += len(stream.read(len(block)))
+            continue
+        if padding and not is_header(block):
+            if padding < END_BYTES:
+                raise DamageError("a tar header is altered: one block of zeros, then no header")
             break
-        try:
-            if tar is None:
-                tar = tarfile.TarFile(fileobj=stream, mode="r", encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
-                info = tar.next()
-            else:  # not TarFile.next(): that takes a damaged header for the end, and keeps every member it has seen
-                info = tarfile.TarInfo.fromtarfile(tar)
-        except (tarfile.TarError, ValueError, IndexError, OverflowError) as error:
-            raise DamageError(f"a tar header is altered or cut short ({error})") from error
-        assert info is not None  # the constructor has read it, or raised
+        if padding:  # another tar, or a single block of zeros in one, over which tar itself passes with a warning
+            tar, padding = None, 0
+        tar, info = _next_header(tar, stream)
         data = _tar_data(tar, info, stream)
         yield _tar_member(info, data)
         for _ in data:  # what the caller did not read
             pass
         stream.seek(tar.offset)
-    if not block and not ends_known:
+    if not padding and not ends_known:
         raise DamageError("it is cut short: the tar's end mark is missing")
-    # Two tars joined by `cat` have an end mark in the middle: tar itself stops there and loses the second silently.
-    while tail := stream.read(BLOCK_BYTES):
-        if TAR_MARK in tail and any(is_header(tail[at : at + TAR_BLOCK_BYTES]) for at in _marks(tail)):
-            raise DamageError(f"members go on after the tar's end mark, before byte {stream.tell():,}")
+    _pass_rest(stream, padding, rest)
+
+
+def _next_header(tar: tarfile.TarFile | None, stream: _Stream) -> tuple[tarfile.TarFile, tarfile.TarInfo]:
+    """Read the header of a member; `tar` is None for the first one of a tar. Raises DamageError."""
+    info: tarfile.TarInfo | None
+    try:
+        if tar is None:
+            tar = tarfile.TarFile(fileobj=stream, mode="r", encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
+            info = tar.next()
+        else:  # not TarFile.next(): that takes a damaged header for the end, and keeps every member it has seen
+            info = tarfile.TarInfo.fromtarfile(tar)
+    except (tarfile.TarError, ValueError, IndexError, OverflowError) as error:
+        raise DamageError(f"a tar header is altered or cut short ({error})") from error
+    except RecursionError as error:
+        raise DamageError("a member has hundreds of headers: no writer makes such a tar") from error
+    assert info is not None  # the constructor has read it, or raised
+    return tar, info
+
+
+def _pass_rest(stream: _Stream, padding: int, rest: Rest) -> None:
+    """Read what is behind the last member, of which `padding` zero bytes were read. Raises TrailingError."""
+    after = f"{padding:,} zero bytes follow the tar's last member"
+    if rest != "anything" and stream.peek():
+        raise TrailingError(f"{after}, and then bytes that are no header of another one")
+    for _ in stream.take(sys.maxsize):
+        pass
+    if rest == "padding" and padding > PADDING_BYTES:
+        cause = "a download of which only the beginning came? A published sum in its table of the catalog would tell."
+        raise TrailingError(f"{after}, expected {PADDING_BYTES:,} at most", cause)
 
 
 def _tar_member(info: tarfile.TarInfo, data: Iterator[bytes]) -> Member:
@@ -120,13 +149,6 @@ def _tar_data(tar: tarfile.TarFile, info: tarfile.TarInfo, stream: _Stream) -> I
         yield piece
     if size < info.size:
         raise DamageError(f"it is cut short: expected {info.size:,} bytes, got {size:,}")
-
-
-def _marks(tail: bytes) -> Iterator[int]:
-    """Yield where a block of a tar looks like a header."""
-    for at in range(0, len(tail), TAR_BLOCK_BYTES):
-        if tail.startswith(TAR_MARK, at + TAR_MARK_AT):
-            yield at
 
 
 def is_header(block: bytes) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from earmark.archives.formats import decoded, find_format, read_ahead, read_nested
-from earmark.archives.members import DamageError, Member
+from earmark.archives.members import DamageError, Member, Rest
 from earmark.archives.safe_names import safe_path
 from earmark.archives.staging import Extraction, Staging
 from earmark.archives.tars import TAR_BLOCK_BYTES, tar_members
@@ -39,12 +39,13 @@ class Archive:
     """One archive of a dataset, as the catalog names it: a file, or those that it was cut or split into, in order.
 
     `nested` are patterns of base names of members that are archives themselves, `skip` patterns of member paths that
-    are left out.
+    are left out. `ignores_rest`: bytes of its file that are no part of the archive are passed over.
     """
 
     files: tuple[ArchiveFile, ...]
     nested: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    ignores_rest: bool = False
 
     @property
     def path(self) -> Path:
@@ -55,6 +56,12 @@ class Archive:
     def is_known(self) -> bool:
         """Whether its publisher says enough to tell that its end is missing."""
         return bool(self.files[-1].size or self.files[-1].sums)
+
+    @property
+    def rest(self) -> Rest:
+        """What may follow its last member."""
+        summed = all(file.sums for file in self.files)
+        return "anything" if self.ignores_rest else "zeros" if summed else "padding"
 
 
 class HashingReader:
@@ -214,7 +221,7 @@ def _unfolded(
             if depth == MAX_NESTING:
                 raise ArchiveError(f"member {member.name!r}: more than {MAX_NESTING} archives inside each other")
             inner_spool = spool.with_name(f"{spool.name}-{depth}")
-            inner = read_nested(member.blocks, inner_spool, ends_known=archive.is_known)
+            inner = read_nested(member.blocks, inner_spool, ends_known=archive.is_known, rest=archive.rest)
             yield from _unfolded(inner, archive, spool, depth + 1, folder)
 
 
@@ -242,10 +249,10 @@ def read_archive(
     if kind == "zip":  # its directory is at the end: two passes, the first for the sums
         for block in reader.blocks():
             on_bytes(len(block))
-        yield from zip_members(*(file.path for file in archive.files))
+        yield from zip_members(*(file.path for file in archive.files), rest=archive.rest)
         return
-    with closing(read_ahead(decoded(reader.blocks(), kind))) as blocks:
-        yield from tar_members(_counted(blocks, reader, on_bytes), ends_known=archive.is_known)
+    with closing(read_ahead(decoded(reader.blocks(), kind, archive.rest))) as blocks:
+        yield from tar_members(_counted(blocks, reader, on_bytes), ends_known=archive.is_known, rest=archive.rest)
 
 
 def _counted(blocks: Iterator[bytes], reader: HashingReader, on_bytes: Callable[[int], None]) -> Iterator[bytes]:

@@ -42,7 +42,8 @@ Floats = NDArray[np.floating]
 class Audio:
     """What one recording became. The levels, defined in `earmark.audio.levels`, are those of the canonical samples.
 
-    peak, rms, dc: 1.0 is full scale. clipped, silence: shares of the samples and of the 20 ms frames.
+    peak, rms, dc: 1.0 is full scale. clipped, silence: shares of the samples and of the 20 ms frames. defects: as in
+    `earmark.audio.defects`.
     """
 
     audio_hash: str
@@ -55,6 +56,7 @@ class Audio:
     clipped: float
     silence: float
     dc: float
+    defects: tuple[str, ...] = ()
 
 
 def canonical_blocks(path: Path, policy: Policy) -> Iterator[Samples]:
@@ -211,6 +213,7 @@ def _measured(decoder: Decoder, policy: Policy, writer: soundfile.SoundFile | No
         source_rate_hz=decoder.rate_hz,
         source_channels=decoder.channels,
         decoder=decoder.name,
+        defects=tuple(decoder.defects),
         **meter.levels(),
     )
 

@@ -12,7 +12,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,8 +64,8 @@ class Decoder:
 
     `blocks` raises BadAudioError where the recording breaks off. `name` is library, format and codec, as quarantine and
     tables record it. `form` is "flac" or "wav" when the file is a plain 16-bit PCM file of that kind, else "".
-    `descriptor` is the open file. For Opus, `rate_hz` is the 48,000 Hz that every Opus decoder gives, whatever rate
-    went into the encoder.
+    `descriptor` is the open file. `defects` (`earmark.audio.defects`) is whole once the last block came. For Opus,
+    `rate_hz` is the 48,000 Hz that every Opus decoder gives, whatever rate went into the encoder.
     """
 
     rate_hz: int
@@ -74,6 +74,7 @@ class Decoder:
     form: str
     descriptor: int
     blocks: Iterator[Block]
+    defects: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ class GoodAudio(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `path` below the dataset's root; `source_hash` and `audio_hash` XXH3-128; `n_samples` at 16 kHz; levels as in
     `earmark.audio.levels` (1.0 is full scale, shares are of samples and of 20 ms frames). `file_size` in bytes and
-    `file_xxh3` are those of the standard file, and absent where none is kept.
+    `file_xxh3` are those of the standard file, and absent where none is kept. `defects` as in `earmark.audio.defects`.
     """
 
     path: str
@@ -37,6 +37,7 @@ class GoodAudio(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     file_size: int | None = None
     file_xxh3: str | None = None
     policy: Policy
+    defects: tuple[str, ...] = ()
 
 
 class BadAudio(msgspec.Struct, frozen=True):

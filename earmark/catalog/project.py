@@ -10,6 +10,7 @@ from earmark.catalog.read import read_catalog
 from earmark.catalog.tables import Catalog, DatasetTable
 from earmark.disk.files import Scratch
 from earmark.disk.hashing import HashMemo
+from earmark.disk.junk import SCRATCH_NAME
 from earmark.encoders import EncoderTable, ModelStore
 from earmark.errors import CatalogError, near
 
@@ -50,7 +51,7 @@ class Project:
     @cached_property
     def scratch(self) -> Scratch:
         """Where unfinished files are."""
-        return Scratch(self.cache / "tmp", (self.data, self.standard, self.manifests))
+        return Scratch(self.cache / SCRATCH_NAME, (self.data, self.standard, self.manifests))
 
     @cached_property
     def memo(self) -> HashMemo:
@@ -122,6 +123,10 @@ class Project:
     def quarantine(self, dataset: str) -> Path:
         """Return the list of a dataset's bad recordings with their reasons."""
         return self.cache / "quarantine" / f"{dataset}.jsonl"
+
+    def defects(self, dataset: str) -> Path:
+        """Return the list of a dataset's recordings that stay although something is wrong with their sound."""
+        return self.cache / "defects" / f"{dataset}.jsonl"
 
     def features(self, encoder: str) -> Path:
         """Return the folder of an encoder's packs; `encoder` is `<catalog name>-<8 hex of the identity>`."""

@@ -148,6 +148,11 @@ class ArchiveTable(DownloadTable):
         default=(), strict=False, description="patterns of members that are archives themselves, to be unpacked too"
     )
     skip: tuple[str, ...] = Field(default=(), strict=False, description="patterns of members that are left out")
+    rest: Literal["refuse", "ignore"] = Field(
+        default="refuse",
+        description="whether bytes of its files that are no part of the archive are an error, or passed over; cleanup"
+        " never deletes an archive that is read so",
+    )
     generator: Literal["demo"] | None = Field(default=None, description="made here instead of downloaded")
 
     @property

@@ -78,7 +78,7 @@ def _members(paths: Sequence[Path], ends: float, listing: Listing) -> Iterator[M
     """Yield an archive's members and keep `listing.share` current; the last one of a tar that is left is not whole."""
     kind = archive_kind(paths)
     if kind == "zip":
-        for member in zip_members(*paths):
+        for member in zip_members(*paths, rest="anything"):
             listing.share = 1.0  # its whole directory is read before the first
             yield member
         return
@@ -94,7 +94,7 @@ def _members(paths: Sequence[Path], ends: float, listing: Listing) -> Iterator[M
                     if time.monotonic() >= ends:
                         return
 
-    for member in tar_members(decoded(blocks(), kind), ends_known=True):
+    for member in tar_members(decoded(blocks(), kind, "anything"), ends_known=True, rest="anything"):
         yield member
         listing.share = position / size
     listing.share = position / size

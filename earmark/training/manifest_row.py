@@ -6,7 +6,7 @@ seconds; paths relative to the catalog's folder; a field without a value is abse
 """
 
 from collections.abc import Mapping
-from typing import Final, Required, TypedDict
+from typing import Final, Required, TypedDict, cast
 
 import orjson
 
@@ -85,8 +85,11 @@ def make_row(dataset: str, row: ShardRow, audio: GoodAudio, audio_path: str, for
     # fields of ours first: people look at the heads of lines, and labels differ from corpus to corpus
     if fields.keys().isdisjoint(row.labels):  # always, since scan refuses a reader that gives one of ours
         fields.update(row.labels)
-        return fields
-    return fields | {name: value for name, value in row.labels.items() if name not in fields}
+    else:
+        fields |= {name: value for name, value in row.labels.items() if name not in fields}
+    if audio.defects:  # behind those that the publisher names
+        fields["defects"] = [*cast("list[str]", fields.get("defects", [])), *audio.defects]
+    return fields
 
 
 def dump_row(row: Mapping[str, object]) -> bytes:

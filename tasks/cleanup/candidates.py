@@ -69,6 +69,11 @@ def candidate_of(project: Project, dataset: str, table: ArchiveTable) -> Candida
         raise ArchiveError(
             f"{project.relative(paths[-1])}: {why}: `doit extract:{dataset}` reads it, and writes what is missing."
         )
+    if not receipt.outputs.accounted:
+        raise ArchiveError(
+            f"{project.relative(paths[-1])}: it may hold bytes that are no part of the archive, and nowhere in the tree"
+            f" ({_why_not_accounted(dataset, table)}"
+        )
     candidate = Candidate(table, receipt, files, half_gone=len(files) < len(paths))
     if candidate.half_gone:
         record = deletions.record(record_path(project, dataset, table))
@@ -76,6 +81,12 @@ def candidate_of(project: Project, dataset: str, table: ArchiveTable) -> Candida
         if any(known.get(project.relative(path)) != list(stat_key(status)) for path, status in files.items()):
             raise ArchiveError(f"{project.relative(paths[-1])}: {len(paths) - len(files)} of its files are gone.")
     return candidate
+
+
+def _why_not_accounted(dataset: str, table: ArchiveTable) -> str:
+    if table.rest == "ignore":
+        return f'`rest = "ignore"` of [datasets.{dataset}] passes them over): it stays.'
+    return f"it was read without a look at them): `doit -a extract:{dataset}` reads it again, and looks."
 
 
 def _require_own_file(project: Project, dataset: str, table: ArchiveTable, path: Path, status: os.stat_result) -> None:

@@ -28,7 +28,7 @@ from tasks.engine.units import Unit
 from tasks.stages.combined import JOB
 from tasks.stages.registry import STAGES
 
-KEPT = ("extract-", "journal-")  # unfinished work in cache/tmp that the next run goes on with
+KEPT = ("extract-", "journal-")  # unfinished work in the scratch folder that the next run goes on with
 UNLOCKED = ("check", "docs", "new-catalog", "new-corpus")  # tasks that work on no dataset, so they need no run lock
 
 

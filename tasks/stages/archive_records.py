@@ -23,13 +23,15 @@ class ArchiveRead(msgspec.Struct, frozen=True):
     """What the extraction of one archive seals.
 
     `archive_stat`: see `stat_of`; `archive_xxh3`: see `hash_of`; `members`: the list of its members; `read_at`: when
-    every member was read and compared, seconds since the epoch.
+    every member was read and compared, seconds since the epoch; `accounted`: whether each byte of its files was found
+    to be a member's or the format's own. Earlier versions did not look.
     """
 
     archive_stat: list[int]
     archive_xxh3: str
     members: SealedFile
     read_at: float = 0.0
+    accounted: bool = False
 
     @property
     def size(self) -> int:
@@ -61,7 +63,7 @@ def source_of(project: Project, dataset: str, archive: ArchiveTable) -> "Archive
         unpack.ArchiveFile(path, download.size, download.sums)
         for path, download in zip(paths, archive.downloads, strict=True)
     )
-    return unpack.Archive(tuple(files), tuple(archive.nested), tuple(archive.skip))
+    return unpack.Archive(tuple(files), tuple(archive.nested), tuple(archive.skip), archive.rest == "ignore")
 
 
 def staged(project: Project, dataset: str, archive: ArchiveTable) -> Path | None:

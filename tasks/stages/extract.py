@@ -74,7 +74,8 @@ def _archive_inputs(archive: ArchiveTable) -> dict[str, object]:
         "nested": list(archive.nested),
         "skip": list(archive.skip),
     }
-    return own | ({"parts": parts} if parts else {})
+    rest = {"rest": archive.rest} if archive.rest != "refuse" else {}  # absent by default: keys stay as they were
+    return own | ({"parts": parts} if parts else {}) | rest
 
 
 def _require_archive(project: Project, dataset: str, archive: ArchiveTable) -> None:
@@ -158,6 +159,7 @@ def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[Arc
         archive_records.hash_of(hashes),
         seal_file(project, project.members(dataset, part)),
         started,  # not the end: a member that is written to meanwhile must be read again
+        accounted=archive.rest == "refuse",
     )
     if unpacked.n_matched and not unpacked.written_bytes:
         run.log.note(

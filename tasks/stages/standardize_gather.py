@@ -5,12 +5,14 @@ An orphan is a standard file that no shard has any more.
 
 import contextlib
 import functools
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
 import orjson
 import xxhash
 
+from earmark.audio.defects import kind_of
 from earmark.audio.table import BadAudio, read_table, read_whole_rows
 from earmark.catalog.project import Project
 from earmark.disk.files import publishing, remove
@@ -21,7 +23,9 @@ from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
 from tasks.stages import scan, standard_files, standardize
-from tasks.stages.standardize import NAME, VERSION, StandardizedShard, note_orphans, orphans_path
+from tasks.stages.standardize import NAME, StandardizedShard, note_orphans, orphans_path
+
+VERSION = 2  # 2: the list of defects
 
 
 class BadRecording(msgspec.Struct, frozen=True):
@@ -35,10 +39,20 @@ class BadRecording(msgspec.Struct, frozen=True):
     source_hash: str
 
 
+class DefectiveRecording(msgspec.Struct, frozen=True):
+    """A line of the list of defects: a recording that stays, and what is wrong with its sound."""
+
+    path: str
+    defects: tuple[str, ...]
+    shard: str
+    source_hash: str
+
+
 class Gathered(msgspec.Struct, frozen=True):
     """What a standardized dataset seals in addition to its shards."""
 
     quarantine: SealedFile
+    defects: SealedFile
 
 
 def tables_of(project: Project, dataset: str) -> dict[str, Receipt[StandardizedShard]]:
@@ -90,24 +104,31 @@ def _inputs(run: Run, unit: Unit) -> Inputs:
 
 
 def _intact(run: Run, _unit: Unit, receipt: Receipt[Gathered]) -> list[str]:
-    return broken(run.project, [receipt.outputs.quarantine])
+    return broken(run.project, [receipt.outputs.quarantine, receipt.outputs.defects])
 
 
 def _prepare(run: Run, unit: Unit) -> None:
-    """Write the quarantine, which a refusal names, before the dataset is judged; delete what no shard has any more."""
+    """Write quarantine and defects, which messages name, before the dataset is judged; delete what no shard has."""
     project, dataset = run.project, unit.dataset
     _forget_shards(run, dataset)
     _delete_orphans(project, dataset)
-    with publishing(project.quarantine(dataset), project.scratch) as temporary, temporary.open("wb") as file:
-        for row in _bad_recordings(project, dataset):
+    with contextlib.ExitStack() as stack:
+        bad, defective = (
+            stack.enter_context(stack.enter_context(publishing(path, project.scratch)).open("wb"))
+            for path in (project.quarantine(dataset), project.defects(dataset))
+        )
+        for row in _noted_recordings(project, dataset):
+            file = bad if isinstance(row, BadRecording) else defective
             file.write(json_bytes(msgspec.to_builtins(row), option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _bad_recordings(project: Project, dataset: str) -> Iterator[BadRecording]:
+def _noted_recordings(project: Project, dataset: str) -> Iterator[BadRecording | DefectiveRecording]:
     for shard in tables_of(project, dataset):
         for row in read_table(project.table(dataset, shard)):
             if isinstance(row, BadAudio):
                 yield BadRecording(row.path, row.bad, row.detail, shard, row.decoder, row.source_hash)
+            elif row.defects:
+                yield DefectiveRecording(row.path, row.defects, shard, row.source_hash)
 
 
 def _quarantined(project: Project, dataset: str) -> Iterator[BadRecording]:
@@ -128,8 +149,30 @@ def _build(run: Run, unit: Unit) -> Built[Gathered]:
         run.log.note(
             f"{unit}: {len(bad):,} of {files:,} recordings in quarantine ({example}); all in {project.relative(target)}"
         )
-    counts = {"files": files, "bad": len(bad), "shards": len(receipts)}
-    return Built(Gathered(seal_file(project, target)), counts)
+    defective = _note_defects(run, unit)
+    counts = {"files": files, "bad": len(bad), "shards": len(receipts)} | (
+        {"defective": defective} if defective else {}
+    )
+    return Built(Gathered(seal_file(project, target), seal_file(project, project.defects(dataset))), counts)
+
+
+def _note_defects(run: Run, unit: Unit) -> int:
+    """Say how many recordings have each kind of defect, with an example; return the number of recordings."""
+    path = run.project.defects(unit.dataset)
+    counts: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    n_recordings = 0
+    with path.open("rb") as file:
+        for line in file:
+            row = msgspec.json.decode(line, type=DefectiveRecording)
+            n_recordings += 1
+            for kind in dict.fromkeys(map(kind_of, row.defects)):
+                counts[kind] += 1
+                examples.setdefault(kind, row.path)
+    for kind, count in counts.items():
+        where = run.project.relative(path)
+        run.log.note(f"{unit}: {count:,} x {kind} (such as {examples[kind]}); kept, all in {where}")
+    return n_recordings
 
 
 def _forget_shards(run: Run, dataset: str) -> None:

@@ -295,8 +295,9 @@ def test_row_is_json_with_the_facts_of_the_source(tmp_path):
     assert row | {"rms": 0, "dc": 0} == {
         "audio_hash": hash_of(samples), "n_samples": 1440, "source_rate_hz": 16000, "source_channels": 1,
         "decoder": "soundfile/WAV PCM_16", "peak": 1.0, "rms": 0, "clipped": 1 / 3, "silence": 3 / 5, "dc": 0,
+        "defects": (),
     }  # fmt: skip
-    assert {type(value) for value in row.values()} == {str, int, float}
+    assert {type(value) for value in row.values()} == {str, int, float, tuple}
 
 
 @pytest.mark.parametrize("form", ["flac", "wav"])

@@ -301,6 +301,25 @@ def test_nothing_is_deleted_that_holds_members_which_skip_leaves_out(tmp_path):
     refuses(hoard, "1 members that `skip` leaves out are nowhere but in it")
 
 
+def test_nothing_is_deleted_whose_every_byte_was_not_looked_at(hoard):
+    """As earlier versions extracted: they passed over what follows an archive's end."""
+    receipt = read_receipt(hoard.receipt(), archive_records.ArchiveRead)
+    outputs = msgspec.structs.replace(receipt.outputs, accounted=False)
+    publish_receipt(hoard.receipt(), dataclasses.replace(receipt, outputs=outputs), hoard.project.scratch)
+    refuses(hoard, "`doit -a extract:books` reads it again")
+    hoard.run = open_run(hoard.home / "datasets.toml", force=True)
+    hoard.extract()
+    hoard.cleanup()
+    assert not (hoard.folder / "books.tar").exists()
+
+
+def test_nothing_is_deleted_that_is_read_with_bytes_left_over(tmp_path):
+    archives = [{"file": "books.tar", "rest": "ignore"}]
+    hoard = Hoard(tmp_path / "home", {"books.tar": pack(FILES) + b"more"}, books={"archives": archives})
+    hoard.extract()
+    refuses(hoard, "passes them over): it stays")
+
+
 def test_an_archive_whose_member_a_later_one_completed_is_kept(tmp_path):
     cut = FILES | {"tree/1.wav": FILES["tree/1.wav"][:3000]}
     hoard = Hoard(tmp_path / "home", {"cut.tar": pack(cut), "whole.tar": pack(FILES)})

@@ -1,0 +1,26 @@
+"""What may be wrong with a recording's sound although it stays: a defect is a kind of this table, and what was found.
+
+A defect is written `<kind>: <what was found>`, or as the kind alone. It stands in a recording's row of canonical audio
+and in its manifest row, beside the defects that a corpus's publisher names.
+"""
+
+LONGER = "longer than its header"  # sound that the header does not state was decoded, or could not be
+SHORTER = "shorter than its header"  # by no more than `max_short` of the dataset
+
+KINDS = {
+    LONGER: "there is more sound in the file than its header states",
+    SHORTER: "the sound ends before the header says, by no more than the dataset's max_short",
+}
+
+
+def defect(kind: str, found: str = "") -> str:
+    """Return a defect as rows carry it. Raises KeyError for a kind that is not in the table."""
+    if kind not in KINDS:
+        raise KeyError(kind)
+    return f"{kind}: {found}" if found else kind
+
+
+def kind_of(text: str) -> str:
+    """Return the kind of a defect as rows carry it; of one that a publisher names, all of it."""
+    kind = text.partition(": ")[0]
+    return kind if kind in KINDS else text

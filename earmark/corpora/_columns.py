@@ -169,10 +169,19 @@ def _is_span(span: object, key: str) -> bool:
 def _plain(value: object) -> Label:
     """Return a value as `extra` may contain it: objects as JSON text; dates, infinities and the like as text."""
     if isinstance(value, dict):
-        return orjson.dumps(value, default=str).decode()
+        return orjson.dumps(_spelled(value), default=str).decode()
     if isinstance(value, list):
         return [_plain(item) for item in value if item is not None]
     return value if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)) else str(value)
+
+
+def _spelled(value: object) -> object:
+    """Return a value in which numbers that are not finite are words: orjson would write them as null."""
+    if isinstance(value, dict):
+        return {name: _spelled(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _wrong(name: str, expected: str, value: object) -> ValueError:

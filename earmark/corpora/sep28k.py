@@ -22,7 +22,7 @@ from earmark.corpora import Finding, ReaderOptions, Recording
 from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import Entry, bad_line
-from earmark.corpora._labels import collect, join, present
+from earmark.corpora._labels import collect, join, present, speakers
 from earmark.corpora._options import choice
 from earmark.corpora._tree import audio_files, layout_error, listing
 from earmark.errors import CorpusError
@@ -118,7 +118,7 @@ def _extended(root: Path, column: str | None) -> Iterator[Entry[Extended]]:
             if split not in ("", *SPLITS):
                 raise bad_line(root / EXTENDED, number, f"train, dev, test or nothing as {column}", split)
             name = "_".join(row[key] for key in KEY)
-            yield name, f"{EXTENDED}:{number}", (split or None, {"speaker_id": row["speaker"]})
+            yield name, f"{EXTENDED}:{number}", (split or None, speakers(row["speaker"]))
 
 
 def _stripped(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:

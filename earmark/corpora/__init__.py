@@ -15,7 +15,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
@@ -177,19 +177,22 @@ def check_item(corpus: str, item: Recording | Finding) -> None:
                 f"reader {corpus}: {item.path}: unknown kind of finding: expected one of KINDS, got {item.kind!r}."
             )
         return
+    check_place(corpus, item)
     where = f"reader {corpus}: {item.path}"
-    if not isinstance(item.id, str) or not item.id or not _is_unicode(item.id):
-        raise CorpusError(f"{where}: id: expected text, got {item.id!r}.")
-    if (
-        not isinstance(item.path, str)
-        or PurePosixPath(item.path).is_absolute()
-        or ".." in PurePosixPath(item.path).parts
-    ):
-        raise CorpusError(f"{where}: path: expected one below the root, got {item.path!r}.")
-    if item.split is not None and item.split not in SPLITS:
-        raise CorpusError(f"{where}: split: expected one of {', '.join(SPLITS)} or None, got {item.split!r}.")
     for name, value in item.labels.items():
         if name in RESERVED:
             raise CorpusError(f"{where}: label {name}: expected a field of the corpus, got one that earmark fills.")
         if value is None or value == "" or value != value:  # a NaN is not equal to itself
             raise CorpusError(f"{where}: label {name}: expected a value or no such label, got {value!r}.")
+
+
+def check_place(corpus: str, item: Recording) -> None:
+    """Raise CorpusError where a recording's id, path or split breaks a promise; its labels are left to the schema."""
+    where = f"reader {corpus}: {item.path}"
+    if not isinstance(item.id, str) or not item.id or not _is_unicode(item.id):
+        raise CorpusError(f"{where}: id: expected text, got {item.id!r}.")
+    path = item.path
+    if not isinstance(path, str) or path.startswith("/") or (".." in path and ".." in path.split("/")):
+        raise CorpusError(f"{where}: path: expected one below the root, got {item.path!r}.")
+    if item.split is not None and item.split not in SPLITS:
+        raise CorpusError(f"{where}: split: expected one of {', '.join(SPLITS)} or None, got {item.split!r}.")

@@ -70,13 +70,13 @@ def join(paths: Iterable[str], by_id: Mapping[str, tuple[str, T]]) -> Iterator[t
 
     A stem that is an id but for its spelling (see `_match`) is that id.
     """
-    paths = list(paths)
-    stems = {stem(path) for path in paths}
+    named = [(stem(path), path) for path in paths]
+    stems = {name for name, _ in named}
     left = stems - by_id.keys()
     same, doubtful = respelled(by_id.keys() - stems if left else (), left)
     taken: set[str] = set()
-    for path in paths:
-        name = same.get(stem(path), stem(path))
+    for name, path in named:
+        name = same.get(name, name)
         if name in taken:
             yield Finding(REPEATED_ID, path, f"{name}: a second audio file of this id")
         elif name in by_id:

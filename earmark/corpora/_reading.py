@@ -12,7 +12,7 @@ from earmark.corpora._formats.lines import unreadable
 from earmark.corpora._texts import looked_at
 from earmark.errors import CorpusError
 from earmark.languages import is_language
-from earmark.rows import Labels
+from earmark.rows import RESERVED, Labels
 from earmark.schema import SchemaError, labels
 
 LANGUAGE, LANGUAGE_NAME, DEFECTS = "language", "language_name", "defects"
@@ -25,7 +25,8 @@ def looked_over(
 ) -> Iterator[Recording | Finding]:
     """Yield a reader's items with the findings of its broken rows, and each recording as the schema has it.
 
-    Raises CorpusError for what a reader cannot read, and for labels that break a promise of its: a mistake in its code.
+    A number that no label file should have is a broken label, too. Raises CorpusError for what a reader cannot read,
+    and for labels that break a promise of its: a mistake in its code.
     """
     reading = Reading()
     while True:
@@ -35,33 +36,30 @@ def looked_over(
                 item = next(items, None)
             except (OSError, *OF_ANOTHER_SHAPE) as error:
                 raise _crashed(corpus, reading, error) from error
-            where = reading.where(item.id) if isinstance(item, Recording) else ""
-        yield from (_finding(root, error) for error in reading.broken)
-        reading.broken.clear()
+        if reading.broken:
+            yield from [_finding(root, error) for error in reading.broken]
+            reading.broken.clear()
         if item is None:
             return
         if isinstance(item, Finding):
             corpora.check_item(corpus, item)
             yield replace(item, path=_encodable(item.path), detail=_encodable(item.detail))
             continue
-        yield _checked(corpus, item, _relative(root, where), repair)
+        corpora.check_place(corpus, item)
+        try:
+            yield _checked(item, repair)
+        except SchemaError as error:
+            where = _relative(root, reading.where(item.id))
+            if not error.is_limit:
+                raise _wrong_label(corpus, item, where, error) from None
+            yield Finding(BROKEN_LABEL, where or item.path, f"{item.id}: label {error}")
 
 
-def _checked(corpus: str, item: Recording, where: str, repair: bool) -> Recording | Finding:
-    """Return a recording whose language is one of BCP 47 and whose texts were looked at.
-
-    A number that no label file should have is a finding, as any broken row. Raises CorpusError for other labels that
-    the schema does not have.
-    """
-    corpora.check_item(corpus, item)
+def _checked(item: Recording, repair: bool) -> Recording:
+    """Return a recording whose language is one of BCP 47 and whose texts were looked at. Raises SchemaError."""
     given = item.labels if isinstance(item.labels, dict) else dict(item.labels)
     fitting = _with_known_languages(given)
-    try:
-        labels().check(fitting)
-    except SchemaError as error:
-        if error.is_limit:
-            return Finding(BROKEN_LABEL, where or item.path, f"{item.id}: label {error}")
-        raise _wrong_label(corpus, item, where, error) from None
+    labels().check(fitting)
     fitting, defects, repaired = looked_at(fitting, repair)
     if defects:
         known = fitting.get(DEFECTS, [])
@@ -90,6 +88,8 @@ def _with_known_language(given: Labels) -> Labels:
 
 def _wrong_label(corpus: str, item: Recording, where: str, error: SchemaError) -> CorpusError:
     """Return the error for a label of a reader that is not as the schema of manifests says."""
+    if error.field in RESERVED:
+        error = SchemaError(error.field, "a field of the corpus", "one that earmark fills")
     labelled = f" (labelled at {where})" if where else ""
     return CorpusError(
         f"reader {corpus}: {item.path}{labelled}: label {error.field}: expected {error.expected}, got {error.got}."

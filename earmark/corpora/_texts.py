@@ -31,6 +31,7 @@ PUNCTUATION = "‚„…‹‘’“”•–—›"  # of these, texts have the
 # Tab, line feed and carriage return are white space, as texts of several lines have it.
 SUSPICIOUS = re.compile(rf"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffd]|[\xc2-\xf4][{FOLLOWING}]")
 SUSPICIOUS_ASCII = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_odd, _odd_ascii = SUSPICIOUS.search, SUSPICIOUS_ASCII.search
 MARKS = {
     NUL: re.compile(r"\x00"),
     CONTROL: re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]"),
@@ -60,6 +61,11 @@ def looked_at(labels: Labels, repair: bool) -> tuple[Labels, list[str], list[str
     repaired: dict[str, None] = {}
     changed: Labels = {}
     for name, value in labels.items():
+        if isinstance(value, str):  # the usual case first
+            if not (_odd_ascii if value.isascii() else _odd)(value):
+                continue
+        elif isinstance(value, int | float):
+            continue
         new = _value(name, value, repair, defects, repaired)
         if new is not value:
             changed[name] = new
@@ -69,7 +75,7 @@ def looked_at(labels: Labels, repair: bool) -> tuple[Labels, list[str], list[str
 def _value(name: str, value: Label | None, repair: bool, defects: dict[str, None], repaired: dict[str, None]) -> Label:
     """Return a value with its texts looked at; the same object where nothing was changed."""
     if isinstance(value, str):
-        if not (SUSPICIOUS_ASCII if value.isascii() else SUSPICIOUS).search(value):
+        if not (_odd_ascii if value.isascii() else _odd)(value):
             return value
         text, found, mended = look(value, repair)
         defects.update(dict.fromkeys(f"{corpora.SUSPICIOUS_TEXT}: {what} in {name}" for what in found))

@@ -108,11 +108,12 @@ def _segments(
     """
     split, subset = part
     rows, missing, first = 0, 0, ""
-    for number, row in csv_rows(root / table, COLUMNS, headed=False, comment="#", spaced=True):
-        with one_row(root / table, number):
+    place = root / table
+    for number, row in csv_rows(place, COLUMNS, headed=False, comment="#", spaced=True):
+        with one_row(place, number):
             rows += 1
             name = row["id"]
-            labels = _labels(root / table, number, row, classes) | {"subset": subset, "group_id": name}
+            labels = _labels(place, number, row, classes) | {"subset": subset, "group_id": name}
             if name not in audio:
                 if name not in seen:
                     missing, first = missing + 1, first or name

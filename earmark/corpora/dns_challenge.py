@@ -187,8 +187,9 @@ def _responses(root: Path, table: str) -> Responses:
     responses: Responses = {}
     t60s: dict[str, list[float]] = {}
     c50s: dict[str, list[float]] = {}
-    for number, row in csv_rows(root / table, ("wavfile", "channel", "T60_WB", "C50_WB", "isRealRIR")):
-        with one_row(root / table, number):
+    place = root / table
+    for number, row in csv_rows(place, ("wavfile", "channel", "T60_WB", "C50_WB", "isRealRIR")):
+        with one_row(place, number):
             real = {"0": False, "1": True, "false": False, "true": True}.get(row["isRealRIR"].strip().lower())
             try:
                 t60_s, c50_db = float(row["T60_WB"]), float(row["C50_WB"])
@@ -196,7 +197,7 @@ def _responses(root: Path, table: str) -> Responses:
                 t60_s = c50_db = math.nan
             if real is None or not math.isfinite(t60_s) or not math.isfinite(c50_db):
                 expected = "numbers as T60_WB and C50_WB, and 0 or 1 as isRealRIR"
-                raise bad_line(root / table, number, expected, ", ".join(row.values()))
+                raise bad_line(place, number, expected, ", ".join(row.values()))
             key = _response_key(row["wavfile"])
             t60s.setdefault(key, []).append(t60_s)
             c50s.setdefault(key, []).append(c50_db)

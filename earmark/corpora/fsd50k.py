@@ -71,18 +71,19 @@ def _rows(root: Path, part: str, vocabulary: dict[str, str]) -> Iterator[Entry[t
     """Yield (clip, where, (split, labels)) of dev.csv or eval.csv."""
     table = f"{TRUTH}/{part}.csv"
     columns = ("fname", "labels", "mids", "split") if part == "dev" else ("fname", "labels", "mids")
-    for number, row in csv_rows(root / table, columns):
-        with one_row(root / table, number):
+    place = root / table
+    for number, row in csv_rows(place, columns):
+        with one_row(place, number):
             names, ids = row["labels"].split(","), row["mids"].split(",")
             split = SPLIT_OF.get(row["split"]) if part == "dev" else "test"
             if split is None or not row["fname"]:
-                raise bad_line(root / table, number, "a clip, and train or val as its split", str(row))
+                raise bad_line(place, number, "a clip, and train or val as its split", str(row))
             if len(names) != len(ids) or not all(names) or not all(ids):
-                raise bad_line(root / table, number, "as many mids as labels", str(row))
+                raise bad_line(place, number, "as many mids as labels", str(row))
             # Names differ from AudioSet's, and of five classes the meaning too: only mids are comparable.
             for name, mid in zip(names, ids, strict=True):
                 if vocabulary and vocabulary.get(name) != mid:
-                    raise bad_line(root / table, number, "classes of vocabulary.csv with their mids", f"{name}, {mid}")
+                    raise bad_line(place, number, "classes of vocabulary.csv with their mids", f"{name}, {mid}")
             labels: Labels = {"sound_events": names, "sound_event_ids": ids, "freesound_id": row["fname"]}
             yield row["fname"], f"{table}:{number}", (split, labels)
 

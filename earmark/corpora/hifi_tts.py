@@ -81,12 +81,13 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
 
 def _rows(root: Path, name: str, split: str) -> Iterator[Entry[Texts]]:
     """Yield (path, where, (split, texts)) for each line of a manifest."""
-    for number, line in lines(root / name):
-        with one_row(root / name, number):
-            row = json_object(root / name, number, line)
+    place = root / name
+    for number, line in lines(place):
+        with one_row(place, number):
+            row = json_object(place, number, line)
             path = row.get("audio_filepath")
             values = {key: row[key] for key in TEXTS if row.get(key) is not None}
             texts = {key: value for key, value in values.items() if isinstance(value, str)}
             if not isinstance(path, str) or not is_audio(path) or len(texts) < len(values):
-                raise bad_line(root / name, number, "audio_filepath and texts", line)
+                raise bad_line(place, number, "audio_filepath and texts", line)
             yield path, f"{name}:{number}", (split, texts)

@@ -92,11 +92,12 @@ def _recordings(root: Path, language: str | None, column: str | None) -> Iterato
 
 def _rows(root: Path, table: str) -> Iterator[Entry[Labels]]:
     """Yield each clip's labels."""
-    for number, row in _stripped(root / table, (*KEY, "Start", "Stop", *VOTES)):
-        with one_row(root / table, number):
+    place = root / table
+    for number, row in _stripped(place, (*KEY, "Start", "Stop", *VOTES)):
+        with one_row(place, number):
             numbers = {column: row[column] for column in ("Start", "Stop", *VOTES)}
             if not all(value.isdecimal() for value in numbers.values()) or int(row["Start"]) > int(row["Stop"]):
-                raise bad_line(root / table, number, "whole numbers as counts, Start and Stop", ",".join(row.values()))
+                raise bad_line(place, number, "whole numbers as counts, Start and Stop", ",".join(row.values()))
             votes = {name: int(row[column]) for column, name in VOTES.items()}
             labels: Labels = {
                 "subset": row["Show"],

@@ -68,8 +68,9 @@ def _in_two_folds(rows: dict[str, tuple[str, Slice]]) -> Iterator[Finding]:
 
 
 def _rows(root: Path, table: str) -> Iterator[Entry[Slice]]:
-    for number, row in csv_rows(root / table, COLUMNS):
-        with one_row(root / table, number):
+    place = root / table
+    for number, row in csv_rows(place, COLUMNS):
+        with one_row(place, number):
             name, where = stem(row["slice_file_name"]), f"{table}:{number}"
             try:
                 source, salience, fold, target = (
@@ -80,7 +81,7 @@ def _rows(root: Path, table: str) -> Iterator[Entry[Slice]]:
             except ValueError:
                 named = False
             if not named or not row["class"] or not 0 <= start_s <= end_s < float("inf"):
-                raise bad_line(root / table, number, FORM, str(row))
+                raise bad_line(place, number, FORM, str(row))
             labels: Labels = {"sound_class": row["class"], "fold": fold, "salience": salience}
             labels |= {"source_start": start_s, "source_end": end_s, "freesound_id": str(source)}
             yield name, where, (fold, labels)

@@ -122,20 +122,19 @@ def _speakers(lists: Path) -> Iterator[Entry[Speaker]]:
         )
     for name in metas:
         columns: list[str] = []
-        for number, line in lines(lists / name):
-            with one_row(lists / name, number):
+        place = lists / name
+        for number, line in lines(place):
+            with one_row(place, number):
                 # vox1_meta.csv has tabs in spite of its name, vox2_meta.csv commas with blanks around every field.
                 fields = [part.strip() for part in line.split("\t" if "\t" in line else ",")]
                 if not columns:
                     columns = [_column(part) for part in fields]
                     if missing := [part for part in ("id", "gender", "set") if part not in columns]:
-                        raise bad_header(lists / name, number, f"a header with a column {missing[0]}", line)
+                        raise bad_header(place, number, f"a header with a column {missing[0]}", line)
                     continue
                 row = dict(zip(columns, fields, strict=False))
                 if len(fields) != len(columns) or not SPEAKER.fullmatch(row["id"]) or row["set"] not in SETS:
-                    raise bad_line(
-                        lists / name, number, f"{len(columns)} fields, idNNNNN first, dev or test last", line
-                    )
+                    raise bad_line(place, number, f"{len(columns)} fields, idNNNNN first, dev or test last", line)
                 yield row["id"], f"{name}:{number}", row
 
 

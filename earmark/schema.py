@@ -9,13 +9,13 @@ import functools
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeAlias, Union
+from typing import Annotated, Any, Literal, TypeAlias, Union, cast
 
 import msgspec
 import orjson
 
 from earmark.errors import EarmarkError
-from earmark.rows import RESERVED, SCHEMA
+from earmark.rows import RESERVED, SCHEMA, Labels
 
 LARGEST_NUMBER = 1.7976931348623157e308
 FEW = frozenset({"language"})  # fields with a pattern and so few values that each is looked at once
@@ -49,6 +49,7 @@ class Checker:
         self._name, self._all, self._required = name, fields, required
         self._fields: dict[str, Any] = {}
         self._free: list[str] = []
+        self._lines_of: dict[str, Callable[[str], object]] = {}
         self._patterns: list[tuple[str, Callable[[Any], object]]] = []
         self._grow(required)
 
@@ -69,6 +70,31 @@ class Checker:
             if name in row:
                 refuse_not_json(name, row[name])
 
+    def check_all(self, rows: list[Labels]) -> tuple[int, SchemaError] | None:
+        """Return the number of the first row that is not as the schema says, and what is wrong; or None.
+
+        A batch costs half of what its rows cost one by one: a pattern is held against all values at once.
+        """
+        try:
+            _convert(rows, self._rows_type)
+            has_free = any(name in row for name in self._free for row in rows)
+            if not has_free and all(self._all_fit(name, rows) for name, _ in self._patterns):
+                return None
+        except msgspec.ValidationError:
+            pass
+        for number, row in enumerate(rows):
+            try:
+                self.check(row)
+            except SchemaError as error:
+                return number, error
+        return None
+
+    def _all_fit(self, name: str, rows: list[Labels]) -> bool:
+        """Return whether the values of a field with a pattern fit it, looked at as the lines of one text."""
+        values = [row[name] for row in rows if name in row]
+        lines = "\n".join(cast("list[str]", values))
+        return not values or (lines.count("\n") == len(values) - 1 and bool(self._lines_of[name](lines)))
+
     def _grow(self, names: Iterable[str]) -> bool:
         """Take fields of the schema into the type; return whether there was a new one."""
         new = {name: self._all[name] for name in names if name in self._all and name not in self._fields}
@@ -79,10 +105,13 @@ class Checker:
             # By re here, since msgspec calls it by way of Python: two patterns would take longer than all the rest.
             if "pattern" in about:
                 self._patterns.append((name, _fits(name, about["pattern"])))
+                form = about["pattern"][1:-1]
+                self._lines_of[name] = re.compile(rf"(?:{form})(?:\n(?:{form}))*+").fullmatch
             if _is_free(about):
                 self._free.append(name)
         plain = {name: {key: about[key] for key in about if key != "pattern"} for name, about in self._fields.items()}
         self._type = _struct(self._name, plain, self._required)
+        self._rows_type: Made = list[self._type]  # type: ignore[name-defined]
         return bool(new)
 
 

@@ -201,3 +201,19 @@ def test_what_rows_of_jobs_have_besides_is_checked_too():
     job_rows().check(row)
     with pytest.raises(SchemaError, match="features"):
         job_rows().check(row | {"features": {"w": {"pack": "p"}}})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_batch_is_refused_for_its_first_wrong_row_and_no_other(data):
+    rows = [manifest_row({"id": f"a{n}", "path": "a.wav", "language": "en"}) for n in range(5)]
+    wrong = data.draw(st.sets(st.integers(0, 4)))
+    faults = [
+        {"audio_hash": "0" * 32 + "\n" + "0" * 32}, {"audio_hash": "x"}, {"language": "de\nen"}, {"language": "-"},
+        {"text": ""}, {"extra": {"x": float("nan")}}, {"unheard_of": 1}, {"duration": float("inf")},
+    ]  # fmt: skip
+    for number in wrong:
+        rows[number] |= data.draw(st.sampled_from(faults))
+    first = manifest_rows().check_all(rows)
+    assert (first[0] if first else None) == min(wrong, default=None)
+    assert manifest_rows().check_all([]) is None

@@ -12,11 +12,11 @@ import orjson
 from earmark.catalog import licences
 from earmark.catalog.project import Project
 from earmark.catalog.tables import JobTable
-from earmark.disk.files import publishing
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.json_bytes import json_bytes
 from earmark.rows import SPLITS
 from tasks.engine.judge import broken, receipt_of, seal_file
+from tasks.engine.products import Products
 from tasks.engine.stage import Built, Rule, Run, UpstreamError
 from tasks.engine.units import Unit
 from tasks.stages import encoder_packs, features, presence
@@ -89,15 +89,18 @@ def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
     sources = [_source(project, name, table.features) for name in here]
     size = sum(path.stat().st_size for source in sources for path in source.files)
     rows = [folder / f"{split}.jsonl" for split in SPLITS]
+    before = receipt_of(project, unit, CombinedFiles)
+    products = Products(run, unit, before.outputs.files.values() if before else ())
     # one stack for all files: none is published before the last is written, and none after an error
     with contextlib.ExitStack() as stack:
-        paths = {path.stem: stack.enter_context(publishing(path, project.scratch)) for path in rows}
+        paths = {path.stem: stack.enter_context(products.publishing(path)) for path in rows}
         with run.log.progress(str(unit), PASSES * size, unit="bytes") as bar:
             summary = write_job(unit.dataset, table, sources, paths, bar.advance)
         summary.skipped = tuple(absent)
         summary.encoders = {encoder: _features(project, here[0], encoder)[1] for encoder in table.features}
         for path, data in _summaries(folder, summary).items():
-            stack.enter_context(publishing(path, project.scratch)).write_bytes(data)
+            stack.enter_context(products.publishing(path)).write_bytes(data)
+        products.settle()
     for line in summary.table():
         run.log.show(line)
     if not summary.splits["train"].rows:

@@ -10,7 +10,6 @@ import msgspec
 
 from earmark.audio.table import GoodAudio, read_table
 from earmark.catalog.project import Project
-from earmark.disk.files import publishing, remove
 from earmark.disk.hashing import digest
 from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
@@ -19,6 +18,7 @@ from earmark.rows import SPLITS, Labels
 from earmark.schema import manifest_rows
 from earmark.training.manifest_row import dump_row, make_row
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
+from tasks.engine.products import Products
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
 from tasks.stages import scan, standard_files
@@ -134,19 +134,22 @@ def _build(run: Run, unit: Unit) -> Built[ManifestFiles]:
     before = receipt_of(project, unit, ManifestFiles)
     counts = {"rows": 0, "samples": 0}
     lost: list[str] = []
-    with contextlib.ExitStack() as stack:
-        files: dict[Path, IO[bytes]] = {}
+    products = Products(run, unit, before.outputs.files.values() if before else ())
+    files: dict[Path, IO[bytes]] = {}
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as opened:
         by_split: dict[str | None, IO[bytes]] = {}  # several splits may go into one file
         for split, line, n_samples in _lines(project, dataset, lost):
             if split not in by_split:
                 path = manifest_path(project, dataset, split)
                 if path not in files:
-                    temporary = stack.enter_context(publishing(path, project.scratch))
-                    files[path] = stack.enter_context(temporary.open("wb"))
+                    temporary = stack.enter_context(products.publishing(path))
+                    files[path] = opened.enter_context(temporary.open("wb"))
                 by_split[split] = files[path]
             by_split[split].write(line)
             counts["rows"] += 1
             counts["samples"] += n_samples
+        opened.close()
+        products.settle()
     if not counts["rows"]:
         raise CorpusError(
             f"{dataset}: not one good recording in it: nothing to write. All are listed, with reasons, in"
@@ -158,7 +161,7 @@ def _build(run: Run, unit: Unit) -> Built[ManifestFiles]:
     for old in before.outputs.files.values() if before else ():
         path = project.home / old.path
         if path not in files and not _claimed(project, dataset, path):  # of a split without rows, or an old name
-            remove(path)
+            products.remove(path)
     sealed = {path.name: seal_file(project, path) for path in sorted(files)}
     return Built(ManifestFiles(sealed), counts, sum(entry.size for entry in sealed.values()))
 

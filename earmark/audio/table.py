@@ -9,6 +9,7 @@ import orjson
 
 from earmark.audio.policy import Policy
 from earmark.disk.hashing import hash_bytes
+from earmark.json_bytes import json_bytes
 
 # Inside a JSON string every quote is escaped, so these bytes can be nothing but a key: no line needs two decodings.
 _BAD_KEY = b',"bad":'
@@ -61,7 +62,7 @@ def dump_row(row: AudioRow) -> bytes:
     orjson writes it, not msgspec: the two spell very large and very small numbers differently, and the table's hash is
     in the keys of later stages.
     """
-    return orjson.dumps(msgspec.to_builtins(row), option=orjson.OPT_APPEND_NEWLINE)
+    return json_bytes(msgspec.to_builtins(row), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def read_table(path: Path) -> Iterator[AudioRow]:

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field
 
-from earmark.catalog.languages import is_language
 from earmark.catalog.licences import expected_licence, expected_pattern
 from earmark.encoders import AnyEncoderTable
+from earmark.languages import is_language
 from earmark.table import Table
 
 SIZE = re.compile(r"\s*\d+(\.\d+)? ?[kKmMgGtTpP]?[bB]\s*")  # the whole text: ByteSize reads "3,5 TB" as 3 bytes
@@ -196,7 +196,14 @@ class DatasetTable(Table):
     # More than these shares are no broken files of the publisher but something that went wrong here: a decoder, a
     # download, a wrong folder. The task fails, and says so before the rows are missed in training.
     max_bad: float = Field(default=0.001, ge=0, le=1, description="share of recordings that may go to quarantine")
-    max_missing: float = Field(default=0.01, ge=0, le=1, description="share of labels that may be without audio")
+    max_missing: float = Field(
+        default=0.01, ge=0, le=1, description="share of labels that may be without audio, or broken"
+    )
+    repair: Literal["certain"] | None = Field(
+        default=None,
+        description="what to restore in texts that are suspicious: what is certain, such as cp1252 that was read as"
+        " Latin-1; nothing where absent",
+    )
     channel: Literal["mean"] | Count = Field(
         default="mean", description="the mean of all channels, or one of them from 0"
     )

@@ -6,7 +6,8 @@
     [<split>/]<name>.wav                recordings without a label
 
 If there is a table, names of folders give no label, and a sound file that no table lists is a finding. The split comes
-from a column `split`, or from a keyword (see `_splits`) in the name of a folder, or, if no folder has one, of the file.
+from a column `split`, or from the names of folders, or, if none is called as a split, from those of the files, where
+all of them tell (see `_splits`).
 With the option `splits = false` names give no split, so that a class or a speaker may be called dev. An id is the path
 without its extension.
 Unlike Hugging Face's, this reader gives no split where there is no keyword, counts .m4a and .aac as sound, and reads
@@ -15,7 +16,7 @@ Source: huggingface/datasets, folder_based_builder.py and data_files.py. Keeps a
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from earmark.corpora import (
@@ -28,19 +29,21 @@ from earmark.corpora import (
     Recording,
 )
 from earmark.corpora._columns import LABELS, labels_and_split, labels_of, with_language
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.json_files import json_object
-from earmark.corpora._formats.lines import bad_line, lines
+from earmark.corpora._formats.lines import bad_header, bad_line, lines
 from earmark.corpora._formats.parquet import columns_of, table_rows
 from earmark.corpora._labels import once
+from earmark.corpora._match import otherwise, respelled
 from earmark.corpora._options import flag, wrong_option
-from earmark.corpora._splits import split_of_name
+from earmark.corpora._splits import split_folders_of, splits_of_paths
 from earmark.corpora._tree import every_file, layout_error
 from earmark.errors import CorpusError, near
 from earmark.rows import Labels
 from earmark.sounds import is_audio
 
-VERSION = 1
+VERSION = 2
 OPTIONS = ("label", "splits")
 
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -49,6 +52,7 @@ LAYOUTS = (
     " splits are none, unless options = { splits = false }), or with sound files alone"
 )
 KEY = "file_name"
+FORM = f"a path in a column {KEY}, or in one column that ends in _{KEY}"
 DRIVE = re.compile(r"[A-Za-z]:[/\\]")  # begins an absolute path on Windows
 
 SplitOf = Callable[[str], str | None]
@@ -70,8 +74,9 @@ def _recordings(root: Path, language: str | None, label: str, keywords: bool) ->
     # A Kaldi directory would pass as class folders, and its labels would be lost without a word.
     if any(path.rpartition("/")[2] == "wav.scp" for path in files):
         raise layout_error(root, f'{LAYOUTS}; wav.scp is the mark of corpus = "kaldi"')
-    split_of = _split_rule(sounds, keywords)
-    classes = {} if tables else {path: _class_of(path, keywords) for path in sounds}
+    split_of: SplitOf = splits_of_paths(sounds) if keywords else lambda path: None
+    splits = split_folders_of(sounds) if keywords else {}
+    classes = {} if tables else {path: _class_of(path, splits) for path in sounds}
     depths = {len(steps) for steps in classes.values()}
     items: Iterator[Recording | Finding]
     if tables:
@@ -94,23 +99,10 @@ def _recording(path: str, split: str | None, labels: Labels) -> Recording:
     return Recording(PurePosixPath(path).with_suffix("").as_posix(), path, split, labels)
 
 
-def _split_rule(sounds: list[str], keywords: bool) -> SplitOf:
-    """Return the function that gives a path's split: by its folders if any folder has a keyword, else by its name."""
-
-    def of_folders(path: str) -> str | None:
-        return next((split for name in path.split("/")[:-1] if (split := split_of_name(name))), None)
-
-    def of_name(path: str) -> str | None:
-        return split_of_name(PurePosixPath(path).stem)
-
-    if not keywords:
-        return lambda path: None
-    return of_folders if any(map(of_folders, sounds)) else of_name
-
-
-def _class_of(path: str, keywords: bool) -> list[str]:
-    """Return the folders of a path that are not named as a split; the last one is its class."""
-    return [name for name in path.split("/")[:-1] if not (keywords and split_of_name(name))]
+def _class_of(path: str, splits: Container[str]) -> list[str]:
+    """Return the folders of a path that are no splits; the last one is its class."""
+    steps = path.split("/")[:-1]
+    return [name for n, name in enumerate(steps) if "/".join(steps[: n + 1]) not in splits]
 
 
 def _classed(root: Path, classes: dict[str, list[str]], label: str, split_of: SplitOf) -> Iterator[Recording | Finding]:
@@ -138,32 +130,58 @@ def _listed(root: Path, tables: list[str], files: set[str], split_of: SplitOf) -
             " Keep one form."
         )
     taken: dict[str, str] = {}  # path -> where it is listed
+    missing: dict[str, tuple[str, Recording]] = {}  # path -> where it is listed, and what it would be
     columns: dict[str, set[str]] = {}
     for table in tables:
         for number, row in _rows(root / table):
-            where = f"{table}:{number}"
-            names = columns.setdefault(table, set(row))
-            first = next(iter(columns))
-            if endings != {"jsonl"} and names != columns[first]:
-                expected = f"the columns of {first}, {', '.join(sorted(columns[first]))}"
-                raise bad_line(root / table, 1, expected, ", ".join(sorted(names)))
-            value, labels, split = _read_row(root / table, number, row)
-            if reason := _refusal(value):
-                yield Finding(REFUSED, where, f"{value}: {reason}, not a path below the folder of {table}")
-                continue
-            path = (PurePosixPath(table).parent / value).as_posix()
-            if path in taken:
-                yield Finding(REPEATED_ID, where, f"{path}: listed before at {taken[path]}, which counts")
-                continue
-            taken[path] = where
-            recording = _recording(path, split or split_of(path), labels)
-            if path in files:
-                yield recording
-            else:
-                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{recording.id}: no audio file {path}")
-    for path in sorted(files - taken.keys()):
-        if is_audio(path):
+            with one_row(root / table, number):
+                where = f"{table}:{number}"
+                if endings != {"jsonl"}:
+                    _check_columns(root, table, set(row), columns)
+                value, labels, split = _read_row(root / table, number, row)
+                if reason := _refusal(value):
+                    yield Finding(REFUSED, where, f"{value}: {reason}, not a path below the folder of {table}")
+                    continue
+                path = (PurePosixPath(table).parent / value).as_posix()
+                if path in taken:
+                    yield Finding(REPEATED_ID, where, f"{path}: listed before at {taken[path]}, which counts")
+                    continue
+                taken[path] = where
+                recording = _recording(path, split or split_of(path), labels)
+                if path in files:
+                    yield recording
+                else:
+                    missing[path] = (where, recording)
+    left = sorted(path for path in files - taken.keys() if is_audio(path))
+    same, doubtful = respelled(missing, left)
+    for path in left:
+        if path in same:
+            listed = missing.pop(same[path])[1]
+            yield _recording(path, listed.split, dict(listed.labels))
+        else:
             yield Finding(AUDIO_WITHOUT_LABEL, path, f"{path}: in no metadata table")
+    for path, (where, recording) in missing.items():
+        more = otherwise(doubtful.get(path, ()))
+        yield Finding(LABEL_WITHOUT_AUDIO, where, f"{recording.id}: no audio file {path}{more}")
+
+
+def _check_columns(root: Path, table: str, names: set[str], columns: dict[str, set[str]]) -> None:
+    """Raise CorpusError for a table without a column of file names, or with other columns than the first table."""
+    if table in columns:
+        return
+    columns[table] = names
+    first = next(iter(columns))
+    if names != columns[first]:
+        expected = f"the columns of {first}, {', '.join(sorted(columns[first]))}"
+        raise bad_header(root / table, 1, expected, ", ".join(sorted(names)))
+    if _key(names) is None:
+        raise bad_header(root / table, 1, FORM, ", ".join(sorted(names)))
+
+
+def _key(names: Iterable[str]) -> str | None:
+    """Return the column of the file names, if there is one and no doubt about it."""
+    keys = [name for name in names if name.endswith(f"_{KEY}")]
+    return KEY if KEY in names else keys[0] if len(keys) == 1 else None
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
@@ -171,18 +189,20 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
     if path.suffix == ".csv":
         yield from csv_rows(path, (), distinct=True)
     elif path.suffix == ".jsonl":
-        yield from ((number, json_object(path, number, line)) for number, line in lines(path))
+        for number, line in lines(path):
+            with one_row(path, number):
+                yield number, json_object(path, number, line)
     else:
         yield from enumerate(table_rows(path, columns_of(path)), 1)
 
 
 def _read_row(path: Path, number: int, row: Mapping[str, object]) -> tuple[str, Labels, str | None]:
     """Return a row's file name, labels and split. Raises CorpusError."""
-    keys = [KEY] if KEY in row else [name for name in row if name.endswith(f"_{KEY}")]
-    value = row.get(keys[0]) if len(keys) == 1 else None
+    key = _key(row)
+    value = row[key] if key else None
     if not isinstance(value, str) or not value:
-        raise bad_line(path, number, f"a path in a column {KEY}, or in one column that ends in _{KEY}", str(row))
-    return value, *labels_and_split(path, number, {name: cell for name, cell in row.items() if name != keys[0]})
+        raise bad_line(path, number, FORM, str(row))
+    return value, *labels_and_split(path, number, {name: cell for name, cell in row.items() if name != key})
 
 
 def _refusal(value: str) -> str:

@@ -31,11 +31,12 @@ from earmark.corpora import (
     ReaderOptions,
     Recording,
 )
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import bad_line
 from earmark.corpora._formats.parquet import audio_rows
 from earmark.corpora._labels import present
-from earmark.corpora._tree import every_file, layout_error, stem
+from earmark.corpora._tree import every_file, is_file, layout_error, stem
 from earmark.errors import CorpusError
 from earmark.rows import Labels
 from earmark.sounds import is_audio
@@ -66,7 +67,7 @@ def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
 
 def _recordings(root: Path) -> Iterator[Recording | Finding]:
     # A later place overwrites an earlier one, so in reverse order the first place counts.
-    tables = {name: place + name for name in TABLES for place in reversed(PLACES) if (root / place / name).is_file()}
+    tables = {name: place + name for name in TABLES for place in reversed(PLACES) if is_file(root / place / name)}
     audio: dict[str, str | None] = {}  # id -> path, None once its recording was yielded
     parquet: list[str] = []
     findings: list[Finding] = []
@@ -107,21 +108,23 @@ def _segments(
     """
     split, subset = part
     rows, missing, first = 0, 0, ""
-    for number, row in csv_rows(root / table, COLUMNS, headed=False, comment="#", spaced=True):
-        rows += 1
-        name = row["id"]
-        labels = _labels(root / table, number, row, classes) | {"subset": subset, "group_id": name}
-        if name not in audio:
-            if name not in seen:
-                missing, first = missing + 1, first or name
-            continue
-        path, audio[name] = audio[name], None
-        if path is None:
-            yield Finding(REPEATED_ID, f"{table}:{number}", f"{name}: a segment of this video came before")
-        elif name in seen:
-            yield Finding(REPEATED_ID, path, f"{name}: in a Parquet file too, which counts")
-        else:
-            yield Recording(name, path, split, labels)
+    place = root / table
+    for number, row in csv_rows(place, COLUMNS, headed=False, comment="#", spaced=True):
+        with one_row(place, number):
+            rows += 1
+            name = row["id"]
+            labels = _labels(place, number, row, classes) | {"subset": subset, "group_id": name}
+            if name not in audio:
+                if name not in seen:
+                    missing, first = missing + 1, first or name
+                continue
+            path, audio[name] = audio[name], None
+            if path is None:
+                yield Finding(REPEATED_ID, f"{table}:{number}", f"{name}: a segment of this video came before")
+            elif name in seen:
+                yield Finding(REPEATED_ID, path, f"{name}: in a Parquet file too, which counts")
+            else:
+                yield Recording(name, path, split, labels)
     if missing:
         detail = f"{missing:,} of {rows:,} segments have no audio here, such as {first}"
         yield Finding(LABEL_WITHOUT_AUDIO, table, detail)
@@ -176,7 +179,13 @@ def _texts(cell: object) -> list[str]:
 
 def _classes(root: Path) -> dict[str, str]:
     """Return {mid: display name}, empty without the table of classes."""
-    path = next((root / place / CLASSES for place in PLACES if (root / place / CLASSES).is_file()), None)
+    path = next((root / place / CLASSES for place in PLACES if is_file(root / place / CLASSES)), None)
     if path is None:
         return {}
-    return {row["mid"]: row["display_name"] for _, row in csv_rows(path, ("index", "mid", "display_name"))}
+    classes = {}
+    for number, row in csv_rows(path, ("index", "mid", "display_name")):
+        with one_row(path, number):
+            if not row["mid"].strip() or not row["display_name"].strip():
+                raise bad_line(path, number, "a class with its mid and name", ",".join(row.values()))
+            classes[row["mid"]] = row["display_name"]
+    return classes

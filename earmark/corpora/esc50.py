@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import Entry, bad_line
 from earmark.corpora._labels import collect, join
-from earmark.corpora._tree import audio_files, layout_error, listing, stem
+from earmark.corpora._tree import audio_files, is_file, layout_error, listing, stem
 from earmark.rows import Labels
 
 VERSION = 1
@@ -35,7 +36,7 @@ def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
 
 def _recordings(root: Path) -> Iterator[Recording | Finding]:
     folders, _ = listing(root)
-    if "audio" not in folders or not (root / TABLE).is_file():
+    if "audio" not in folders or not is_file(root / TABLE):
         raise layout_error(root, f"a folder audio next to {TABLE}")
     rows, repeated = collect(_rows(root / TABLE))
     yield from repeated
@@ -46,20 +47,23 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
 
 def _rows(path: Path) -> Iterator[Entry[Labels]]:
     for number, row in csv_rows(path, COLUMNS):
-        target = row["target"]
-        if not (row["fold"].isdecimal() and target.isdecimal() and int(target) < TARGETS * len(CATEGORIES)):
-            raise bad_line(path, number, "a fold and a target from 0 to 49", f"{row['fold']}, {target}")
-        if not all(row[column] for column in COLUMNS) or row["esc10"] not in FLAGS or not stem(row["filename"]):
-            raise bad_line(path, number, "a file, a category, True or False for esc10, a source and a take", str(row))
-        yield (
-            stem(row["filename"]),
-            f"{TABLE}:{number}",
-            {
-                "sound_class": row["category"],
-                "category": CATEGORIES[int(target) // TARGETS],
-                "fold": int(row["fold"]),
-                "esc10": FLAGS[row["esc10"]],
-                "take": row["take"],
-                "freesound_id": row["src_file"],
-            },
-        )
+        with one_row(path, number):
+            target = row["target"]
+            if not (row["fold"].isdecimal() and target.isdecimal() and int(target) < TARGETS * len(CATEGORIES)):
+                raise bad_line(path, number, "a fold and a target from 0 to 49", f"{row['fold']}, {target}")
+            if not all(row[column] for column in COLUMNS) or row["esc10"] not in FLAGS or not stem(row["filename"]):
+                raise bad_line(
+                    path, number, "a file, a category, True or False for esc10, a source and a take", str(row)
+                )
+            yield (
+                stem(row["filename"]),
+                f"{TABLE}:{number}",
+                {
+                    "sound_class": row["category"],
+                    "category": CATEGORIES[int(target) // TARGETS],
+                    "fold": int(row["fold"]),
+                    "esc10": FLAGS[row["esc10"]],
+                    "take": row["take"],
+                    "freesound_id": row["src_file"],
+                },
+            )

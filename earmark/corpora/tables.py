@@ -29,7 +29,7 @@ import orjson
 
 from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
-    BROKEN_LABEL,
+    DOUBTFUL_LABEL,
     DUPLICATE,
     INCOMPLETE,
     LABEL_WITHOUT_AUDIO,
@@ -38,9 +38,10 @@ from earmark.corpora import (
     Recording,
 )
 from earmark.corpora._columns import labels_and_split, with_language
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.parquet import audio_rows, contains_bytes, schema_of
 from earmark.corpora._huggingface import class_named, class_names, info_names
-from earmark.corpora._splits import split_of_name
+from earmark.corpora._splits import split_folders_of, split_of_shard
 from earmark.corpora._tree import audio_files, every_file, layout_error
 from earmark.disk.inside import ARROW, COLUMN
 from earmark.errors import CorpusError
@@ -48,7 +49,7 @@ from earmark.errors import CorpusError
 if TYPE_CHECKING:
     import pyarrow
 
-VERSION = 1
+VERSION = 2
 
 PARQUET = ".parquet"
 PROCESSED = "cache-"  # begins the name of an Arrow file that a step of processing left
@@ -76,8 +77,10 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
     for path in sorted(processed):
         yield Finding(DUPLICATE, path, f"{path}: kept by a step of processing, not read")
     yield from _gaps(tables)
+    # a table is to its rows what a folder is to its files
+    named = split_folders_of(f"{PurePosixPath(path).with_suffix('')}/row" for path in tables)
     for path in tables:
-        yield from _table(root, path, _split(root, path), language)
+        yield from _table(root, path, _split(root, path, named), language)
     yield from (Finding(AUDIO_WITHOUT_LABEL, path, f"{path}: in no table") for path in audio_files(root))
 
 
@@ -93,17 +96,24 @@ def _gaps(tables: Sequence[str]) -> Iterator[Finding]:
             yield Finding(INCOMPLETE, f"{name}*-of-{count}", detail)
 
 
-def _split(root: Path, path: str) -> str | None:
-    """Return the split in the name of a table or one of its folders. Raises CorpusError for several."""
-    steps = PurePosixPath(path).with_suffix("").parts
-    named = {split: step for step in steps if (split := split_of_name(step))}
-    if len(named) > 1:
-        names = " and ".join(f"{step} ({split})" for split, step in named.items())
+def _split(root: Path, path: str, named: Mapping[str, str]) -> str | None:
+    """Return the split in the name of a table or one of its folders. Raises CorpusError for several.
+
+    `named` are the tables and folders that are called as splits.
+    """
+    whole = PurePosixPath(path).with_suffix("")
+    splits = {
+        named[step.as_posix()]: step.name for step in (*reversed(whole.parents), whole) if step.as_posix() in named
+    }
+    if split := split_of_shard(path.rpartition("/")[2]):
+        splits[split] = whole.name
+    if len(splits) > 1:
+        names = " and ".join(f"{step} ({split})" for split, step in splits.items())
         raise CorpusError(
             f"{root / path}: which split it belongs to cannot be told: expected one split in its path, got {names}."
             " Rename one of them, or let `root` in the catalog begin below the folder."
         )
-    return next(iter(named), None)
+    return next(iter(splits), None)
 
 
 def _table(root: Path, path: str, split: str | None, language: str | None) -> Iterator[Recording | Finding]:
@@ -112,17 +122,18 @@ def _table(root: Path, path: str, split: str | None, language: str | None) -> It
     others = [name for name in schema.names if name != COLUMN]
     columns = [name for name in others if not contains_bytes(schema.field(name).type)]
     if left := [name for name in others if name not in columns]:
-        yield Finding(BROKEN_LABEL, path, f"{', '.join(left)}: bytes, which are no label")
+        yield Finding(DOUBTFUL_LABEL, path, f"{', '.join(left)}: bytes, which are no label")
     stem = PurePosixPath(path).with_suffix("").as_posix()
     for number, (audio, row) in enumerate(audio_rows(root / path, columns)):
-        where, name = f"{path}/{number}.row", f"{stem}/{number}"
-        if not audio["has_bytes"]:
-            other = f", only the path {audio['path']}" if audio["path"] else ""
-            yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: the row has no bytes{other}")
-            continue
-        values = {column: class_named(value, names.get(column)) for column, value in row.items()}
-        labels, split_of_row = labels_and_split(root / path, number, values)
-        yield Recording(name, where, split_of_row or split, with_language(labels, language))
+        with one_row(root / path, number):
+            where, name = f"{path}/{number}.row", f"{stem}/{number}"
+            if not audio["has_bytes"]:
+                other = f", only the path {audio['path']}" if audio["path"] else ""
+                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: the row has no bytes{other}")
+                continue
+            values = {column: class_named(value, names.get(column)) for column, value in row.items()}
+            labels, split_of_row = labels_and_split(root / path, number, values)
+            yield Recording(name, where, split_of_row or split, with_language(labels, language))
 
 
 def _class_names(path: Path, schema: "pyarrow.Schema") -> Mapping[str, Sequence[str]]:

@@ -17,6 +17,7 @@ import orjson
 import xxhash
 
 from earmark.disk.sqlite import connect, transaction
+from earmark.json_bytes import json_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
@@ -80,7 +81,7 @@ def hash_from_disk(path: Path) -> tuple[StatKey, str]:
 
 def digest(tag: str, value: object) -> str:
     """Return the XXH3-128 of a type tag and a JSON value; the tag keeps two kinds from ever colliding."""
-    return hash_bytes(tag.encode() + b"\0" + orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+    return hash_bytes(tag.encode() + b"\0" + json_bytes(value, option=orjson.OPT_SORT_KEYS))
 
 
 def stat_key(status: os.stat_result) -> StatKey:

@@ -17,6 +17,7 @@ from earmark.catalog.tables import JobTable
 from earmark.errors import JobError
 from earmark.features.manifest import read_rows
 from earmark.rows import SPLITS
+from earmark.schema import SchemaError, job_rows
 from earmark.training.job_summary import SharedValues, Summary
 from earmark.training.leakage import LeakFinder, Leaks, disjoint_labels, gives_way, marks_of
 from earmark.training.manifest_row import AUDIO, FeaturePlace, ManifestRow, dump_row
@@ -63,6 +64,7 @@ class _Job:
                     continue
                 summary.leaking_rows.update(kind for kind in shared if kind not in barred)
                 summary.add(dataset, row, split)
+                _require_schema(self.name, dataset, row)
                 files[split].write(dump_row(row))
         return summary
 
@@ -118,6 +120,17 @@ def write_job(
         summary.leakage[kind] = shared
     _require_rows(summary)  # once more: every row may have leaked
     return summary
+
+
+def _require_schema(job: str, dataset: JobDataset, row: ManifestRow) -> None:
+    """Raise JobError for a row that is not as the schema of jobs says: its manifest is not what earmark wrote."""
+    try:
+        job_rows().check(row)
+    except SchemaError as error:
+        raise JobError(
+            f"{job}: {dataset.name}: {row['id']}: {error}. Its manifest is of another version or was changed: run"
+            f" `doit -a manifest:{dataset.name}`."
+        ) from None
 
 
 def _require_rows(summary: Summary) -> None:

@@ -12,6 +12,7 @@ import orjson
 
 from earmark.audio.table import GoodAudio
 from earmark.disk.shards import ShardRow
+from earmark.json_bytes import json_bytes
 from earmark.rates import RATE_HZ
 from earmark.rows import Labels
 
@@ -82,7 +83,10 @@ def make_row(dataset: str, row: ShardRow, audio: GoodAudio, audio_path: str, for
     if row.split:
         fields["split"] = row.split
     # fields of ours first: people look at the heads of lines, and labels differ from corpus to corpus
-    fields |= {name: value for name, value in row.labels.items() if name not in fields}
+    if fields.keys().isdisjoint(row.labels):  # always, since scan refuses a reader that gives one of ours
+        fields.update(row.labels)
+    else:
+        fields |= {name: value for name, value in row.labels.items() if name not in fields}
     if audio.defects:  # behind those that the publisher names
         fields["defects"] = [*cast("list[str]", fields.get("defects", [])), *audio.defects]
     return fields
@@ -90,4 +94,4 @@ def make_row(dataset: str, row: ShardRow, audio: GoodAudio, audio_path: str, for
 
 def dump_row(row: Mapping[str, object]) -> bytes:
     """Return a row as one line of JSON; text goes through unchanged."""
-    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    return json_bytes(row, option=orjson.OPT_APPEND_NEWLINE)

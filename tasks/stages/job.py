@@ -13,6 +13,7 @@ from earmark.catalog import licences
 from earmark.catalog.project import Project
 from earmark.catalog.tables import JobTable
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
+from earmark.json_bytes import json_bytes
 from earmark.rows import SPLITS
 from tasks.engine.judge import broken, receipt_of, seal_file
 from tasks.engine.products import Products
@@ -112,7 +113,7 @@ def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
 
 def _summaries(folder: Path, summary: "Summary") -> dict[Path, bytes]:
     """Return the contents of the summary's two files by path: for programs, and for people."""
-    as_json = orjson.dumps(summary.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    as_json = json_bytes(summary.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     return {folder / "summary.json": as_json, folder / "summary.txt": "\n".join([*summary.table(), ""]).encode()}
 
 

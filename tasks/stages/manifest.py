@@ -1,6 +1,7 @@
 """manifest: a JSON row for each good recording, a file for each split, in the order of the shards."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
@@ -14,6 +15,7 @@ from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS, Labels
+from earmark.schema import manifest_rows
 from earmark.training.manifest_row import dump_row, make_row
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
 from tasks.engine.products import Products
@@ -23,6 +25,7 @@ from tasks.stages import scan, standard_files
 from tasks.stages.standardize_gather import Gathered, tables_of
 
 NAME, VERSION = "manifest", 1
+BATCH_ROWS = 500  # rows that are held against the schema at a time
 
 
 class ManifestInputs(msgspec.Struct, frozen=True):
@@ -82,8 +85,21 @@ def _good(project: Project, dataset: str) -> Iterator[tuple[ShardRow, GoodAudio,
                 yield row, audio, path_of(row.path)
 
 
-def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str | None, bytes, int]]:
-    """Yield split, line and number of samples of every good recording; stems that are not good are added to `lost`."""
+def _lines(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str | None, bytes, int]]:
+    """Yield split, line and number of samples of every good recording, each held against the schema."""
+    check_all, rows = manifest_rows().check_all, _rows(project, dataset, lost)
+    while batch := list(itertools.islice(rows, BATCH_ROWS)):
+        if wrong := check_all([row for _, row, _ in batch]):
+            number, error = wrong
+            raise CorpusError(
+                f"{dataset}: {batch[number][1]['id']}: label {error}. Its shard's list is of another version or was"
+                f" changed: run `doit -a scan:{dataset}`."
+            )
+        yield from ((split, dump_row(row), n_samples) for split, row, n_samples in batch)
+
+
+def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str | None, Labels, int]]:
+    """Yield split, row and number of samples of every good recording; stems that are not good are added to `lost`."""
     form = project.catalog.standard.format
     stems: dict[str, dict[str, str]] | None = None
     for row, audio, path in _good(project, dataset):
@@ -96,7 +112,7 @@ def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str
                     if "stem" in row.labels
                 }
             lost += [f"{row.id}: {name}" for name in _resolve_stems(line, stems)]
-        yield row.split, dump_row(line), audio.n_samples
+        yield row.split, line, audio.n_samples
 
 
 def _resolve_stems(line: Labels, stems: dict[str, dict[str, str]]) -> list[str]:
@@ -122,7 +138,7 @@ def _build(run: Run, unit: Unit) -> Built[ManifestFiles]:
     files: dict[Path, IO[bytes]] = {}
     with contextlib.ExitStack() as stack, contextlib.ExitStack() as opened:
         by_split: dict[str | None, IO[bytes]] = {}  # several splits may go into one file
-        for split, line, n_samples in _rows(project, dataset, lost):
+        for split, line, n_samples in _lines(project, dataset, lost):
             if split not in by_split:
                 path = manifest_path(project, dataset, split)
                 if path not in files:

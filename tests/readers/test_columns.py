@@ -68,6 +68,7 @@ def test_a_cell_without_a_value_gives_no_label(empty):
         ([1.5, float("nan")], [1.5, "nan"]),
         (datetime.date(2024, 2, 29), "2024-02-29"),
         ({"a": Decimal("1")}, '{"a":"1"}'),
+        ({"a": [float("inf"), 1.5]}, '{"a":["inf",1.5]}'),
         ([{"a": [1]}], ['{"a":[1]}']),
         (0, 0),
         (False, False),

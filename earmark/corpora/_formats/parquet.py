@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
+from earmark.corpora._formats.lines import require_file
 from earmark.disk.inside import ARROW, COLUMN, FIELD, open_table
 from earmark.errors import CorpusError
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet
 
 BATCH_ROWS = 1_000  # rows in memory
+# What pyarrow raises of a table that is damaged, or of a kind that it does not know.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, NotImplementedError, IndexError)
 
 Cells = dict[str, object]  # of a row, by column; besides JSON's types also dates, decimals and bytes
 
@@ -29,13 +32,19 @@ def table_rows(path: Path, columns: Sequence[str]) -> Iterator[Cells]:
     Raises CorpusError for a file that is not a table, or lacks a column.
     """
     try:
+        require_file(path)
         with open_table(path) as table:
             yield from _stream_rows(table, columns) if path.suffix == ARROW else _parquet_rows(table, columns)
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise CorpusError(
-            f"{path}: expected a table with the columns {', '.join(columns)}, got: {str(error).splitlines()[0]}."
+            f"{path}: expected a table with the columns {', '.join(columns)}, got: {first_line(error)}."
             " Download it again, or correct `folder` and `root` in the catalog."
         ) from error
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, without the trace that pyarrow appends."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def audio_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[AudioCell, Cells]]:
@@ -52,11 +61,12 @@ def columns_of(path: Path) -> list[str]:
 def schema_of(path: Path) -> "pyarrow.Schema":
     """Return the schema of a table. Raises CorpusError for a file that is not a table."""
     try:
+        require_file(path)
         with open_table(path) as table:
             return table.schema if path.suffix == ARROW else table.schema_arrow
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise CorpusError(
-            f"{path}: expected a Parquet file or an Arrow stream, got: {str(error).splitlines()[0]}. Download it again."
+            f"{path}: expected a Parquet file or an Arrow stream, got: {first_line(error)}. Download it again."
         ) from error
 
 

@@ -1,7 +1,8 @@
 """Canonical audio: 16 kHz, mono, int16, whatever a recording came as; its hash, its levels, its standard file.
 
-Downmix: mean of the channels in float64, or one channel: the one that a recording's path names, or the catalog. Resampling: soxr on float32, in one stream. Float to int16:
-round half to even of x * 32768, clipped. Nothing here depends on how the recording is cut into blocks.
+Downmix: mean of the channels in float64, or one channel: the one that a recording's path names, or the catalog.
+Resampling: soxr on float32, in one stream. Float to int16: round half to even of x * 32768, clipped. Nothing here
+depends on how the recording is cut into blocks.
 """
 
 import contextlib

@@ -20,7 +20,15 @@ from earmark.rows import JSON, Label, Labels
 
 TEXTS = frozenset(
     {"accent", "artist", "book_id", "category", "chapter_id", "composer", "country", "dialect", "emotion_intensity"}
-    | {"emotion_published", "group_id", "instrument", "instrument_family", "instrument_source", "language_name"}
+    | {
+        "emotion_published",
+        "gender_published",
+        "group_id",
+        "instrument",
+        "instrument_family",
+        "instrument_source",
+        "language_name",
+    }
     | {"licence", "nationality", "native_language", "sentiment", "session_id", "singing_technique", "sound_class"}
     | {"source", "speaker_id", "stem", "subset", "text", "text_original", "title", "translation", "vowel"}
 )

@@ -110,14 +110,6 @@ def read(corpus, root, files):
         ("tables", {"a.parquet": "no table"}, r"a\.parquet: expected a Parquet file or an Arrow stream, got"),
         ("tables", {"a.parquet": "", "x/b.arrow": ""}, r"two forms: expected \*\.parquet or \*\.arrow, got"),
         ("tables", {"dev/train-0.parquet": ""}, r"train-0\.parquet: .* got dev \(dev\) and train-0 \(train\)\."),
-        ("kaldi", {"wav.scp": "a a.wav\nb\n"}, r"wav\.scp:2: .* an id, a blank or tab, and a value"),
-        ("kaldi", {"x/wav.scp": "a a.wav", "x/segments": "u a 0\n"}, r"segments:1: .* start and end in seconds"),
-        ("kaldi", {"wav.scp": "a a.wav", "segments": "u a 0 1\nv a 2 1\n"}, r"segments:2: .* got 'v a 2 1'"),
-        (
-            "kaldi",
-            {"wav.scp": "a a.wav", "segments": "u a 2 -1", "reco2dur": "a nan"},
-            r"segments:1: .* got 'u a 2 -1'",
-        ),
         (
             "mls",
             {"dev/audio/a": "", "dev/transcripts.txt": "", "metainfo.txt": "\xff\xfe".encode("latin-1")},
@@ -306,6 +298,13 @@ def test_a_label_file_that_cannot_be_read_is_refused_with_its_line(corpus, files
         ("ami", {**AMI, "words/ES2002a.A.words.xml": "<r><w/></r>"}, r"words\.xml: .*: w: .* an attribute id"),
         ("voxconverse", {"a.wav": "", "dev/a.rttm": ""}, r"a\.rttm: .*: empty label file"),
         ("vocalsound", {**VS, "datafiles/tr.json": '{"data": [{"wav": 1}]}'}, r"tr\.json:1: .* entry 1"),
+        ("kaldi", {"wav.scp": "a a.wav\nb\n"}, r"wav\.scp:2: .* an id, a blank or tab, and a value"),
+        ("kaldi", {"x/wav.scp": "a a.wav", "x/segments": "u a 0\n"}, r"segments:1: .* start and end in seconds"),
+        ("kaldi", {"wav.scp": "a a.wav", "segments": "u a 0 1\nv a 2 x\n"}, r"segments:2: .* got 'v a 2 x'"),
+        ("kaldi", {"wav.scp": "a a.wav", "segments": "u a 0 1\nv a 2 1\n"}, r"segments:2: .* v: expected a start"),
+        ("kaldi", {"wav.scp": "a a.wav", "segments": "u a 2 -1", "reco2dur": "a nan"}, r"segments:1: .* u: it ends with"),
+        ("nemo", {"m.json": '{"audio_filepath": "a"}\n{"audio_filepath": 1}\n'}, r"m\.json:2: .* a path as audio_filepath"),
+        ("lhotse", {"recordings.jsonl": '{"id": "a"}\n[1]\n'}, r"recordings\.jsonl:1: .* KeyError: 'sources'"),
     ],
 )
 def test_a_broken_row_is_a_finding_with_its_line_and_stops_nothing(corpus, files, message, tmp_path):

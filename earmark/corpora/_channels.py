@@ -3,9 +3,16 @@
 A and B, left and right are the first and the second channel. A bare number is counted from 0 or from 1 by its format.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from earmark.corpora import CONTRADICTION, Finding, ReaderOptions
+from earmark.corpora._options import wrong_option
+from earmark.disk.inside import channel_of
 from earmark.errors import BadAudioError
+from earmark.rows import Label, Labels
 
 SIDES = {"a": 0, "b": 1, "l": 0, "r": 1, "left": 0, "right": 1}
 LARGEST = 1024  # channels that a decoder takes; a larger number is no channel
@@ -29,3 +36,52 @@ def channels_in(path: Path) -> int:
             return decoder.channels
     except (BadAudioError, OSError):
         return 0
+
+
+OPTION = "first_channel"
+COLUMN = "channel"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a column `channel` says: its word, and the channel, from 0; None where a number may be of two channels."""
+
+    published: str
+    channel: int | None
+
+
+def first_channel(options: ReaderOptions) -> int | None:
+    """Return where the numbers of a column `channel` begin, if the catalog says it. Raises CatalogError."""
+    value = options.options.get(OPTION)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value in (0, 1)):
+        return value
+    raise wrong_option(options, OPTION, "0 or 1, the number of the first channel", repr(value))
+
+
+def side_of(labels: Labels, first: int | None) -> tuple[Labels, Side | None]:
+    """Take the side out of the labels of a home-made table; a column `channel` of other words stays in `extra`."""
+    extra = cast("Mapping[str, Label]", labels.get("extra", {}))
+    value = extra.get(COLUMN)
+    word = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    channel = channel_number(word, first or 0)
+    if channel is None:
+        return labels, None
+    rest = {name: cell for name, cell in extra.items() if name != COLUMN}
+    kept = {name: label for name, label in labels.items() if name != "extra"} | ({"extra": rest} if rest else {})
+    known = first is not None or word.strip().lower() in SIDES
+    return kept | {"channel": word}, Side(word, channel if known else None)
+
+
+def unclear(root: Path, path: str, name: str, where: str, side: Side) -> Finding | None:
+    """Return the finding for a number that may be either of two channels; None where the file has but one."""
+    if side.channel is not None or (count := channels_in(root / path)) <= 1:
+        return None
+    detail = (
+        f"{name}: channel {side.published} of {path}, which has {count}: say what the first is called in the catalog"
+    )
+    return Finding(CONTRADICTION, where, f"{detail}: options = {{ {OPTION} = 0 }}, or 1")
+
+
+def placed(root: Path, path: str, side: Side) -> str:
+    """Return the path of one side of a recording: a channel, or the recording itself where it has no other."""
+    return path if side.channel is None or channels_in(root / path) == 1 else channel_of(path, side.channel)

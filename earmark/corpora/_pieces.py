@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 from earmark.corpora import CONTRADICTION, DUPLICATE, REPEATED_ID, Finding, Recording
 from earmark.corpora._channels import channels_in
@@ -23,6 +24,8 @@ from earmark.rows import Label, Labels
 
 SIDE = re.compile(r"(.*?)[-_.]?(?:[ABLR]|left|right|(?<=[-_.])(?:ch|channel)?[0-2])", re.IGNORECASE)
 OF_A_PIECE = ("speaker_id", "text")  # given in each segment even if all of them share it
+# What a segment has by the manifest's schema; of other labels those that differ between segments are its `extra`.
+IN_A_SEGMENT = {*OF_A_PIECE, "gender", "gender_published", "language", "language_name", "emotion", "emotion_published"}
 ROUNDING_S = 0.1  # a time that is negative by no more begins with the recording
 
 
@@ -140,8 +143,16 @@ def segments_labels(pieces: Sequence[Piece]) -> Labels:
     for piece in ordered:
         start, end = piece.span or (0.0, 0.0)
         own = {key: value for key, value in piece.labels.items() if key in OF_A_PIECE or key not in shared}
-        segments.append({"start": start, "end": end, **own})
+        segments.append({"start": start, "end": end, **_as_segment(own)})
     return {**shared, "segments": segments}
+
+
+def _as_segment(labels: Labels) -> Labels:
+    """Return the labels of a segment, those that its schema does not name in `extra`."""
+    named = {key: value for key, value in labels.items() if key in IN_A_SEGMENT}
+    others = {key: value for key, value in labels.items() if key not in {*IN_A_SEGMENT, "extra"}}
+    extra = {**others, **cast("Mapping[str, Label]", labels.get("extra", {}))}
+    return named | ({"extra": extra} if extra else {})
 
 
 def _listed(names: Iterable[str]) -> str:

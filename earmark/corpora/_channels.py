@@ -4,11 +4,11 @@ A and B, left and right are the first and the second channel. A bare number is c
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from earmark.corpora import CONTRADICTION, Finding, ReaderOptions
+from earmark.corpora import CONTRADICTION, Finding, ReaderOptions, Recording
 from earmark.corpora._options import wrong_option
 from earmark.disk.inside import channel_of
 from earmark.errors import BadAudioError
@@ -76,12 +76,17 @@ def unclear(root: Path, path: str, name: str, where: str, side: Side) -> Finding
     """Return the finding for a number that may be either of two channels; None where the file has but one."""
     if side.channel is not None or (count := channels_in(root / path)) <= 1:
         return None
-    detail = (
-        f"{name}: channel {side.published} of {path}, which has {count}: say what the first is called in the catalog"
-    )
-    return Finding(CONTRADICTION, where, f"{detail}: options = {{ {OPTION} = 0 }}, or 1")
+    remedy = f"say in the catalog where numbers begin: options = {{ {OPTION} = 0 }}, or 1"
+    detail = f"{name}: channel {side.published} of {path}, which has {count}: {remedy}"
+    return Finding(CONTRADICTION, where, detail)
 
 
-def placed(root: Path, path: str, side: Side) -> str:
-    """Return the path of one side of a recording: a channel, or the recording itself where it has no other."""
-    return path if side.channel is None or channels_in(root / path) == 1 else channel_of(path, side.channel)
+def on_its_side(root: Path, item: Recording, where: str, first: int | None) -> Recording | Finding:
+    """Return a recording as the one side that its column `channel` names, if it names one and the file has others."""
+    labels, side = side_of(dict(item.labels), first)
+    if side is None:
+        return item
+    if finding := unclear(root, item.path, item.id, where, side):
+        return finding
+    alone = side.channel is None or channels_in(root / item.path) == 1
+    return replace(item, path=item.path if alone else channel_of(item.path, side.channel or 0), labels=labels)

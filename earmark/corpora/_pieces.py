@@ -112,8 +112,10 @@ class Pieces:
         whole: Labels = {}
         wholes = [piece for piece in pieces if piece.span is None]
         for piece in wholes:
-            yield from _against(whole, piece, wholes[0], path)
-            whole = piece.labels | whole
+            if finding := _against(whole, piece, wholes[0], path):
+                yield finding
+            if finding is None or finding.kind == DUPLICATE:
+                whole |= {key: value for key, value in piece.labels.items() if key not in whole}
         parts: dict[str, Piece] = {}
         for piece in pieces:
             if piece.span is not None:
@@ -127,7 +129,7 @@ class Pieces:
         labels = segments_labels(list(parts.values())) | whole if parts else whole
         side = next((piece.side for piece in pieces if piece.side), "")
         stated_s = next((piece.stated_s for piece in wholes if piece.stated_s is not None), None)
-        yield Recording(name, place, split, present({**labels, "channel": side, "duration_published": stated_s}))
+        yield Recording(name, place, split, labels | present({"channel": side, "duration_published": stated_s}))
 
 
 def segments_labels(pieces: Sequence[Piece]) -> Labels:
@@ -159,16 +161,14 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
-def _against(whole: Labels, piece: Piece, first: Piece, path: str) -> Iterator[Finding]:
-    """Yield the finding for a second line about a whole sound: a copy, or what it says otherwise."""
+def _against(whole: Labels, piece: Piece, first: Piece, path: str) -> Finding | None:
+    """Return the finding for a second line about a whole sound: a copy, or what it says otherwise."""
     if first is piece:
-        return
-    other = next((key for key, value in piece.labels.items() if whole.get(key, value) != value), "")
-    if other:
-        detail = f"{piece.name}: another {other} at {first.where}, which counts"
-        yield Finding(CONTRADICTION, piece.where, detail)
-    else:
-        yield Finding(DUPLICATE, piece.where, f"{piece.name}: {path} is the recording {first.recording} already")
+        return None
+    name = piece.recording
+    if other := next((key for key, value in piece.labels.items() if whole.get(key, value) != value), ""):
+        return Finding(CONTRADICTION, piece.where, f"{name}: another {other} at {first.where}, which counts")
+    return Finding(DUPLICATE, piece.where, f"{name}: {path} is the recording {first.recording} already")
 
 
 def _repeated(known: Piece | None, piece: Piece) -> Iterator[Finding]:

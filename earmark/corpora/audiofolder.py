@@ -36,7 +36,7 @@ from earmark.corpora import (
     ReaderOptions,
     Recording,
 )
-from earmark.corpora._channels import first_channel, placed, side_of, unclear
+from earmark.corpora._channels import first_channel, on_its_side, side_of, unclear
 from earmark.corpora._columns import LABELS, labels_and_split, labels_of, with_language
 from earmark.corpora._formats.broken import Reading, during, one_row
 from earmark.corpora._formats.csv_files import csv_rows
@@ -151,8 +151,8 @@ def _listed(
             " Keep one form."
         )
     _require_columns(root, tables, endings)
-    # The tables are read twice: the labels of all rows would not fit in memory, those of a file's other rows do. What is
-    # wrong with a row is noted the second time.
+    # The tables are read twice, since the labels of all rows would not fit in memory: only those of files that are
+    # listed several times are kept. What is wrong with a row is noted the second time.
     with during(Reading()):
         counts = Counter(row.path for row in _entries(root, tables) if isinstance(row, _Row))
     left = sorted(path for path in files - counts.keys() if is_audio(path))
@@ -208,20 +208,21 @@ def _entry(
     root: Path, row: "_Row", repeated: bool, several: Pieces, split_of: SplitOf, first: int | None
 ) -> Iterator[Recording | Finding]:
     """Yield the recording of a row, or keep it among `several` where its file is listed again."""
-    labels, side = side_of(row.labels, first)
     name, named, by_folder = _id(row.path), row.split, split_of(row.path)
     if named and by_folder and named != by_folder:
         yield Finding(
             CONTRADICTION, row.where, f"{name}: {named} in the table, {by_folder} by its path: the table counts"
         )
+    if not repeated:
+        yield on_its_side(root, Recording(name, row.path, named or by_folder, row.labels), row.where, first)
+        return
+    labels, side = side_of(row.labels, first)
     if side and (finding := unclear(root, row.path, name, row.where, side)):
         yield finding
-    elif repeated:
-        span, labels = _span(labels)
-        channel = side.channel if side else None
-        several.add(row.path, Piece(row.where, name, row.where, named or by_folder, labels, span, channel))
-    else:
-        yield Recording(name, placed(root, row.path, side) if side else row.path, named or by_folder, labels)
+        return
+    span, labels = _span(labels)
+    channel = side.channel if side else None
+    several.add(row.path, Piece(row.where, name, row.where, named or by_folder, labels, span, channel))
 
 
 def _span(labels: Labels) -> tuple[tuple[float, float] | None, Labels]:

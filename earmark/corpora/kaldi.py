@@ -42,11 +42,12 @@ from earmark.corpora._channels import channel_number
 from earmark.corpora._columns import language_labels, with_language
 from earmark.corpora._commands import NamedFile, named_file
 from earmark.corpora._emotions import emotion_of_word
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.lines import Entry, bad_line, lines
 from earmark.corpora._labels import collect, gender, once, present
 from earmark.corpora._pieces import Piece, Pieces, span_of
 from earmark.corpora._splits import split_of_name
-from earmark.corpora._tree import audio_files, child, layout_error, listing
+from earmark.corpora._tree import audio_files, child, is_file, layout_error, listing
 from earmark.rows import Labels
 
 VERSION = 2
@@ -104,7 +105,7 @@ def _directory(root: Path, folder: str, pieces: Pieces) -> Iterator[Finding]:
     spans: dict[str, list[Piece]] | None = None
     utterances: Mapping[str, object] = waves
     split = split_of_name(folder.rpartition("/")[2])
-    if (root / folder / "segments").is_file():
+    if is_file(root / folder / "segments"):
         rows, repeated = collect(_segments(root, folder))
         yield from repeated
         utterances, spans = rows, {}
@@ -137,12 +138,13 @@ def _directory(root: Path, folder: str, pieces: Pieces) -> Iterator[Finding]:
 def _table(root: Path, folder: str, name: str, *, needs_value: bool) -> Iterator[Entry[str]]:
     """Yield the entries of a table of one directory; none if it is missing."""
     path = root / folder / name
-    for number, line in lines(path) if path.is_file() else ():
-        key, *rest = SEPARATOR.split(line.lstrip(" \t"), maxsplit=1)
-        value = rest[0] if rest else ""
-        if not key or (needs_value and not value.strip(" \t")):
-            raise bad_line(path, number, "an id, a blank or tab, and a value", line)
-        yield key, f"{child(folder, name)}:{number}", value if name == "text" else value.strip(" \t")
+    for number, line in lines(path) if is_file(path) else ():
+        with one_row(path, number):
+            key, *rest = SEPARATOR.split(line.lstrip(" \t"), maxsplit=1)
+            value = rest[0] if rest else ""
+            if not key or (needs_value and not value.strip(" \t")):
+                raise bad_line(path, number, "an id, a blank or tab, and a value", line)
+            yield key, f"{child(folder, name)}:{number}", value if name == "text" else value.strip(" \t")
 
 
 def _value(maps: Maps, name: str, key: str) -> str:
@@ -183,17 +185,19 @@ Row = tuple[str, float, float, int | None]  # of segments: recording, start and 
 
 def _segments(root: Path, folder: str) -> Iterator[Entry[Row]]:
     """Yield each utterance's line of the table of segments."""
-    for name, where, value in _table(root, folder, "segments", needs_value=True):
+    path = root / folder / "segments"
+    for name, where, value in _table(root, folder, path.name, needs_value=True):
+        number = int(where.rpartition(":")[2])
         fields = SEPARATOR.split(value)
-        try:
-            channel = int(fields[3]) if len(fields) == 4 else None
-            if not 3 <= len(fields) <= 4:
-                raise ValueError
-            yield name, where, (fields[0], float(fields[1]), float(fields[2]), channel)
-        except ValueError as error:
-            expected = "utterance, recording, start and end in seconds (-1: to the end), and perhaps a channel from 0"
-            number = int(where.rpartition(":")[2])
-            raise bad_line(root / folder / "segments", number, expected, f"{name} {value}") from error
+        with one_row(path, number):
+            try:
+                channel = int(fields[3]) if len(fields) == 4 else None
+                if not 3 <= len(fields) <= 4:
+                    raise ValueError
+                yield name, where, (fields[0], float(fields[1]), float(fields[2]), channel)
+            except ValueError as error:
+                expected = "utterance, recording, start and end in seconds (-1: to the end), perhaps a channel from 0"
+                raise bad_line(path, number, expected, f"{name} {value}") from error
 
 
 def _segment(name: str, where: str, row: Row, split: str | None, maps: Maps) -> Piece | Finding:
@@ -231,13 +235,6 @@ def _audio(root: Path, folder: str, name: str, where: str, value: str) -> NamedF
     if not inside:
         return Finding(REFUSED, where, f"{name}: {path} leads out of the dataset's root")
     for each in inside:
-        if _is_file(root / each):
+        if is_file(root / each):
             return replace(source, path=each)
     return Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file {path}")
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # the name is too long for the file system, or has a NUL: no file has it
-        return False

@@ -24,6 +24,7 @@ from earmark.rows import Label, Labels
 
 SIDE = re.compile(r"(.*?)[-_.]?(?:[ABLR]|left|right|(?<=[-_.])(?:ch|channel)?[0-2])", re.IGNORECASE)
 OF_A_PIECE = ("speaker_id", "text")  # given in each segment even if all of them share it
+ALIGNED = {"words", "phonemes"}  # with times in the recording
 # What a segment has by the manifest's schema; of other labels those that differ between segments are its `extra`.
 IN_A_SEGMENT = {*OF_A_PIECE, "gender", "gender_published", "language", "language_name", "emotion", "emotion_published"}
 ROUNDING_S = 0.1  # a time that is negative by no more begins with the recording
@@ -53,6 +54,11 @@ def span_of(start: float, end: float) -> tuple[float, float] | None:
     if -ROUNDING_S <= start < 0:
         start = 0.0
     return (start, end) if 0 <= start <= end < float("inf") else None
+
+
+def piece_name(recording: str, span: tuple[float, float], labels: Labels) -> str:
+    """Return a name for a piece that has none of its own: two lines that say the same thing have the same one."""
+    return f"{recording} {span[0]:.3f}-{span[1]:.3f} {labels.get('speaker_id', '')}".rstrip()
 
 
 @dataclass
@@ -142,11 +148,15 @@ def segments_labels(pieces: Sequence[Piece]) -> Labels:
         if key != "text" and all(piece.labels.get(key) == value for piece in ordered)
     }
     segments: list[Label] = []
+    aligned: dict[str, list[dict[str, Label]]] = {}
     for piece in ordered:
         start, end = piece.span or (0.0, 0.0)
         own = {key: value for key, value in piece.labels.items() if key in OF_A_PIECE or key not in shared}
+        for key in ALIGNED & own.keys():  # of the recording, since their times are
+            aligned.setdefault(key, []).extend(cast("list[dict[str, Label]]", own.pop(key)))
         segments.append({"start": start, "end": end, **_as_segment(own)})
-    return {**shared, "segments": segments}
+    in_order = {key: sorted(spans, key=lambda span: (span["start"], span["end"])) for key, spans in aligned.items()}
+    return {**shared, "segments": segments, **dict(sorted(in_order.items()))}
 
 
 def _as_segment(labels: Labels) -> Labels:

@@ -28,6 +28,12 @@ def transcript_ending(options: ReaderOptions) -> str:
     return value
 
 
+def are_transcribed(sounds: Iterable[str], files: Iterable[str], ending: str) -> bool:
+    """Return whether any sound has a text beside it."""
+    texts = {path for path in files if ending and path.endswith(ending)}
+    return any(_text_of(path, ending) in texts for path in sounds)
+
+
 def with_transcripts(
     root: Path, items: Iterable[Recording | Finding], files: Sequence[str], ending: str
 ) -> Iterator[Recording | Finding]:
@@ -35,7 +41,7 @@ def with_transcripts(
     texts = {path for path in files if ending and path.endswith(ending)}
     used: set[str] = set()
     for item in items:
-        beside = _beside(item, ending)
+        beside = _text_of(file_of(item.path), ending)
         if beside in texts:
             used.add(beside)
             if isinstance(item, Recording) and item.path == file_of(item.path) and not _has_text(item):
@@ -53,9 +59,9 @@ def with_transcripts(
             yield Finding(LABEL_WITHOUT_AUDIO, path, f"{path.removesuffix(ending)}: a text without a sound file")
 
 
-def _beside(item: Recording | Finding, ending: str) -> str:
-    """Return the path of the text beside an item's sound file."""
-    return f"{PurePosixPath(file_of(item.path)).with_suffix('').as_posix()}{ending}"
+def _text_of(path: str, ending: str) -> str:
+    """Return the path of the text beside a sound file."""
+    return f"{path.removesuffix(PurePosixPath(path).suffix)}{ending}"
 
 
 def _has_text(item: Recording) -> bool:

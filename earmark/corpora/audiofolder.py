@@ -9,9 +9,9 @@ If there is a table, names of folders give no label, and a sound file that no ta
 lists several times, with columns `start` and `end` in seconds, has those lines as segments. A column `channel` of A and
 B, left and right, or (with the option `first_channel`, 0 or 1) numbers makes one side of a stereo file a recording.
 In each form `x.txt` beside `x.wav` is its text, unless a table gives it another; the option `transcripts` names another
-ending, such as ".lab", or is false. The split comes
-from a column `split`, or from the names of folders, or, if none is called as a split, from those of the files, where
-all of them tell (see `_splits`).
+ending, such as ".lab", or is false. Beside texts, folders are classes only if the option `label` says of what.
+The split comes from a column `split`, or from the names of folders, or, if none is called as a split, from those of
+the files, where all of them tell (see `_splits`).
 With the option `splits = false` names give no split, so that a class or a speaker may be called dev. An id is the path
 without its extension.
 Unlike Hugging Face's, this reader gives no split where there is no keyword, counts .m4a and .aac as sound, and reads
@@ -46,9 +46,9 @@ from earmark.corpora._formats.parquet import columns_of, table_rows
 from earmark.corpora._labels import once
 from earmark.corpora._match import otherwise, respelled
 from earmark.corpora._options import flag, wrong_option
-from earmark.corpora._pieces import Piece, Pieces, span_of
+from earmark.corpora._pieces import Piece, Pieces, piece_name, span_of
 from earmark.corpora._splits import split_folders_of, splits_of_paths
-from earmark.corpora._transcripts import transcript_ending, with_transcripts
+from earmark.corpora._transcripts import are_transcribed, transcript_ending, with_transcripts
 from earmark.corpora._tree import every_file, layout_error
 from earmark.errors import CorpusError, near
 from earmark.rows import Labels
@@ -71,8 +71,8 @@ SplitOf = Callable[[str], str | None]
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings in the order of the tables' lines, or of their paths."""
-    label = options.options.get("label", "sound_class")
-    if not isinstance(label, str) or label not in LABELS:
+    label = options.options.get("label")
+    if label is not None and (not isinstance(label, str) or label not in LABELS):
         got = f"{label!r}{near(str(label), LABELS)}"
         raise wrong_option(options, "label", "the name of a label such as emotion", got)
     ending, first = transcript_ending(options), first_channel(options)
@@ -81,7 +81,7 @@ def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
 
 
 def _recordings(
-    root: Path, language: str | None, label: str, keywords: bool, ending: str, first: int | None
+    root: Path, language: str | None, label: str | None, keywords: bool, ending: str, first: int | None
 ) -> Iterator[Recording | Finding]:
     files = list(every_file(root))
     sounds = [path for path in files if is_audio(path)]
@@ -96,10 +96,10 @@ def _recordings(
     items: Iterator[Recording | Finding]
     if tables:
         items = _listed(root, tables, set(files), split_of, first)
-    elif depths == {0}:
+    elif depths == {0} or (label is None and are_transcribed(sounds, files, ending)):
         items = (_recording(path, split_of(path), {}) for path in sounds)
     elif len(depths - {0}) == 1 and len({steps[-1] for steps in classes.values() if steps}) > 1:
-        items = _classed(root, classes, label, split_of)
+        items = _classed(root, classes, label or "sound_class", split_of)
     else:
         inside = any(path.endswith((".parquet", ".arrow")) for path in files)  # none of them is a metadata.parquet
         mark = '; tables with the sound inside are read by corpus = "tables"' if inside else ""
@@ -222,7 +222,8 @@ def _entry(
         return
     span, labels = _span(labels)
     channel = side.channel if side else None
-    several.add(row.path, Piece(row.where, name, row.where, named or by_folder, labels, span, channel))
+    piece = Piece(name, name, row.where, named or by_folder, labels, span, channel)
+    several.add(row.path, replace(piece, name=piece_name(name, span, labels)) if span else piece)
 
 
 def _span(labels: Labels) -> tuple[tuple[float, float] | None, Labels]:

@@ -14,16 +14,14 @@ of a stereo file is a recording (`call.wav/0.channel`) where a table or a comman
 0 in segments, and in reco2file_and_channel from 1, as NIST counts, unless it has a 0. Utterances of one sound are
 joined, whatever directories they are in (see `_pieces`).
 Kaldi resolves a path against the directory that the recipe runs in, which nothing records: here it is tried below the
-data directory, then below each folder above it, never outside the root. The split is a keyword in the directory's name
-(see `_splits`). With the table `segments`, a recording has the label `segments`, each with the labels of its utterance;
-those that all of them share, except text, are labels of the recording as well.
+data directory, then below each folder above it (see `_named_paths`, and its option `prefix`). The split is a keyword in
+the directory's name (see `_splits`). With the table `segments`, a recording has the label `segments`, each with the
+labels of its utterance; those that all of them share, except text, are labels of the recording as well.
 Source: kaldi, src/doc/data_prep.dox and src/featbin/extract-segments.cc.
 Keeps all tables in memory.
 """
 
 import math
-import os
-import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -45,12 +43,14 @@ from earmark.corpora._emotions import emotion_of_word
 from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.lines import Entry, bad_line, lines
 from earmark.corpora._labels import collect, gender, once, present
+from earmark.corpora._named_paths import NamedPaths, PathError, path_prefix
 from earmark.corpora._pieces import Piece, Pieces, span_of
 from earmark.corpora._splits import split_of_name
 from earmark.corpora._tree import audio_files, child, is_file, layout_error, listing
 from earmark.rows import Labels
 
 VERSION = 2
+OPTIONS = ("prefix",)
 
 WAVES = "wav.scp"
 SIDES = "reco2file_and_channel"
@@ -64,17 +64,17 @@ Maps = Mapping[str, Mapping[str, tuple[str, str]]]  # file -> id -> where, value
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings of all data directories in the order of their wav.scp, then audio in no wav.scp."""
-    return once(_recordings(root, options.language))
+    return once(_recordings(root, options.language, path_prefix(options)))
 
 
-def _recordings(root: Path, language: str | None) -> Iterator[Recording | Finding]:
+def _recordings(root: Path, language: str | None, prefix: str) -> Iterator[Recording | Finding]:
     directories = list(_directories(root, "", DEEPEST))
     if not directories:
         expected = f"a folder with {WAVES}, or with such folders in it, as in data/train/{WAVES}"
         raise layout_error(root, expected)
-    pieces = Pieces(root, REMEDY)
+    pieces, paths = Pieces(root, REMEDY), NamedPaths(root, prefix)
     for folder in directories:
-        yield from _directory(root, folder, pieces)
+        yield from _directory(root, folder, paths, pieces)
     for item in pieces.items():
         if isinstance(item, Recording):
             item = Recording(item.id, item.path, item.split, with_language(item.labels, language))
@@ -94,7 +94,7 @@ def _directories(root: Path, below: str, depth: int) -> Iterator[str]:
             yield from _directories(root, child(below, name), depth - 1)
 
 
-def _directory(root: Path, folder: str, pieces: Pieces) -> Iterator[Finding]:
+def _directory(root: Path, folder: str, paths: NamedPaths, pieces: Pieces) -> Iterator[Finding]:
     """Add one directory's utterances to the pieces; yield what does not fit in it."""
     waves, repeated = collect(_table(root, folder, WAVES, needs_value=True))
     yield from repeated
@@ -118,7 +118,7 @@ def _directory(root: Path, folder: str, pieces: Pieces) -> Iterator[Finding]:
                 spans.setdefault(row[0], []).append(piece)
     first = 0 if any(SEPARATOR.split(value)[-1] == "0" for _, value in maps[SIDES].values()) else 1
     for name, (where, value) in waves.items():
-        source = _audio(root, folder, name, where, value)
+        source = _audio(paths, folder, name, where, value)
         if isinstance(source, Finding):
             yield source
             continue
@@ -216,7 +216,7 @@ def _segment(name: str, where: str, row: Row, split: str | None, maps: Maps) -> 
     return Piece(name, recording, where, split, _labels(name, maps), span, channel)
 
 
-def _audio(root: Path, folder: str, name: str, where: str, value: str) -> NamedFile | Finding:
+def _audio(paths: NamedPaths, folder: str, name: str, where: str, value: str) -> NamedFile | Finding:
     """Return the file of a recording below the root, and its channel if a command takes one, or a finding."""
     source = NamedFile(value)
     if value.endswith("|") or value.startswith("|") or value == "-":
@@ -224,17 +224,7 @@ def _audio(root: Path, folder: str, name: str, where: str, value: str) -> NamedF
             source = named_file(value)
         except ValueError as error:
             return Finding(REFUSED, where, f"{name}: {error}")
-    path = source.path
-    if posixpath.isabs(path):
-        # Whoever wrote the path may have come to the dataset through a link, or not.
-        candidates = [os.path.relpath(path, base) for base in (root.absolute(), root.resolve())]
-    else:
-        steps = folder.split("/") if folder else []
-        candidates = [posixpath.join(*steps[:count], path) for count in range(len(steps), -1, -1)]
-    inside = [each for each in map(posixpath.normpath, candidates) if each.split("/")[0] != ".."]
-    if not inside:
-        return Finding(REFUSED, where, f"{name}: {path} leads out of the dataset's root")
-    for each in inside:
-        if is_file(root / each):
-            return replace(source, path=each)
-    return Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file {path}")
+    try:
+        return replace(source, path=paths.find(folder, source.path))
+    except PathError as error:
+        return error.finding(name, where)

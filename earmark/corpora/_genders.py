@@ -5,9 +5,6 @@ F and M, in any letter case, are those words in short. What says something else 
 this for every reader.
 """
 
-from collections.abc import Sequence
-from typing import cast
-
 from earmark.rows import Labels
 
 GENDERS = {  # as published, in lower case -> as here
@@ -41,9 +38,9 @@ SAME = WORDS | {"f", "m"}  # say no more than the word here
 
 def with_gender(labels: Labels) -> Labels:
     """Return labels with `gender` in this vocabulary, in segments too, and `gender_published` where that differs."""
-    segments = cast("Sequence[Labels]", labels.get("segments", ()))
-    if any(isinstance(segment, dict) and "gender" in segment for segment in segments):
-        labels = {**labels, "segments": [with_gender(segment) for segment in segments]}
+    segments = labels.get("segments")
+    if isinstance(segments, list) and any(isinstance(part, dict) and "gender" in part for part in segments):
+        labels = {**labels, "segments": [with_gender(part) if isinstance(part, dict) else part for part in segments]}
     published = labels.get("gender")
     if not isinstance(published, str) or published in WORDS:  # most: no copy of the labels
         return labels

@@ -1,4 +1,4 @@
-"""What comes out of a reader, looked at once and in one place: broken rows, languages, genders, texts, and the schema."""
+"""What comes out of a reader, looked at in one place: broken rows, languages, genders, texts, and the schema."""
 
 import functools
 from collections.abc import Iterator

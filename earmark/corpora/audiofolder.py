@@ -278,7 +278,7 @@ def _read_row(path: Path, number: int, row: Mapping[str, object]) -> tuple[str, 
     key = _key(row)
     value = row[key] if key else None
     if not isinstance(value, str) or not value:
-        raise bad_line(path, number, FORM, str(row))
+        raise bad_line(path, number, FORM, f"{key} {value!r}" if key else ", ".join(row))
     return value, *labels_and_split(path, number, {name: cell for name, cell in row.items() if name != key})
 
 

@@ -5,13 +5,13 @@
     <split>/data-00000-of-00001.arrow, dataset_info.json       save_to_disk: Arrow IPC streams
     cache-<fingerprint>.arrow                                  kept by a step of processing: a finding
 
-A table has a column `audio`: struct {bytes, path}. A column `channel` of A and B, left and right, or (with the option
-`first_channel`, 0 or 1) numbers makes one side of a stereo row the recording. The split comes from a column `split`, or else from a keyword (see
+A table has a column `audio`: struct {bytes, path}. The split comes from a column `split`, or else from a keyword (see
 `_splits`) in the name of the table or of a folder above it. Other columns named as labels become labels, the rest
 `extra` (see `_columns`). Numbers of class labels become their names, which the table's own features contain, or the
-dataset_info.json in its folder. Columns of bytes (pictures, a second recording) give no label; they are one finding for
-each table. A row without bytes is a finding, since its path is one of the machine that wrote it; so are a missing shard
-and a sound file that is in no table.
+dataset_info.json in its folder. A column `channel` of A and B, left and right, or (with the option `first_channel`, 0
+or 1) numbers makes one side of a stereo row the recording. Columns of bytes (pictures, a second recording) give no
+label; they are one finding for each table. A row without bytes is a finding, since its path is one of the machine that
+wrote it; so are a missing shard and a sound file that is in no table.
 
 An id is the table's path without extension and the row's number, `data/train-00000-of-00001/17`: only this is known to
 be unique without keeping all ids in memory. A column `id` often starts again in each table, and files in `audio.path`

@@ -2,8 +2,8 @@
 
 A segment has its own `defects`, since the others of its recording are good; words, phonemes and the published length
 are the recording's. Times are rounded to 0.01 to 0.1 s in what corpora publish, a codec's delay and padding move an end
-by up to 0.1 s, and a file that is shorter than its header by as much is taken: so that much is no defect, as long as
-more than half of the labelled stretch is there.
+by up to 0.1 s, and a file that is shorter than its header by as much is taken: so that much is no defect. Of a segment
+half has to be there besides, or its text would stand on next to nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,9 +27,14 @@ class Span(TypedDict):
 
 
 def is_beyond(span: Span, duration_s: float) -> bool:
-    """Say whether a labelled stretch reaches beyond the end of its sound by more than rounding."""
-    over = span["end"] - duration_s
+    """Say whether a segment reaches beyond the end of its sound by more than rounding."""
+    over = _over(span, duration_s)
     return over > ROUNDING_S or (over > 0 and over > (span["end"] - span["start"]) / 2)
+
+
+def _over(span: Span, duration_s: float) -> float:
+    """Return the seconds between the end of a sound and that of a span, without the last bits of a float."""
+    return round(span["end"] - duration_s, 6)
 
 
 def beyond(span: Span, duration_s: float) -> str:
@@ -76,7 +81,7 @@ def _marked(span: Span, duration_s: float) -> Label:
 
 def _words_defect(kind: str, label: Label | None, duration_s: float) -> str:
     spans = _spans(label)
-    late = [span["end"] for span in spans if is_beyond(span, duration_s)]
+    late = [span["end"] for span in spans if _over(span, duration_s) > ROUNDING_S]
     return f"{kind}: {len(late):,} of {len(spans):,}, up to {max(late):.3f} s of {duration_s:.3f} s" if late else ""
 
 

@@ -161,8 +161,9 @@ def _from_json(value: object) -> object:
 
 
 def _is_span(span: object, key: str) -> bool:
-    """Return whether an item of a list is {"start", "end", <key>}; a segment may have `text` as well."""
-    if not isinstance(span, dict) or span.keys() - {"text"} != {"start", "end", key}:
+    """Return whether an item of a list is {"start", "end", <key>}; a segment may have `text`, and lack its speaker."""
+    may = {"text", key} if key == SPANS["segments"] else set()
+    if not isinstance(span, dict) or span.keys() - may != {"start", "end", key} - may:
         return False
     start, end = span["start"], span["end"]
     return (

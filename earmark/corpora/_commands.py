@@ -48,7 +48,7 @@ def named_file(command: str) -> NamedFile:
         if read is None:
             raise _RefusedError(NOT_EXECUTED)
         path, taken = read(arguments)
-        if (path in STDIO) != (number > 0):
+        if (path in STDIO) != (number > 0) or path.startswith("|"):  # sox runs a file name that begins with |
             raise _RefusedError(NOT_EXECUTED)
         if taken is not None and channel is not None:
             raise _RefusedError(NOT_EXECUTED)

@@ -23,6 +23,7 @@ from earmark.disk.inside import channel_of
 from earmark.rows import Label, Labels
 
 SIDE = re.compile(r"(.*?)[-_.]?(?:[ABLR]|left|right|(?<=[-_.])(?:ch|channel)?[0-2])", re.IGNORECASE)
+A_OR_B = re.compile(r".+[-_.][AB]")
 OF_A_PIECE = ("speaker_id", "text")  # given in each segment even if all of them share it
 ALIGNED = {"words", "phonemes"}  # with times in the recording
 # What a segment has by the manifest's schema; of other labels those that differ between segments are its `extra`.
@@ -65,11 +66,13 @@ def piece_name(recording: str, span: tuple[float, float], labels: Labels) -> str
 class Pieces:
     """Label lines by the path of their sound. All are kept in memory.
 
-    `remedy` says what a user can do about two recordings of one sound.
+    `remedy` says what a user can do about two recordings of one sound. With `named_by_side` a recording that is called
+    x-A or x-B is one side of its file, as Kaldi's recipes call it.
     """
 
     root: Path
     remedy: str
+    named_by_side: bool = False
     by_path: dict[str, list[Piece]] = field(default_factory=dict)
 
     def add(self, path: str, piece: Piece) -> None:
@@ -111,7 +114,7 @@ class Pieces:
 
     def _recording(self, name: str, path: str, place: str, pieces: Sequence[Piece]) -> Iterator[Recording | Finding]:
         """Yield one recording with all that its pieces say, or the finding that they cannot be of one sound."""
-        if _of_several_sounds(pieces):
+        if _of_several_sounds(pieces) or (place == path and self._is_of_one_side(path, pieces)):
             names = _listed(piece.recording for piece in pieces)
             yield Finding(CONTRADICTION, pieces[0].where, f"{names}: other labels for one sound, {path}: {self.remedy}")
             return
@@ -136,6 +139,15 @@ class Pieces:
         side = next((piece.side for piece in pieces if piece.side), "")
         stated_s = next((piece.stated_s for piece in wholes if piece.stated_s is not None), None)
         yield Recording(name, place, split, labels | present({"channel": side, "duration_published": stated_s}))
+
+    def _is_of_one_side(self, path: str, pieces: Sequence[Piece]) -> bool:
+        """Say whether a file has several channels, and what is said of it is said of one of them by all that is known.
+
+        Two texts for the whole are those of two sides, and so is the text of a recording that is called as a side.
+        """
+        texts = {str(piece.labels["text"]) for piece in pieces if piece.span is None and "text" in piece.labels}
+        called = self.named_by_side and any(A_OR_B.fullmatch(piece.recording) and piece.labels for piece in pieces)
+        return (len(texts) > 1 or called) and channels_in(self.root / path) > 1
 
 
 def segments_labels(pieces: Sequence[Piece]) -> Labels:

@@ -15,6 +15,7 @@ from earmark.sounds import is_audio
 
 OPTION = "transcripts"
 LARGEST_BYTES = 1 << 20  # of a text: that is 18 hours of speech
+TIMES = re.compile(r"\d+(?:\.\d+)?[\t ]+\d+(?:\.\d+)?(?:[\t ]|$)")  # begins a line of a label track, as of Audacity
 NO_TRANSCRIPT = re.compile(r"(?:read\s*me|licen[cs]e|copying|changes|changelog|notes?|about|index|files?)\b.*", re.I)
 
 
@@ -76,6 +77,9 @@ def _text(path: Path, name: str) -> str | Finding:
     if size > LARGEST_BYTES:
         return Finding(BROKEN_LABEL, name, f"{name}: expected a text of at most {LARGEST_BYTES:,} bytes, got {size:,}")
     try:
-        return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode().strip()
+        text = path.read_bytes().removeprefix(codecs.BOM_UTF8).decode().strip()
+        if text and all(TIMES.match(line) for line in text.splitlines()):
+            return Finding(BROKEN_LABEL, name, f"{name}: expected a text, got a table of times")
+        return text
     except UnicodeDecodeError as error:
         return Finding(BROKEN_LABEL, name, f"{name}: expected UTF-8, got byte 0x{error.object[error.start]:02x}")

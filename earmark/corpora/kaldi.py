@@ -72,7 +72,7 @@ def _recordings(root: Path, language: str | None, prefix: str) -> Iterator[Recor
     if not directories:
         expected = f"a folder with {WAVES}, or with such folders in it, as in data/train/{WAVES}"
         raise layout_error(root, expected)
-    pieces, paths = Pieces(root, REMEDY), NamedPaths(root, prefix)
+    pieces, paths = Pieces(root, REMEDY, named_by_side=True), NamedPaths(root, prefix)
     for folder in directories:
         yield from _directory(root, folder, paths, pieces)
     for item in pieces.items():

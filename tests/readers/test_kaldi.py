@@ -68,6 +68,7 @@ def test_a_command_that_only_changes_the_form_names_its_file(command, expected):
         ("cat `touch a` |", "not executed"),
         ("cat $(touch a) |", "not executed"),
         ("cat a.wav b.wav |", "not executed"),
+        ("sox '|touch a' -t wav - |", "not executed"),
         ("cat 'x.wav |", "not executed"),
         ("| cat x.wav", "not executed"),
         ("-", "not executed"),
@@ -107,6 +108,7 @@ SCP = "c-A call.wav\nc-B call.wav\n"
     [
         ({"text": "c-A HELLO\nc-B WORLD\n"}, 2),  # nothing says which side is whose
         ({"text": "c-A HELLO\n"}, 2),
+        ({"wav.scp": "c-A call.wav\n", "text": "c-A HELLO\n"}, 2),
         ({"text": "c-A HELLO\nc-B WORLD\n", "reco2file_and_channel": "c-A call A\nc-B call B\n"}, 1),
         ({"text": "c-A HELLO\nc-B WORLD\n", "reco2file_and_channel": "c-A call A\nc-B call A\n"}, 2),
         ({"segments": "u c-A 0 0.05\nv c-B 0.06 0.1\n", "text": "u HELLO\nv WORLD\n"}, 2),

@@ -81,6 +81,19 @@ def test_a_number_as_a_channel_of_stereo_needs_to_be_told_where_it_begins(corpus
         read(corpus, tmp_path, first_channel="left")
 
 
+@pytest.mark.parametrize("corpus", ["audiofolder", "nemo"])
+def test_two_texts_for_one_stereo_file_are_refused_and_of_a_file_of_one_channel_the_first_counts(corpus, tmp_path):
+    key = "audio_filepath" if corpus == "nemo" else "file_name"
+    rows = [{key: "call.wav", "text": text} for text in ("hello", "world")]
+    write(tmp_path, {"metadata.jsonl": "".join(f"{json.dumps(row)}\n" for row in rows)})
+    write_tone(tmp_path / "call.wav", 0.1, 8000, 2)
+    assert [item.kind for item in read(corpus, tmp_path)] == [corpora.CONTRADICTION]
+    write_tone(tmp_path / "call.wav", 0.1, 8000, 1)
+    told, kept = read(corpus, tmp_path)
+    assert told.detail == "call: another text at metadata.jsonl:1, which counts"
+    assert kept.labels == {"text": "hello"}
+
+
 def test_parts_of_one_file_in_a_manifest_of_nemo_are_segments_and_whole_files_are_not(tmp_path):
     for name in ("a", "b"):
         write_tone(tmp_path / f"{name}.wav", 0.1, 16_000)
@@ -131,12 +144,14 @@ def test_a_text_that_is_none_is_a_finding_and_its_sound_stays(tmp_path):
     write(
         tmp_path, {"a.wav": "", "a.txt": b"\xff\xfe", "b.wav": "", "b.txt": b"x" * (1 << 20) + b"y", "README.txt": "x"}
     )
+    write(tmp_path, {"c.wav": "", "c.txt": "0.00\t1.25\tspeech\n1.25\t2\n"})
     items = read("audiofolder", tmp_path)
-    assert [item.id for item in recordings(items)] == ["a", "b"]
+    assert [item.id for item in recordings(items)] == ["a", "b", "c"]
     told = [item.detail for item in items if isinstance(item, Finding)]
     assert told == [
         "a.txt: expected UTF-8, got byte 0xff",
         "b.txt: expected a text of at most 1,048,576 bytes, got 1,048,577",
+        "c.txt: expected a text, got a table of times",
     ]
     with pytest.raises(CatalogError, match="transcripts: expected the ending"):
         read("audiofolder", tmp_path, transcripts="txt")

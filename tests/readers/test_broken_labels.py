@@ -328,6 +328,7 @@ def test_a_label_file_that_cannot_be_read_is_refused_with_its_line(corpus, files
             {"m.json": '{"audio_filepath": "a"}\n{"audio_filepath": 1}\n'},
             r"m\.json:2: .* a path as audio_filepath",
         ),
+        ("nemo", {"m.json": '{"audio_filepath":\n{"audio_filepath": "a"}\n'}, r"m\.json:1: .* a JSON object"),
         ("lhotse", {"recordings.jsonl": '{"id": "a"}\n[1]\n'}, r"recordings\.jsonl:1: .*KeyError: 'sources'"),
     ],
 )

@@ -12,7 +12,7 @@ from earmark.corpora._formats.lines import decode_line, open_label_file, unreada
 from earmark.errors import CorpusError
 from earmark.rows import JSON
 
-FIRST_BYTES = 1 << 20  # of a file, in which its first object has to end
+FIRST_LINES, FIRST_BYTES = 10, 1 << 20  # of a file, among which its first object is looked for; bytes of a line
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, JSON]]]:
@@ -33,11 +33,14 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, JSON]]]:
 
 
 def first_object(path: Path) -> dict[str, JSON]:
-    """Return the object on the first line of a file; nothing for a file that has none there, or is no text."""
-    with contextlib.suppress(OSError, EOFError, ValueError, zlib.error, CorpusError), open_label_file(path) as file:
+    """Return the object on the first line of a file that has one; nothing where none of the first lines has.
+
+    Of the first lines, since one that is broken must not hide all the others.
+    """
+    with contextlib.suppress(OSError, EOFError, zlib.error, CorpusError), open_label_file(path) as file:
         source = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
-        line = source.readline(FIRST_BYTES)
-        while line and not line.strip():
+        for number in range(1, FIRST_LINES + 1):
             line = source.readline(FIRST_BYTES)
-        return json_object(path, 1, decode_line(path, 1, line))
+            with contextlib.suppress(ValueError, CorpusError):
+                return json_object(path, number, decode_line(path, number, line))
     return {}

@@ -158,6 +158,7 @@ def _listed(
     left = sorted(path for path in files - counts.keys() if is_audio(path))
     same, doubtful = respelled((path for path in counts if path not in files), left)
     on_disk = {wanted: found for found, wanted in same.items()}
+    missing: list[Finding] = []
     several = Pieces(root, "if they are its channels, name them in a column `channel`")
     for row in _entries(root, tables):
         if isinstance(row, Finding):
@@ -168,11 +169,12 @@ def _listed(
             yield from _entry(root, replace(row, path=path), counts[row.path] > 1, several, split_of, first)
         else:
             more = otherwise(doubtful.get(path, ()))
-            yield Finding(LABEL_WITHOUT_AUDIO, row.where, f"{_id(path)}: no audio file {path}{more}")
+            missing.append(Finding(LABEL_WITHOUT_AUDIO, row.where, f"{_id(path)}: no audio file {path}{more}"))
     yield from several.items()
     for path in left:
         if path not in same:
             yield Finding(AUDIO_WITHOUT_LABEL, path, f"{path}: in no metadata table")
+    yield from missing
 
 
 def _require_columns(root: Path, tables: list[str], endings: set[str]) -> None:
@@ -278,7 +280,7 @@ def _read_row(path: Path, number: int, row: Mapping[str, object]) -> tuple[str, 
     key = _key(row)
     value = row[key] if key else None
     if not isinstance(value, str) or not value:
-        raise bad_line(path, number, FORM, f"{key} {value!r}" if key else ", ".join(row))
+        raise bad_line(path, number, f"a path in column {key}" if key else FORM, str(value or "") if key else str(row))
     return value, *labels_and_split(path, number, {name: cell for name, cell in row.items() if name != key})
 
 

@@ -9,13 +9,21 @@ half has to be there besides, or its text would stand on next to nothing.
 from collections.abc import Mapping, Sequence
 from typing import TypedDict, cast
 
+from earmark.audio.defects import (
+    LONGER_THAN_LABELS,
+    PHONEMES_BEYOND,
+    SEGMENT_BEYOND,
+    SHORTER_THAN_LABELS,
+    WORDS_BEYOND,
+    defect,
+    kind_of,
+)
 from earmark.rows import Label, Labels
 
 ROUNDING_S = 0.1
 LENGTH_SHARE = 0.01  # of a published length: lengths of compressed files are often estimated
-SEGMENT = "segment beyond the end"
-SPANS = {"words": "words beyond the end", "phonemes": "phonemes beyond the end"}  # label -> kind of the defect
-SHORTER, LONGER = "shorter than its labels say", "longer than its labels say"
+SPANS = {"words": WORDS_BEYOND, "phonemes": PHONEMES_BEYOND}  # label -> kind of the defect
+OF_THE_WHOLE = frozenset({SHORTER_THAN_LABELS, LONGER_THAN_LABELS, *SPANS.values()})
 STATED = "duration_published"
 
 
@@ -39,7 +47,12 @@ def _over(span: Span, duration_s: float) -> float:
 
 def beyond(span: Span, duration_s: float) -> str:
     """Return the defect of a segment that is beyond the end."""
-    return f"{SEGMENT}: {span['end']:.3f} s of {duration_s:.3f} s"
+    return defect(SEGMENT_BEYOND, f"{span['end']:.3f} s of {duration_s:.3f} s")
+
+
+def is_segment_beyond(text: str) -> bool:
+    """Say whether a defect is that of a segment beyond the end."""
+    return kind_of(text) == SEGMENT_BEYOND
 
 
 def with_defects(labels: Labels, duration_s: float) -> Labels:
@@ -53,7 +66,7 @@ def with_defects(labels: Labels, duration_s: float) -> Labels:
     segments = _spans(labels.get("segments"))
     if any(is_beyond(span, duration_s) for span in segments):
         labels = {**labels, "segments": [_marked(span, duration_s) for span in segments]}
-    if found := [defect for defect in defects if defect]:
+    if found := [text for text in defects if text]:
         known = cast("Sequence[str]", labels.get("defects", ()))
         labels = {**labels, "defects": [*known, *found]}
     return labels
@@ -62,10 +75,9 @@ def with_defects(labels: Labels, duration_s: float) -> Labels:
 def defects_found(row: Mapping[str, object]) -> list[str]:
     """Return the kinds of the defects in a row that `with_defects` gave, one for each segment or recording."""
     segments = cast("Sequence[Mapping[str, Sequence[str]]]", row.get("segments", ()))
-    kinds = [SEGMENT for segment in segments for defect in segment.get("defects", ()) if defect.startswith(SEGMENT)]
-    known = (SHORTER, LONGER, *SPANS.values())
-    whole = cast("Sequence[str]", row.get("defects", ()))
-    return kinds + [kind for defect in whole for kind in known if defect.startswith(f"{kind}: ")]
+    kinds = [SEGMENT_BEYOND for segment in segments if any(map(is_segment_beyond, segment.get("defects", ())))]
+    whole = map(kind_of, cast("Sequence[str]", row.get("defects", ())))
+    return kinds + [kind for kind in whole if kind in OF_THE_WHOLE]
 
 
 def _spans(label: Label | None) -> list[Span]:
@@ -82,10 +94,13 @@ def _marked(span: Span, duration_s: float) -> Label:
 def _words_defect(kind: str, label: Label | None, duration_s: float) -> str:
     spans = _spans(label)
     late = [span["end"] for span in spans if _over(span, duration_s) > ROUNDING_S]
-    return f"{kind}: {len(late):,} of {len(spans):,}, up to {max(late):.3f} s of {duration_s:.3f} s" if late else ""
+    if not late:
+        return ""
+    return defect(kind, f"{len(late):,} of {len(spans):,}, up to {max(late):.3f} s of {duration_s:.3f} s")
 
 
 def _length_defect(stated_s: float, duration_s: float) -> str:
     if abs(stated_s - duration_s) <= max(ROUNDING_S, LENGTH_SHARE * stated_s):
         return ""
-    return f"{SHORTER if duration_s < stated_s else LONGER}: {duration_s:.3f} s, not {stated_s:.3f} s"
+    kind = SHORTER_THAN_LABELS if duration_s < stated_s else LONGER_THAN_LABELS
+    return defect(kind, f"{duration_s:.3f} s, not {stated_s:.3f} s")

@@ -13,12 +13,12 @@ from typing import TypeAlias
 
 import orjson
 
+from earmark.audio.defects import SEGMENT_BEYOND
 from earmark.catalog.tables import JobTable
 from earmark.errors import JobError
 from earmark.features.manifest import read_rows
 from earmark.rows import SPLITS
 from earmark.schema import SchemaError, job_rows
-from earmark.training import bounds
 from earmark.training.job_summary import SharedValues, Summary
 from earmark.training.leakage import LeakFinder, Leaks, disjoint_labels, gives_way, marks_of
 from earmark.training.manifest_row import AUDIO, FeaturePlace, ManifestRow, dump_row
@@ -86,7 +86,7 @@ class _Job:
         if self.table.unit == "recording":
             recording, n_beyond = without_beyond(self.table, recording)
             for _ in range(n_beyond):
-                summary.leave_out(dataset, bounds.SEGMENT)
+                summary.leave_out(dataset, SEGMENT_BEYOND)
         for row in rows_of(self.table, recording):
             reason = refusal(self.table, dataset, row) or ("" if split else "no split")
             if reason or split is None:

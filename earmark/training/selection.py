@@ -14,6 +14,7 @@ from typing import Final, cast
 
 import xxhash
 
+from earmark.audio.defects import SEGMENT_BEYOND
 from earmark.catalog.licences import allows
 from earmark.catalog.tables import JobTable
 from earmark.training import bounds
@@ -85,7 +86,7 @@ def without_beyond(job: JobTable, recording: ManifestRow) -> tuple[ManifestRow, 
 def _defects(segment: Segment, duration_s: float) -> list[str]:
     """Return the defects of a segment by its manifest, and by its recording's length."""
     known = segment.get("defects", [])
-    if not any(defect.startswith(bounds.SEGMENT) for defect in known) and bounds.is_beyond(segment, duration_s):
+    if not any(map(bounds.is_segment_beyond, known)) and bounds.is_beyond(segment, duration_s):
         return [*known, bounds.beyond(segment, duration_s)]
     return known
 
@@ -121,7 +122,7 @@ def _share(spans: list[tuple[float, float]], segment: Segment, duration_s: float
 def refusal(job: JobTable, dataset: JobDataset, row: ManifestRow) -> str:
     """Return why a job leaves a row out, in the words of its summary; an empty string where it takes it."""
     if "defects" in row and not job.keep_defects:
-        return bounds.SEGMENT if any(defect.startswith(bounds.SEGMENT) for defect in row["defects"]) else "defects"
+        return SEGMENT_BEYOND if any(map(bounds.is_segment_beyond, row["defects"])) else "defects"
     for label in job.labels:
         if label not in row and not any(name in row for name in label.split("|")):
             return f"no {label}"

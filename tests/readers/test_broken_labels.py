@@ -257,7 +257,7 @@ def test_a_label_file_that_cannot_be_read_is_refused_with_its_line(corpus, files
         (
             "audiofolder",
             {"metadata.jsonl": '{"file_name": "a"}\n{"file_name": 3}\n'},
-            r"jsonl:2: .* a path in a column",
+            r"jsonl:2: .* a path in column file_name, got '3'",
         ),
         (
             "audiofolder",

@@ -4,9 +4,10 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from earmark.audio.defects import SEGMENT_BEYOND as SEGMENT
 from earmark.catalog.tables import JobTable
 from earmark.rows import SPLITS
-from earmark.training.bounds import ROUNDING_S, SEGMENT, defects_found, with_defects
+from earmark.training.bounds import ROUNDING_S, defects_found, with_defects
 from earmark.training.jobs import write_job
 from earmark.training.manifest_row import dump_row
 from earmark.training.selection import JobDataset, refusal, rows_of

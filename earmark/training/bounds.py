@@ -25,6 +25,7 @@ LENGTH_SHARE = 0.01  # of a published length: lengths of compressed files are of
 SPANS = {"words": WORDS_BEYOND, "phonemes": PHONEMES_BEYOND}  # label -> kind of the defect
 OF_THE_WHOLE = frozenset({SHORTER_THAN_LABELS, LONGER_THAN_LABELS, *SPANS.values()})
 STATED = "duration_published"
+BOUNDED = frozenset({STATED, "segments", *SPANS})
 
 
 class Span(TypedDict):
@@ -57,6 +58,8 @@ def is_segment_beyond(text: str) -> bool:
 
 def with_defects(labels: Labels, duration_s: float) -> Labels:
     """Return labels with the defects that the length of the sound shows; the same ones where there are none."""
+    if BOUNDED.isdisjoint(labels):  # most rows
+        return labels
     defects = [_words_defect(kind, labels.get(name), duration_s) for name, kind in SPANS.items() if name in labels]
     stated_s = labels.get(STATED)
     if isinstance(stated_s, int | float):
@@ -74,6 +77,8 @@ def with_defects(labels: Labels, duration_s: float) -> Labels:
 
 def defects_found(row: Mapping[str, object]) -> list[str]:
     """Return the kinds of the defects in a row that `with_defects` gave, one for each segment or recording."""
+    if "segments" not in row and "defects" not in row:
+        return []
     segments = cast("Sequence[Mapping[str, Sequence[str]]]", row.get("segments", ()))
     kinds = [SEGMENT_BEYOND for segment in segments if any(map(is_segment_beyond, segment.get("defects", ())))]
     whole = map(kind_of, cast("Sequence[str]", row.get("defects", ())))

@@ -155,10 +155,9 @@ def _resolve_stems(line: Labels, stems: dict[str, dict[str, str]]) -> list[str]:
 
 def _build(run: Run, unit: Unit) -> Built[ManifestFiles]:
     project, dataset = run.project, unit.dataset
-    before = receipt_of(project, unit, ManifestFiles)
+    beyond, before = _Beyond(), receipt_of(project, unit, ManifestFiles)
     counts = {"rows": 0, "samples": 0}
     lost: list[str] = []
-    beyond = _Beyond()
     products = Products(run, unit, before.outputs.files.values() if before else ())
     files: dict[Path, IO[bytes]] = {}
     with contextlib.ExitStack() as stack, contextlib.ExitStack() as opened:

@@ -5,6 +5,7 @@ Opus files that FFmpeg wrote, and cuts as much from their end.
 """
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import os
@@ -64,8 +65,9 @@ class Decoder:
 
     `blocks` raises BadAudioError where the recording breaks off. `name` is library, format and codec, as quarantine and
     tables record it. `form` is "flac" or "wav" when the file is a plain 16-bit PCM file of that kind, else "".
-    `descriptor` is the open file. `defects` (`earmark.audio.defects`) is whole once the last block came. For Opus,
-    `rate_hz` is the 48,000 Hz that every Opus decoder gives, whatever rate went into the encoder.
+    `descriptor` is the open file. `channel` is the one that the recording's path names, if it names one. `defects`
+    (`earmark.audio.defects`) is whole once the last block came. For Opus, `rate_hz` is the 48,000 Hz that every Opus
+    decoder gives, whatever rate went into the encoder.
     """
 
     rate_hz: int
@@ -74,6 +76,7 @@ class Decoder:
     form: str
     descriptor: int
     blocks: Iterator[Block]
+    channel: int | None = None
     defects: list[str] = field(default_factory=list)
 
 
@@ -84,6 +87,13 @@ def open_decoder(path: Path) -> Iterator[Decoder]:
     Raises BadAudioError, here or from the blocks.
     """
     place = inside.locate(path)
+    with _open_place(place) as decoder:
+        yield dataclasses.replace(decoder, channel=place.channel)
+
+
+@contextlib.contextmanager
+def _open_place(place: inside.Place) -> Iterator[Decoder]:
+    """Open a file or a part of it, with all its channels. Raises BadAudioError, here or from the blocks."""
     in_table = place.part == "row"
     with contextlib.ExitStack() as stack:
         # A descriptor rather than a path goes to every reader: what is inspected is then what is decoded.

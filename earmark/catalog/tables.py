@@ -250,6 +250,9 @@ class JobTable(Table):
     keep_defects: bool = Field(default=False, description="whether rows with known defects stay")
     min_duration: float | None = Field(default=None, ge=0, description="seconds")
     max_duration: float | None = Field(default=None, gt=0, description="seconds")
+    max_overlap: float | None = Field(
+        default=None, ge=0, le=1, description="share of a segment during which others may speak, too"
+    )
     languages: tuple[Language, ...] = Field(
         default=(), strict=False, description='BCP 47 tags that are taken; `"en"` takes "en-GB" too'
     )

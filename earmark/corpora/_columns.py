@@ -20,7 +20,15 @@ from earmark.rows import JSON, Label, Labels
 
 TEXTS = frozenset(
     {"accent", "artist", "book_id", "category", "chapter_id", "composer", "country", "dialect", "emotion_intensity"}
-    | {"emotion_published", "group_id", "instrument", "instrument_family", "instrument_source", "language_name"}
+    | {
+        "emotion_published",
+        "gender_published",
+        "group_id",
+        "instrument",
+        "instrument_family",
+        "instrument_source",
+        "language_name",
+    }
     | {"licence", "nationality", "native_language", "sentiment", "session_id", "singing_technique", "sound_class"}
     | {"source", "speaker_id", "stem", "subset", "text", "text_original", "title", "translation", "vowel"}
 )
@@ -153,8 +161,9 @@ def _from_json(value: object) -> object:
 
 
 def _is_span(span: object, key: str) -> bool:
-    """Return whether an item of a list is {"start", "end", <key>}; a segment may have `text` as well."""
-    if not isinstance(span, dict) or span.keys() - {"text"} != {"start", "end", key}:
+    """Return whether an item of a list is {"start", "end", <key>}; a segment may have `text`, and lack its speaker."""
+    may = {"text", key} if key == SPANS["segments"] else set()
+    if not isinstance(span, dict) or span.keys() - may != {"start", "end", key} - may:
         return False
     start, end = span["start"], span["end"]
     return (

@@ -1,4 +1,4 @@
-"""What comes out of a reader, looked at once and in one place: broken rows, languages, texts, and the schema."""
+"""What comes out of a reader, looked at in one place: broken rows, languages, genders, texts, and the schema."""
 
 import functools
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from earmark import corpora
 from earmark.corpora import BROKEN_LABEL, Finding, Recording
 from earmark.corpora._formats.broken import OF_ANOTHER_SHAPE, BrokenLabelError, Reading, during, shorten
 from earmark.corpora._formats.lines import unreadable
+from earmark.corpora._genders import with_gender
 from earmark.corpora._texts import looked_at
 from earmark.errors import CorpusError
 from earmark.languages import is_language
@@ -58,7 +59,7 @@ def looked_over(
 def _checked(item: Recording, repair: bool) -> Recording:
     """Return a recording whose language is one of BCP 47 and whose texts were looked at. Raises SchemaError."""
     given = item.labels if isinstance(item.labels, dict) else dict(item.labels)
-    fitting = _with_known_languages(given)
+    fitting = _with_known_languages(with_gender(given))
     labels().check(fitting)
     fitting, defects, repaired = looked_at(fitting, repair)
     if defects:

@@ -32,6 +32,7 @@ from earmark.corpora import (
     Recording,
 )
 from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import NUMBER, Check, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import bad_line
 from earmark.corpora._formats.parquet import audio_rows
@@ -58,6 +59,12 @@ PARQUET_COLUMNS = ("video_id", "labels", "human_labels")
 # may begin with Y or contain "_", so counting characters is the only safe way: icefall cuts ids at the first "_".
 NAME = re.compile(r"(?:Y([\w-]{11})|([\w-]{11}))(?:_.*)?", re.ASCII)
 ID = re.compile(r"[\w-]{11}", re.ASCII)
+CHECKS: dict[str, Check] = {
+    "id": (lambda cell: bool(ID.fullmatch(cell)), "an id of eleven characters"),
+    "start": NUMBER,
+    "end": NUMBER,
+    "labels": (lambda cell: all(cell.split(",")), "mid,mid"),
+}
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
@@ -135,13 +142,10 @@ def _labels(path: Path, number: int, row: dict[str, str], classes: dict[str, str
 
     Raises CorpusError for a row of another form, and for a class that the table of classes lacks.
     """
-    ids = row["labels"].split(",")
-    try:
-        start_s, end_s = float(row["start"]), float(row["end"])
-    except ValueError:
-        start_s = end_s = -1.0
-    if not (ID.fullmatch(row["id"]) and 0 <= start_s <= end_s < float("inf") and all(ids)):
-        raise bad_line(path, number, 'id, start, end, "mid,mid"', ", ".join(row.values()))
+    require_cells(path, number, row, CHECKS)
+    ids, start_s, end_s = row["labels"].split(","), float(row["start"]), float(row["end"])
+    if not 0 <= start_s <= end_s:
+        raise bad_line(path, number, "a start from 0 and an end after it", f"{row['start']} and {row['end']}")
     unknown = [mid for mid in ids if mid not in classes]
     if classes and unknown:
         raise bad_line(path, number, f"classes of {CLASSES}", unknown[0])

@@ -7,7 +7,7 @@
     ss-reported-audios-<locale>.tsv                      spontaneous: audio that was reported, and is in no other table
 
 Columns are found by name, since releases differ; all of scripted speech has `client_id`, `path` and `sentence`, all of
-spontaneous speech `client_id`, `audio_file` and `transcription`. Ages ("fourties"), genders and accents stay as
+spontaneous speech `client_id`, `audio_file` and `transcription`. Ages ("fourties") and accents stay as
 published. A client_id is known to be the same speaker within one release only.
 Option `splits`: the tables of scripted speech to read (default train, dev, test). `validated` contains the clips of
 those three, and here gives only its other ones; rows of `validated`, `other` and `invalidated` have no split, but the

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from earmark.corpora import AUDIO_WITHOUT_LABEL, DUPLICATE, INCOMPLETE, Finding, ReaderOptions, Recording
 from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import WHOLE, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import Entry, bad_line
 from earmark.corpora._labels import collect, present, without_audio
@@ -57,6 +58,7 @@ CLIPS, PEOPLE = "SentenceFilenames.csv", "VideoDemographics.csv"
 VOTES = "processedResults/tabulatedVotes.csv"
 LETTERS = {code[0]: emotion for code, emotion in EMOTIONS.items()}  # columns of the votes
 VOICE = "1"  # first digit of a row's id
+COUNTS = dict.fromkeys(LETTERS, WHOLE)
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
@@ -137,9 +139,8 @@ def _votes(path: Path) -> Iterator[Entry[dict[str, int]]]:
     if is_file(path):
         for number, row in csv_rows(path, ("", *LETTERS, "fileName")):
             with one_row(path, number):
+                require_cells(path, number, row, COUNTS)
                 counts = [row[letter] for letter in LETTERS]
-                if not all(count.isdecimal() for count in counts):
-                    raise bad_line(path, number, f"counts as {', '.join(LETTERS)}", ", ".join(counts))
                 if row[""].startswith(VOICE):
                     votes = dict(zip(LETTERS.values(), map(int, counts), strict=True))
                     yield row["fileName"], f"{VOTES}:{number}", votes

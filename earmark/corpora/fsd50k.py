@@ -20,6 +20,7 @@ from pathlib import Path
 
 from earmark.corpora import DUPLICATE, INCOMPLETE, Finding, ReaderOptions, Recording
 from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import FILLED, one_of, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.json_stream import json_members
 from earmark.corpora._formats.lines import Entry, bad_line
@@ -72,14 +73,14 @@ def _rows(root: Path, part: str, vocabulary: dict[str, str]) -> Iterator[Entry[t
     table = f"{TRUTH}/{part}.csv"
     columns = ("fname", "labels", "mids", "split") if part == "dev" else ("fname", "labels", "mids")
     place = root / table
+    checks = {"fname": FILLED} | ({"split": one_of(SPLIT_OF, "train or val")} if part == "dev" else {})
     for number, row in csv_rows(place, columns):
         with one_row(place, number):
             names, ids = row["labels"].split(","), row["mids"].split(",")
-            split = SPLIT_OF.get(row["split"]) if part == "dev" else "test"
-            if split is None or not row["fname"]:
-                raise bad_line(place, number, "a clip, and train or val as its split", str(row))
+            require_cells(place, number, row, checks)
+            split = SPLIT_OF[row["split"]] if part == "dev" else "test"
             if len(names) != len(ids) or not all(names) or not all(ids):
-                raise bad_line(place, number, "as many mids as labels", str(row))
+                raise bad_line(place, number, "as many mids as labels", f"{row['labels']} and {row['mids']}")
             # Names differ from AudioSet's, and of five classes the meaning too: only mids are comparable.
             for name, mid in zip(names, ids, strict=True):
                 if vocabulary and vocabulary.get(name) != mid:

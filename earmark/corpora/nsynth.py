@@ -76,10 +76,10 @@ def _labels(path: Path, number: int, name: str, note: JSON, *, may_be_noise: boo
     for field, (label, kind) in FIELDS.items():
         value = labels[label] = fields.get(field)
         if type(value) is not kind or value == "":  # not isinstance: true is no pitch
-            raise bad_line(path, number, f"a note with {field} ({kind.__name__})", name)
+            raise bad_line(path, number, f"a note {name} with {field} ({kind.__name__})", str(value))
     qualities = fields["qualities_str"]
     if not isinstance(qualities, list) or not all(isinstance(word, str) and word for word in qualities):
-        raise bad_line(path, number, "a note with a list of words as qualities_str", name)
+        raise bad_line(path, number, f"a note {name} with a list of words as qualities_str", str(qualities))
     labels["group_id"] = labels["instrument"]
     pitch = fields["pitch"]
     if may_be_noise and labels["instrument"] == NOISY_INSTRUMENT and isinstance(pitch, int) and pitch >= NOISY_PITCH:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from earmark.corpora import Finding, ReaderOptions, Recording
 from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import FILLED, WHOLE, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import Entry, bad_line
 from earmark.corpora._labels import collect, join, present, speakers
@@ -57,6 +58,8 @@ RATE_HZ = 16_000  # of Start and Stop
 KEY = ("Show", "EpId", "ClipId")
 
 Extended = tuple[str | None, Labels]  # split, further labels
+COUNTS = dict.fromkeys(("Start", "Stop", *VOTES), WHOLE)
+FILLED_KEY = dict.fromkeys(KEY, FILLED)
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
@@ -95,9 +98,9 @@ def _rows(root: Path, table: str) -> Iterator[Entry[Labels]]:
     place = root / table
     for number, row in _stripped(place, (*KEY, "Start", "Stop", *VOTES)):
         with one_row(place, number):
-            numbers = {column: row[column] for column in ("Start", "Stop", *VOTES)}
-            if not all(value.isdecimal() for value in numbers.values()) or int(row["Start"]) > int(row["Stop"]):
-                raise bad_line(place, number, "whole numbers as counts, Start and Stop", ",".join(row.values()))
+            require_cells(place, number, row, COUNTS)
+            if int(row["Start"]) > int(row["Stop"]):
+                raise bad_line(place, number, "a Start before its Stop", f"{row['Start']} and {row['Stop']}")
             votes = {name: int(row[column]) for column, name in VOTES.items()}
             labels: Labels = {
                 "subset": row["Show"],
@@ -127,6 +130,5 @@ def _stripped(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[
     for number, row in csv_rows(path, columns):
         with one_row(path, number):
             values = {column: value.strip() for column, value in row.items()}
-            if not all(values[column] for column in KEY):
-                raise bad_line(path, number, "values as Show, EpId and ClipId", ",".join(row.values()))
+            require_cells(path, number, values, FILLED_KEY)
             yield number, values

@@ -8,9 +8,10 @@
 A table has a column `audio`: struct {bytes, path}. The split comes from a column `split`, or else from a keyword (see
 `_splits`) in the name of the table or of a folder above it. Other columns named as labels become labels, the rest
 `extra` (see `_columns`). Numbers of class labels become their names, which the table's own features contain, or the
-dataset_info.json in its folder. Columns of bytes (pictures, a second recording) give no label; they are one finding for
-each table. A row without bytes is a finding, since its path is one of the machine that wrote it; so are a missing shard
-and a sound file that is in no table.
+dataset_info.json in its folder. A column `channel` of A and B, left and right, or (with the option `first_channel`, 0
+or 1) numbers makes one side of a stereo row the recording. Columns of bytes (pictures, a second recording) give no
+label; they are one finding for each table. A row without bytes is a finding, since its path is one of the machine that
+wrote it; so are a missing shard and a sound file that is in no table.
 
 An id is the table's path without extension and the row's number, `data/train-00000-of-00001/17`: only this is known to
 be unique without keeping all ids in memory. A column `id` often starts again in each table, and files in `audio.path`
@@ -37,6 +38,7 @@ from earmark.corpora import (
     ReaderOptions,
     Recording,
 )
+from earmark.corpora._channels import first_channel, on_its_side
 from earmark.corpora._columns import labels_and_split, with_language
 from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.parquet import audio_rows, contains_bytes, schema_of
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 VERSION = 2
+OPTIONS = ("first_channel",)
 
 PARQUET = ".parquet"
 PROCESSED = "cache-"  # begins the name of an Arrow file that a step of processing left
@@ -59,7 +62,11 @@ FEATURES = b"huggingface"  # the key of a schema's metadata under which datasets
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the rows of each table in their order, the tables by path."""
-    return _recordings(root, options.language)
+    first = first_channel(options)
+    return (
+        on_its_side(root, item, item.path, first) if isinstance(item, Recording) else item
+        for item in _recordings(root, options.language)
+    )
 
 
 def _recordings(root: Path, language: str | None) -> Iterator[Recording | Finding]:

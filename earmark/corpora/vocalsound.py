@@ -130,7 +130,7 @@ def _add_speakers(root: Path, name: str, speakers: dict[str, Labels]) -> Iterato
         with one_row(root / name, number):
             speaker, sex, age, country, native, health = (value.strip() for value in row.values())
             if not speaker:
-                raise bad_line(root / name, number, "a speaker", ",".join(row.values()))
+                raise bad_line(root / name, number, "a speaker in the first column", speaker)
             labels = present(
                 {
                     "gender": gender(sex),

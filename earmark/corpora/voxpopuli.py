@@ -50,7 +50,7 @@ from earmark.sounds import is_audio
 if TYPE_CHECKING:
     from _csv import Reader  # what csv.reader returns, under no other name
 
-VERSION = 1
+VERSION = 2
 
 LANGUAGES = frozenset({"cs", "de", "en", "es", "et", "fi", "fr", "hr", "hu", "it", "lt", "nl", "pl", "ro", "sk", "sl"})
 ACCENTED, MIXED = "en_accented", "multilang"

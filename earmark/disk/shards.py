@@ -17,7 +17,7 @@ import xxhash
 
 from earmark.disk.files import Scratch, clear_disk_errors, make_folder, publishing, remove
 from earmark.disk.hashing import hash_file
-from earmark.disk.inside import file_of
+from earmark.disk.inside import file_of, without_channel
 from earmark.errors import CorpusError
 from earmark.rates import HOUR_S
 from earmark.sounds import BYTES_PER_S, OTHER_BYTES_PER_S, suffix_of
@@ -68,7 +68,7 @@ def read_rows(path: Path) -> Iterator[ShardRow]:
 
 def estimated_hours(path: str, size_bytes: int) -> float:
     """Guess a recording's length in hours from its file's size in bytes and its suffix."""
-    suffix = suffix_of(path)
+    suffix = suffix_of(without_channel(path))  # each channel of a file is as long as the file
     if suffix == ".row":
         return ROW_HOURS
     bytes_per_s = STREAM_BYTES_PER_S if suffix == ".stream" else BYTES_PER_S.get(suffix, OTHER_BYTES_PER_S)

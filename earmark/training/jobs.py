@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import orjson
 
+from earmark.audio.defects import SEGMENT_BEYOND
 from earmark.catalog.tables import JobTable
 from earmark.errors import JobError
 from earmark.features.manifest import read_rows
@@ -21,7 +22,7 @@ from earmark.schema import SchemaError, job_rows
 from earmark.training.job_summary import SharedValues, Summary
 from earmark.training.leakage import LeakFinder, Leaks, disjoint_labels, gives_way, marks_of
 from earmark.training.manifest_row import AUDIO, FeaturePlace, ManifestRow, dump_row
-from earmark.training.selection import JobDataset, refusal, rows_of, split_of
+from earmark.training.selection import JobDataset, refusal, rows_of, split_of, without_beyond
 
 EXAMPLES = 3  # leaks of a kind that an error names
 PROGRESS_BYTES = 1 << 20  # bytes read between two calls of `on_bytes`
@@ -82,6 +83,10 @@ class _Job:
     ) -> Iterator[PickedRow]:
         split = split_of(self.table, dataset, recording)
         places: dict[str, FeaturePlace] = {}
+        if self.table.unit == "recording":
+            recording, n_beyond = without_beyond(self.table, recording)
+            for _ in range(n_beyond):
+                summary.leave_out(dataset, SEGMENT_BEYOND)
         for row in rows_of(self.table, recording):
             reason = refusal(self.table, dataset, row) or ("" if split else "no split")
             if reason or split is None:

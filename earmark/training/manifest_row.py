@@ -15,6 +15,7 @@ from earmark.disk.shards import ShardRow
 from earmark.json_bytes import json_bytes
 from earmark.rates import RATE_HZ
 from earmark.rows import Labels
+from earmark.training.bounds import with_defects
 
 AUDIO: Final = "audio_hash"
 SPEAKER: Final = "speaker_id"
@@ -27,6 +28,7 @@ class Segment(TypedDict, total=False):
     start: Required[float]
     end: Required[float]
     speaker_id: str
+    defects: list[str]
 
 
 class Stem(TypedDict):
@@ -63,7 +65,8 @@ class ManifestRow(TypedDict, total=False):
     stems: dict[str, Stem]
     start: float
     end: float
-    overlapped: bool
+    overlapped: float
+    defects: list[str]
     features: dict[str, FeaturePlace]
 
 
@@ -82,11 +85,12 @@ def make_row(dataset: str, row: ShardRow, audio: GoodAudio, audio_path: str, for
     }
     if row.split:
         fields["split"] = row.split
+    labels = with_defects(row.labels, audio.n_samples / RATE_HZ)
     # fields of ours first: people look at the heads of lines, and labels differ from corpus to corpus
-    if fields.keys().isdisjoint(row.labels):  # always, since scan refuses a reader that gives one of ours
-        fields.update(row.labels)
+    if fields.keys().isdisjoint(labels):  # always, since scan refuses a reader that gives one of ours
+        fields.update(labels)
     else:
-        fields |= {name: value for name, value in row.labels.items() if name not in fields}
+        fields |= {name: value for name, value in labels.items() if name not in fields}
     if audio.defects:  # behind those that the publisher names
         fields["defects"] = [*cast("list[str]", fields.get("defects", [])), *audio.defects]
     return fields

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # imported where a job is built: its states need receipts alo
     from earmark.training.job_summary import Summary
     from earmark.training.selection import JobDataset
 
-NAME, VERSION = "job", 1
+NAME, VERSION = "job", 2
 PASSES = 2  # over the manifests: leaks are found in the first, rows written in the second
 
 

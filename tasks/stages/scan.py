@@ -186,7 +186,7 @@ class _Hasher:
                 name = self.project.relative(place.file)
                 raise CorpusError(f"{name}: neither a file nor a link to one. Take it away.")
             key = stat_key(status)
-            return _Hashed(item, key, self._hash_of(key, place.file, shared=bool(place.part)))
+            return _Hashed(item, key, self._hash_of(key, place.file, shared=place.file != self.root / item.path))
         except FileNotFoundError:
             if not self.root.is_dir():
                 where = self.project.relative(self.root)
@@ -197,7 +197,7 @@ class _Hasher:
             raise CorpusError(f"{name}: cannot be read: {error.strerror}.") from error
 
     def _hash_of(self, key: StatKey, path: Path, shared: bool) -> str:
-        """Return a file's hash; of one that is `shared` by many recordings, a table of audio, one thread reads it."""
+        """Return a file's hash; of one that is `shared` by recordings, as rows or channels, one thread reads it."""
         memo = self.project.memo
         if not shared:
             return memo.get(key) or hash_file(path)

@@ -12,6 +12,7 @@ from support.models import write_model
 from support.shipped import shipped_tables
 
 from earmark.rows import SCHEMA
+from earmark.training.bounds import with_defects
 
 CORPORA = Path(__file__).parents[1] / "corpora"
 GOLDEN = Path(__file__).parent / "whole_plan.txt"
@@ -89,7 +90,7 @@ def table_of(dataset):
 
 
 def expected_rows(dataset):
-    """Return the rows of a fixture whose sound is sound, in the dataset's language."""
+    """Return the rows of a fixture whose sound is sound, in the dataset's language, with the defects of its times."""
     fixture = parse(fixture_of(dataset))
     said = fixture.catalog.get("language")
     root, rows = fixture.catalog.get("root", "."), []
@@ -97,7 +98,8 @@ def expected_rows(dataset):
         content = fixture.files.get(row["path"] if root == "." else f"{root}/{row['path']}", "tone")
         if content.startswith(("tone", "sphere")):
             spoken = {"language": language_of(dataset, fixture)} if said and row.get("language") == said else {}
-            rows.append({name: value for name, value in row.items() if name != "path"} | spoken | {"dataset": dataset})
+            labels = {name: value for name, value in row.items() if name != "path"} | spoken | {"dataset": dataset}
+            rows.append(with_defects(labels, float(content.split()[1]) if content != "tone" else 0.1))
     return rows
 
 

@@ -13,6 +13,7 @@ import msgspec
 from earmark.disk.files import Scratch, make_folder, publish
 from earmark.disk.junk import OWNER_NAME
 from earmark.errors import ForeignError
+from earmark.json_bytes import json_bytes
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ def mark_cache(cache: Path, catalog: Path, scratch: Scratch) -> Owner:
     owner = Owner(found.cache if found else uuid.uuid4().hex, str(cache), str(catalog))
     if owner == found:
         return found
-    publish(cache / OWNER_NAME, msgspec.json.encode(owner), scratch)
+    publish(cache / OWNER_NAME, json_bytes(msgspec.to_builtins(owner)), scratch)
     return owner
 
 
@@ -78,7 +79,7 @@ def take(folder: Path, owner: Owner, scratch: Scratch, *, made_here: bool, name:
             f"{folder}: there are files in it that earmark did not make. Move them away, or name another {name}."
         )
     make_folder(folder)
-    publish(folder / OWNER_NAME, msgspec.json.encode(owner), scratch)
+    publish(folder / OWNER_NAME, json_bytes(msgspec.to_builtins(owner)), scratch)
 
 
 def _has_entries(folder: Path) -> bool:

@@ -161,6 +161,7 @@ def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[Arc
         started,  # not the end: a member that is written to meanwhile must be read again
         accounted=archive.rest == "refuse",
     )
+    _note_names(run, archive, unpacked)
     if unpacked.n_matched and not unpacked.written_bytes:
         run.log.note(
             f"{archive.file}: already extracted: {unpacked.n_matched:,} files on disk match it, none was written"
@@ -169,6 +170,21 @@ def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[Arc
     receipt = Receipt(f"{NAME}/archive", VERSION, key, inputs, outputs, _counts(unpacked), seconds)
     publish_receipt(where, receipt, project.scratch)
     return receipt, unpacked.written_bytes
+
+
+def _note_names(run: Run, archive: ArchiveTable, unpacked: "Extraction") -> None:
+    """Tell of members that share a name, and of those that only some file systems can hold side by side."""
+    if unpacked.repeated:
+        run.log.note(
+            f"{archive.file}: {len(unpacked.repeated):,} members occur several times (such as {unpacked.repeated[0]}):"
+            " the last of each counts, as tar and unzip have it"
+        )
+    if unpacked.twins:
+        one, other = unpacked.twins[0]
+        run.log.note(
+            f"{archive.file}: {len(unpacked.twins):,} members differ in case or Unicode form alone (such as {one} and"
+            f" {other}): the tree cannot be copied to a file system that ignores that"
+        )
 
 
 def _is_reusable(run: Run, dataset: str, archive: ArchiveTable, known: Receipt[ArchiveRead]) -> bool:
@@ -199,6 +215,11 @@ def _unpack(run: Run, dataset: str, archive: ArchiveTable, members: Path) -> "Ex
             staging_name=f"{dataset}-{part}",
             on_bytes=bar.advance,
             memo=project.memo,
+            others=[
+                project.members(dataset, archive_records.part_name(other.file))
+                for other in project.dataset(dataset).archives
+                if other.file != archive.file
+            ],
         )
 
 

@@ -82,7 +82,15 @@ class Place:
         self.staging = self.tmp / "extract-x"
 
     def extract(
-        self, data=None, name="x.archive", folder=None, on_bytes=lambda n: None, memo=None, parts=(), **published
+        self,
+        data=None,
+        name="x.archive",
+        folder=None,
+        on_bytes=lambda n: None,
+        memo=None,
+        parts=(),
+        others=(),
+        **published,
     ):
         """`parts` are the files before the last; `published` is size, sums, nested and skip."""
         path = self.home / name
@@ -97,6 +105,7 @@ class Place:
             staging_name="x",
             on_bytes=on_bytes,
             memo=memo,
+            others=others,
         )
 
     def rows(self):

@@ -68,6 +68,19 @@ def test_a_zip_name_in_another_code_page_is_the_one_of_its_unicode_field(place):
     assert contents(place.tree) == {name: b"sound"}
 
 
+NOT_READ = {
+    "7z": b"7z\xbc\xaf\x27\x1c\0\4",
+    "rar": b"Rar!\x1a\x07\1\0",
+    "lz4": b"\4\x22\x4d\x18",
+    "Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n",
+}
+
+
+@pytest.mark.parametrize("name", NOT_READ)
+def test_what_is_not_read_is_named_with_what_to_do(place, name):
+    place.refuses(NOT_READ[name] + bytes(600), rf"{name}.*(`7z x`|`git lfs pull`)")
+
+
 def sparse_tar(claimed):
     """A GNU sparse tar of one block of data that claims to be a file of so many bytes."""
     header = bytearray(512)
@@ -129,7 +142,7 @@ def test_what_is_no_archive_is_said_in_one_line(place):
     place.refuses(None, "x.archive: no such archive")
     place.refuses(b"", "the file is empty")
     place.refuses(b"<!DOCTYPE html><p>please log in", "a web page")
-    place.refuses(b"RIFF____WAVEfmt ", "expected tar, gzip, bzip2, xz or zip, got bytes 52 49")
+    place.refuses(b"RIFF____WAVEfmt ", "expected tar, gzip, bzip2, xz, zstd or zip, got bytes 52 49")
     place.refuses(gzip.compress(b"no tar in here" * 99), "damaged|header")
     place.refuses(bytes(10240), "holds no members")
 

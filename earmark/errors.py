@@ -54,6 +54,10 @@ class AbsentError(EarmarkError):
     """A folder that work was in is not there: probably a volume that is not mounted."""
 
 
+class ForeignError(EarmarkError):
+    """A file or folder that earmark did not make stands where it would write, or is given to it as its own."""
+
+
 class WorkerError(EarmarkError):
     """A worker process died under a unit of work; `crashed` is the signal by which it ended itself, "" if another."""
 

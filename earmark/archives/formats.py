@@ -1,4 +1,4 @@
-"""What an archive is, its magic bytes say: tar, bare or in gzip (RFC 1952), bzip2 or xz, or zip.
+"""What an archive is, its magic bytes say: tar, bare or in gzip (RFC 1952), bzip2, xz or Zstandard (RFC 8878), or zip.
 
 Memory of decompression: a few blocks, and for xz the dictionary that the stream asks for, XZ_MEMORY_BYTES at most.
 """
@@ -7,6 +7,7 @@ import bz2
 import itertools
 import lzma
 import queue
+import sys
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -17,20 +18,26 @@ from earmark.archives.members import DamageError, Member, Rest, TrailingError
 from earmark.archives.tars import TAR_BLOCK_BYTES, is_header, tar_members
 from earmark.archives.zips import zip_members
 from earmark.disk.hashing import BLOCK_BYTES
+from earmark.errors import ArchiveError
 
+GIT_LFS = b"version https://git-lfs"
+# What else archives are packed with: 7-Zip's 7zFormat.txt; RAR 4 and 5; the LZ4 frame format; lzip.
+NOT_READ = {"7z": b"7z\xbc\xaf\x27\x1c", "rar": b"Rar!\x1a\x07", "lz4": b"\x04\x22\x4d\x18", "lzip": b"LZIP"}
 XZ_MEMORY_BYTES = 1 << 30  # the decoder may use this much; `xz -9` needs 65 MB
+ZSTD_WINDOW_LOG = 30  # likewise: 1 GiB, of which `zstd -19 --long` asks for 128 MiB
 AHEAD_BLOCKS = 8  # decoded blocks waiting between the two threads, 1 MiB each
 # First bytes by format: RFC 1952; bzip2; the .xz file format, 2.1.1; APPNOTE 4.3.7 and 4.3.16 (a zip without members).
 MAGIC = {
     "gzip": (b"\x1f\x8b",),
     "bzip2": (b"BZh",),
     "xz": (b"\xfd7zXZ\0",),
+    "zstd": (b"\x28\xb5\x2f\xfd",),
     "zip": (b"PK\3\4", b"PK\5\6"),
 }
 
 
 def find_format(head: bytes) -> str:
-    """Return `tar`, `zip`, `gzip`, `bzip2` or `xz`, from the first 512 bytes. Raises DamageError."""
+    """Return `tar`, `zip`, `gzip`, `bzip2`, `xz` or `zstd`, from the first 512 bytes. Raises ArchiveError."""
     if not head:
         raise DamageError("not an archive: the file is empty")
     for kind, magics in MAGIC.items():
@@ -40,7 +47,16 @@ def find_format(head: bytes) -> str:
         return "tar"
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise DamageError("not an archive but a web page: the download needs a login, or its address has changed")
-    raise DamageError(f"not an archive: expected tar, gzip, bzip2, xz or zip, got bytes {head[:8].hex(' ')}")
+    if head.startswith(GIT_LFS):
+        raise ArchiveError("a Git LFS pointer, not the archive itself: fetch it with `git lfs pull` in its clone")
+    for name, magic in NOT_READ.items():
+        if head.startswith(magic):
+            raise ArchiveError(
+                f"a {name} archive, which earmark does not read: unpack it by hand into this folder (`7z x` does), and"
+                " take it out of `archives` in the catalog"
+            )
+    expected = "tar, gzip, bzip2, xz, zstd or zip"
+    raise DamageError(f"not an archive: expected {expected}, got bytes {head[:8].hex(' ')}")
 
 
 def read_nested(blocks: Iterator[bytes], spool: Path, *, ends_known: bool, rest: Rest) -> Generator[Member, None, None]:
@@ -134,6 +150,13 @@ def _decompressor(kind: str) -> _Decompressor:
         return decompressor
     if kind == "bzip2":
         return bz2.BZ2Decompressor()
+    if kind == "zstd":
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+
+        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG})
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
-import orjson
 
 from earmark.errors import ArchiveError
+from earmark.json_bytes import json_bytes
 
 Kind = Literal["file", "folder", "symlink", "hardlink", "special"]
 # What may follow an archive's last member in its file: the format's own padding; any number of zero bytes, where a
@@ -56,7 +56,7 @@ class ListedMember(msgspec.Struct, frozen=True):
             row["link"] = self.link
         else:
             row["dir"] = True
-        return orjson.dumps(row) + b"\n"
+        return json_bytes(row) + b"\n"
 
 
 _decode = msgspec.json.Decoder(ListedMember).decode

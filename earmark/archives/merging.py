@@ -81,11 +81,15 @@ def checked(blocks: Iterable[bytes], path: Path, size: int, name: str) -> Iterat
             yield block
 
 
-def differs(path: Path, name: str) -> ArchiveError:
+class DiffersError(ArchiveError):
+    """In a member's place the tree has something else."""
+
+
+def differs(path: Path, name: str) -> DiffersError:
     """Return the error for a member in whose place the tree has something else."""
-    return ArchiveError(
-        f"member {name!r} differs from the file on disk {path}. Delete or move that file and run again, or the archive"
-        " is another version. Nothing was extracted."
+    return DiffersError(
+        f"member {name!r} differs from the file on disk {path}. Move that away and run again, or the archive is another"
+        " version. Nothing was extracted."
     )
 
 

@@ -4,6 +4,8 @@ import os
 import re
 import unicodedata
 from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
@@ -62,8 +64,12 @@ class MemberNames:
         """Note a folder, listed or implied, perhaps again."""
         self.folders.extend((hash_path(fold(path)), hash_path(path)))
 
-    def check(self, members: Path) -> None:
-        """Raise ArchiveError, with both names, if two members cannot be together on every file system."""
+    def check(self, members: Path, are_one: Callable[[str, str], bool]) -> "Collisions":
+        """Return which members share a name, or one but for case or Unicode form.
+
+        `are_one` says of two paths whether this file system takes them for the same. Raises ArchiveError, with both
+        names, where it does, and for a path that is a file and also a folder.
+        """
         import numpy as np
 
         files = np.asarray(self.files)
@@ -72,10 +78,10 @@ class MemberNames:
         suspects = set(np.intersect1d(files, folders).tolist())
         for hashes in (files, folders):
             suspects.update(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
-        if suspects:
-            _name_collisions(members, suspects)
+        found = _name_collisions(members, suspects, are_one) if suspects else Collisions()
         if not np.isin(np.asarray(self.linked), files).all():
             raise ArchiveError("a hard link in it points to a file that is no member of it. Nothing was extracted.")
+        return found
 
     def remove_strays(self, staging: Path) -> None:
         """Delete from staging what an interrupted run of another archive left there; `check` comes first."""
@@ -92,9 +98,18 @@ class MemberNames:
                     path.rmdir() if is_folder else path.unlink()
 
 
-def _name_collisions(members: Path, suspects: set[int]) -> None:
+@dataclass
+class Collisions:
+    """Names that several members have: `repeated` exactly, `twins` as pairs that differ in case or Unicode form."""
+
+    repeated: set[str] = field(default_factory=set)
+    twins: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _name_collisions(members: Path, suspects: set[int], are_one: Callable[[str, str], bool]) -> Collisions:
     """Look at the members a second time, now for the few names whose hashes are equal. Raises ArchiveError."""
-    seen: dict[str, tuple[str, bool]] = {}
+    found = Collisions()
+    seen: dict[str, dict[str, bool]] = {}  # folded -> spellings -> whether it is a folder
     with members.open("rb") as lines:
         for line in lines:
             row = orjson.loads(line)
@@ -103,14 +118,27 @@ def _name_collisions(members: Path, suspects: set[int]) -> None:
                 one, folder = path[:end], is_folder or end < len(path)
                 if hash_path(folded := fold(one)) not in suspects:
                     continue
-                other, other_folder = seen.get(folded, ("", False))
-                if other and other != one:
-                    raise refusal(one, f"on file systems that ignore case or Unicode form it is one with {other!r}")
-                if other and folder != other_folder:
+                spellings = seen.setdefault(folded, {})
+                if one not in spellings:
+                    for other in spellings:
+                        if are_one(one, other):
+                            raise ArchiveError(_no_place_for_both(one, other))
+                        found.twins.append((other, one))
+                elif spellings[one] != folder:
                     raise refusal(one, "it is a file and also a folder that other members are in")
-                if other and not folder:
-                    raise refusal(one, "it occurs twice")
-                seen[folded] = (one, folder)
+                elif not folder:
+                    found.repeated.add(one)
+                spellings[one] = folder
+    return found
+
+
+def _no_place_for_both(one: str, other: str) -> str:
+    """Say that two members have one place here; `skip` would lose one of them."""
+    return (
+        f"members {other!r} and {one!r}: this file system, which ignores case or Unicode form, takes both for one file."
+        " Nothing was extracted. Put the dataset's `folder` on a volume that tells them apart, such as a case-sensitive"
+        " APFS volume or ext4, and run again."
+    )
 
 
 def fold(path: str) -> str:

@@ -16,15 +16,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from earmark.archives.members import ListedMember, Member
-from earmark.archives.merging import checked, differs, file_blocks, lstat, merge, read_staged
+import orjson
+
+from earmark.archives.members import ListedMember, Member, parse_member
+from earmark.archives.merging import DiffersError, checked, differs, file_blocks, lstat, merge, read_staged
 from earmark.archives.safe_names import MemberNames, fold, hash_path, is_unicode, refusal, safe_path
-from earmark.disk.files import disk_error
+from earmark.disk.files import disk_error, require_space
 from earmark.disk.hashing import HashMemo, StatKey, new_hasher, stat_key
 from earmark.errors import ArchiveError
 
 FOLDERS_KNOWN = 65_536  # folders remembered as checked; one that is forgotten is checked again
 READERS = 4  # threads that read back: a disk answers several requests faster than one after the other
+LOOK_BYTES = 256 << 20  # bytes written between two looks at the free space
+RESERVE_BYTES = 512 << 20  # that an extraction leaves free
+DIFFERING_KNOWN = 100_000  # members that differ from the tree, counted before they are told
+EXAMPLES = 5  # of them that an error names
+UNKNOWN = "0" * 32  # in place of the hash of a member that was not read to its end
 READ_BACK_LINES = 128  # members a thread takes at a time
 MEMO_ENTRIES = 10_000  # hashes remembered in one transaction
 NAME_ERRORS = {errno.ENAMETOOLONG, errno.EILSEQ}  # a file system that refuses a name
@@ -48,23 +55,31 @@ class Extraction:
     n_skipped: int = 0  # members left out by pattern, in no other count
     member_bytes: int = 0
     written_bytes: int = 0
+    repeated: Sequence[str] = ()  # members that occur several times: the last one is what is in the tree
+    twins: Sequence[tuple[str, str]] = ()  # members whose names differ in case or Unicode form alone
 
 
 class Staging:
     """Where the members of one archive are until all of them are proved whole; `count` counts as Extraction does.
 
+    `others` are the members files of the dataset's other archives.
     After a run that was interrupted the folder is still there, and what is whole in it is not written again.
     """
 
-    def __init__(self, path: Path, folder: Path, memo: HashMemo | None) -> None:
+    def __init__(self, path: Path, folder: Path, memo: HashMemo | None, others: Sequence[Path] = ()) -> None:
         self.path = path
         self.folder = folder
         self.names = MemberNames()
         self.count: Counter[str] = Counter()
+        self.repeated: list[str] = []
+        self.twins: list[tuple[str, str]] = []
         self._memo = memo
+        self._until_look = LOOK_BYTES
+        self._others = others
         self._remembered: list[tuple[StatKey, str]] = []
         self._resumed = path.exists()
         self._entered: dict[str, bool] = {}  # folders that were checked -> whether the tree has them
+        self._differing: dict[str, int] = {}  # members in whose place the tree has another file -> its bytes
 
     def place(self, member: Member) -> ListedMember | None:
         """Stage one member, or find it in the tree already; return it for the members file, None for the tree itself.
@@ -174,19 +189,47 @@ class Staging:
         status = lstat(final) if in_tree else None
         if status is None:
             return self._stage(path, member, member.blocks)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > member.size:
+        if not stat.S_ISREG(status.st_mode):
             raise differs(final, path)
+        if status.st_size > member.size or (status.st_size < member.size and self._is_whole(path, status.st_size)):
+            return self._differs(path, status.st_size)
         blocks = checked(member.blocks, final, status.st_size, path)
-        if status.st_size < member.size:
-            return self._stage(path, member, blocks, "n_completed")
         hasher = new_hasher("xxh3")
-        for block in blocks:
-            hasher.update(block)
+        try:
+            if status.st_size < member.size:
+                xxh3 = self._stage(path, member, blocks, "n_completed")
+                self._differing.pop(path, None)
+                return xxh3
+            for block in blocks:
+                hasher.update(block)
+        except DiffersError:
+            (self.path / path).unlink(missing_ok=True)  # what was staged of it
+            return self._differs(path, status.st_size)
+        self._differing.pop(path, None)
         if self._resumed:  # what an interrupted run staged must not replace what matched
             (self.path / path).unlink(missing_ok=True)
         self.count["n_matched"] += 1
         self._remember([(stat_key(status), hasher.hexdigest())])
         return hasher.hexdigest()
+
+    def _is_whole(self, path: str, size: int) -> bool:
+        """Say whether a file that is shorter than a member is a whole one of another archive, and so not cut short."""
+        needle = orjson.dumps(path)
+        for members in self._others:
+            with contextlib.suppress(FileNotFoundError), members.open("rb") as lines:
+                for line in lines:
+                    if needle in line and (other := parse_member(line)).path == path and other.size == size:
+                        return True
+        return False
+
+    def _differs(self, path: str, size: int) -> str:
+        """Note that the tree has another file in a member's place: all such are told at the end, not one a run.
+
+        A later member of the same name may be the one that the tree has.
+        """
+        if len(self._differing) < DIFFERING_KNOWN:
+            self._differing[path] = size
+        return UNKNOWN
 
     def _stage(self, path: str, member: Member, blocks: Iterable[bytes], kind: str = "") -> str:
         """Write a member, except for the bytes that an interrupted run wrote of it; return its hash."""
@@ -195,18 +238,21 @@ class Staging:
         if before is not None and not (stat.S_ISREG(before.st_mode) and before.st_nlink == 1):
             staged.unlink()  # a link there would have the member written to wherever it leads
             before = None
+        if member.size > LOOK_BYTES:  # a sparse member of a small archive may claim terabytes
+            require_space(self.folder, member.size, f"{self.folder / path}")
         descriptor = _open(staged, 0o755 if member.executable else 0o644)
         try:
             hasher = new_hasher("xxh3")
             at, same = 0, before is not None
             for block in blocks:
                 hasher.update(block)
+                self._require_space(len(block))
                 same = same and os.pread(descriptor, len(block), at) == block
                 if not same:
                     _write(descriptor, block, at)
                     self.count["written_bytes"] += len(block)
                 at += len(block)
-            if before is not None and before.st_size > at:
+            if os.fstat(descriptor).st_size > at:  # of an interrupted run, or of an earlier member of this name
                 os.ftruncate(descriptor, at)
                 same = False
             if not same:
@@ -215,6 +261,17 @@ class Staging:
             os.close(descriptor)
         self.count[kind or ("n_resumed" if same else "n_written")] += 1
         return hasher.hexdigest()
+
+    def _require_space(self, n_bytes: int) -> None:
+        """Stop while there is still some space: an archive of kilobytes may unpack to more than any disk holds.
+
+        Raises DiskFullError, before the volume is full and everything else on it suffers.
+        """
+        self._until_look -= n_bytes
+        if self._until_look > 0:
+            return
+        self._until_look = LOOK_BYTES
+        require_space(self.path, RESERVE_BYTES, f"{self.folder}: extracting")
 
     def _remember(self, entries: Iterable[tuple[StatKey, str]]) -> None:
         self._remembered.extend(entries)
@@ -226,7 +283,12 @@ class Staging:
 
         Raises ArchiveError, with the tree as it was, for names that collide and for files that read back otherwise.
         """
-        self.names.check(members)
+        found = self.names.check(members, self._are_one)
+        if self._differing:
+            raise ArchiveError(self._differing_words())
+        if found.repeated:
+            self._keep_last(members, found.repeated)
+        self.repeated, self.twins = sorted(found.repeated), found.twins
         try:
             if self.path.exists():
                 if self._resumed:
@@ -237,6 +299,39 @@ class Staging:
         except OSError as error:
             raise disk_error(error, self.folder) from error
         remember(self._remembered, self._memo)
+
+    def _are_one(self, one: str, other: str) -> bool:
+        """Say whether two paths of members are one file or folder on this file system."""
+        places = [lstat(self.path / path) or lstat(self.folder / path) for path in (one, other)]
+        first, second = places
+        return first is not None and second is not None and os.path.samestat(first, second)
+
+    def _differing_words(self) -> str:
+        names = [f"{path!r} ({size:,} bytes)" for path, size in itertools.islice(self._differing.items(), EXAMPLES)]
+        more = f" and {len(self._differing) - EXAMPLES:,} more" if len(self._differing) > EXAMPLES else ""
+        count = f"{len(self._differing):,}{'+' if len(self._differing) == DIFFERING_KNOWN else ''}"
+        return (
+            f"{count} of its members differ from the files of that name on disk: {', '.join(names)}{more}. Is the"
+            " archive another version, or do two archives hold files of one name? Nothing was extracted. Move those"
+            " files away and run again, and the archive's come in their place."
+        )
+
+    def _keep_last(self, members: Path, repeated: set[str]) -> None:
+        """Take all but the last of the members of one name out of the list: the last is what is on the disk."""
+        lines = members.read_bytes().splitlines(keepends=True)
+        kept, seen = list[bytes](), set[str]()
+        for line in reversed(lines):
+            member = parse_member(line)
+            if member.path in repeated and member.path in seen:
+                self.count["n_members"] -= 1
+                self.count["n_files"] -= 1
+                self.count["member_bytes"] -= member.size
+                if lstat(self.path / member.path):  # it was staged, and the later one written over it
+                    self.count["n_written" if self.count["n_written"] else "n_resumed"] -= 1
+                continue
+            seen.add(member.path) if member.path in repeated else None
+            kept.append(line)
+        members.write_bytes(b"".join(reversed(kept)))
 
     def _read_back(self, members: Path) -> None:
         """Raise ArchiveError unless every staged file is read back from the disk as it was written."""

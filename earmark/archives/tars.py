@@ -86,11 +86,8 @@ def tar_members(blocks: Iterator[bytes], *, ends_known: bool, rest: Rest) -> Ite
         if padding:  # another tar, or a single block of zeros in one, over which tar itself passes with a warning
             tar, padding = None, 0
         tar, info = _next_header(tar, stream)
-        data = _tar_data(tar, info, stream)
-        yield _tar_member(info, data)
-        for _ in data:  # what the caller did not read
-            pass
-        stream.seek(tar.offset)
+        yield _tar_member(info, _tar_data(tar, info, stream))
+        stream.seek(tar.offset)  # past what the caller did not read; never through the holes of a sparse file
     if not padding and not ends_known:
         raise DamageError("it is cut short: the tar's end mark is missing")
     _pass_rest(stream, padding, rest)

@@ -114,19 +114,20 @@ def extract_archive(
     staging_name: str,
     on_bytes: Callable[[int], None] = lambda n_bytes: None,
     memo: HashMemo | None = None,
+    others: Sequence[Path] = (),
 ) -> Extraction:
     """Extract an archive into a folder: every member checked, written, read back, then all of them moved in.
 
     Writes the members file (see `earmark.archives.staging`) to `members`. What is in the folder already must be equal,
     or cut short; it is not written again. After an interruption or a full disk the staged files are kept for the next
     run; after a fault of the archive they are deleted. `on_bytes` is called with the raw bytes read since it was last
-    called.
+    called. `others` are the members files of the dataset's other archives, whose files are whole.
     Raises ArchiveError, with the folder as it was, for an archive that is missing, damaged, hostile, another version or
     written to meanwhile; DiskFullError; AbsentError.
     """
     stats = [_require_whole_size(file) for file in archive.files]
     home = scratch.folder(folder)
-    staging = Staging(home / f"extract-{staging_name}", folder, memo)
+    staging = Staging(home / f"extract-{staging_name}", folder, memo, others)
     try:
         reader, n_skipped = _stage_members(archive, staging, members, home / f"nested-{staging_name}", on_bytes)
         sums = reader.checked_sums()
@@ -135,7 +136,15 @@ def extract_archive(
     except ArchiveError as error:
         remove(staging.path)
         raise ArchiveError(f"{archive.path}{_earlier_files(archive)}: {error}") from error
-    return Extraction(archive_size=reader.position, sums=sums, stats=stats, n_skipped=n_skipped, **staging.count)
+    return Extraction(
+        archive_size=reader.position,
+        sums=sums,
+        stats=stats,
+        n_skipped=n_skipped,
+        repeated=staging.repeated,
+        twins=staging.twins,
+        **staging.count,
+    )
 
 
 def _earlier_files(archive: Archive) -> str:

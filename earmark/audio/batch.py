@@ -17,7 +17,7 @@ from earmark.audio.table import AudioRow, BadAudio, GoodAudio
 from earmark.disk.faults import MachineError, is_machine_fault
 from earmark.disk.files import Scratch
 from earmark.disk.hashing import hash_file
-from earmark.disk.inside import locate
+from earmark.disk.inside import CHANNEL, locate
 from earmark.errors import BadAudioError, CorpusError
 from earmark.workers.chatter import told_of
 
@@ -45,8 +45,12 @@ def standard_name(path: str, form: str) -> str:
     """Return a recording's path below the dataset's standard folder; two sources never meet in one file.
 
     The source's suffix stays in the name: a.wav -> a.wav.flac, a.flac -> a.flac, a.wav.flac -> a.wav.flac.flac.
+    A channel is a file beside, a.flac/1.channel -> a.flac.1.channel..flac: a.flac may be a standard file, so it cannot
+    be a folder, and no source whose name has a suffix gets two dots.
     """
-    name = path.rpartition("/")[2]
+    folder, _, name = path.rpartition("/")
+    if folder and CHANNEL.fullmatch(name):
+        return f"{folder}.{name}..{form}"
     if name.lstrip(".").partition(".")[2] == form:  # a dot elsewhere in the name may be another file's suffix
         return path
     has_suffix = 0 < name.rfind(".") < len(name) - 1

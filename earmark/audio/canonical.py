@@ -1,7 +1,8 @@
 """Canonical audio: 16 kHz, mono, int16, whatever a recording came as; its hash, its levels, its standard file.
 
-Downmix: mean of the channels in float64, or one channel. Resampling: soxr on float32, in one stream. Float to int16:
-round half to even of x * 32768, clipped. Nothing here depends on how the recording is cut into blocks.
+Downmix: mean of the channels in float64, or one channel: the one that a recording's path names, or the catalog.
+Resampling: soxr on float32, in one stream. Float to int16: round half to even of x * 32768, clipped. Nothing here
+depends on how the recording is cut into blocks.
 """
 
 import contextlib
@@ -160,16 +161,18 @@ def _canonical(decoder: Decoder, policy: Policy) -> Iterator[Samples]:
 
     Raises BadAudioError; after the last block where no sample came at all.
     """
-    if isinstance(policy.channel, int) and not 0 <= policy.channel < decoder.channels:
-        detail = f"expected a channel from 0 to {decoder.channels - 1}, got {policy.channel} in the catalog"
+    channel = policy.channel if decoder.channel is None else decoder.channel
+    if isinstance(channel, int) and not 0 <= channel < decoder.channels:
+        where = "in the catalog" if decoder.channel is None else "in the labels"
+        detail = f"expected a channel from 0 to {decoder.channels - 1}, got {channel} {where}"
         raise BadAudioError("no such channel", detail, decoder.name)
     resampler, n_read, n_made, greatest = None, 0, 0, 0.0
     phase = DownmixMeter(decoder.rate_hz, decoder.channels)
     if decoder.rate_hz != RATE_HZ:  # one stream for the whole recording: chunks alone would click at their edges
         resampler = soxr.ResampleStream(decoder.rate_hz, RATE_HZ, 1, dtype="float32", quality=policy.resampler)
     for block in decoder.blocks:
-        samples = _mono(block, policy.channel)
-        if policy.channel == "mean" and decoder.channels > 1:
+        samples = _mono(block, channel)
+        if channel == "mean" and decoder.channels > 1:
             phase.update(block, cast("Floats", samples), _full_scale(block))
         if samples.dtype != np.int16 or resampler:  # else canonical already: bit by bit, without a way through floats
             values = _scaled(samples)

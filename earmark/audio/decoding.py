@@ -74,8 +74,9 @@ class Decoder:
 
     `blocks` raises BadAudioError where the recording breaks off. `name` is library, format and codec, as quarantine and
     tables record it. `form` is "flac" or "wav" when the file is a plain 16-bit PCM file of that kind, else "".
-    `descriptor` is the open file. `defects` (`earmark.audio.defects`) is whole once the last block came. For Opus,
-    `rate_hz` is the 48,000 Hz that every Opus decoder gives, whatever rate went into the encoder.
+    `descriptor` is the open file. `channel` is the one that the recording's path names, if it names one. `defects`
+    (`earmark.audio.defects`) is whole once the last block came. For Opus, `rate_hz` is the 48,000 Hz that every Opus
+    decoder gives, whatever rate went into the encoder.
     """
 
     rate_hz: int
@@ -84,6 +85,7 @@ class Decoder:
     form: str
     descriptor: int
     blocks: Iterator[Block]
+    channel: int | None = None
     defects: list[str] = field(default_factory=list)
 
 
@@ -100,7 +102,7 @@ def open_decoder(path: Path, max_short: float = 0.0, media_time: bool = False) -
             opening, links = _opening(path, max_short, media_time, stack)
             decoder = opening.decoder(links[0], stack)
         blocks = _all_blocks(str(path), opening, decoder, links[1:])
-        yield replace(decoder, blocks=blocks)
+        yield replace(decoder, blocks=blocks, channel=opening.channel)
 
 
 def inspect_file(path: Path, max_short: float) -> Container:
@@ -122,7 +124,8 @@ def _opening(
     if place.part == "stream":  # what was counted is of the first stream
         container = Container(container.form, defects=container.defects)
     stream = place.number if place.part == "stream" else None
-    return _Opening(str(path), descriptor, container, max_short, media_time, stream), container.links
+    opening = _Opening(str(path), descriptor, container, max_short, media_time, stream, place.channel)
+    return opening, container.links
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ class _Opening:
     max_short: float
     media_time: bool
     stream: int | None
+    channel: int | None
 
     def decoder(self, link: Link, stack: contextlib.ExitStack) -> Decoder:
         """Return a decoder of a link, which `stack` closes: libsndfile's, or FFmpeg's where that would not do."""
@@ -357,7 +361,7 @@ def _ffmpeg_decoder(source: Source, refusal: str, ending: _Ending, number: int) 
         check_format(codec.sample_rate, codec.channels)
         name = f"pyav/{codec.name}"
         blocks = _ffmpeg_blocks(media, stream, name, ending)
-        yield Decoder(codec.sample_rate, codec.channels, name, "", source.descriptor, blocks, ending.defects)
+        yield Decoder(codec.sample_rate, codec.channels, name, "", source.descriptor, blocks, defects=ending.defects)
 
 
 def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str, ending: _Ending) -> Iterator[Block]:

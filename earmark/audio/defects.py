@@ -1,4 +1,4 @@
-"""What may be wrong with a recording's sound although it stays: a defect is a kind of this table, and what was found.
+"""What may be wrong with a recording although it stays: a defect is a kind of this table, and what was found.
 
 A defect is written `<kind>: <what was found>`, or as the kind alone. It stands in a recording's row of canonical audio
 and in its manifest row, beside the defects that a corpus's publisher names.
@@ -22,6 +22,9 @@ CLIPPED = "clipped"  # which share of the samples
 FAR_BEYOND = 4.0
 # Of the samples at either end of int16. Shouted speech has some hundredths; at a fifth no word is whole.
 MOST_CLIPPED = 0.2
+SEGMENT_BEYOND = "segment beyond the end"  # of a segment, in its own `defects`
+WORDS_BEYOND, PHONEMES_BEYOND = "words beyond the end", "phonemes beyond the end"
+SHORTER_THAN_LABELS, LONGER_THAN_LABELS = "shorter than its labels say", "longer than its labels say"
 
 KINDS = {
     LONGER: "there is more sound in the file than its header states",
@@ -34,6 +37,11 @@ KINDS = {
     SILENCE: "every sample is 0",
     BEYOND: "samples in floating point lie so far beyond full scale that they are in another scale, and clipped",
     CLIPPED: "so many samples are at full scale that the sound is distorted throughout",
+    SEGMENT_BEYOND: "a segment ends after its recording, by more than rounding",
+    WORDS_BEYOND: "aligned words end after their recording, by more than rounding",
+    PHONEMES_BEYOND: "aligned phonemes end after their recording, by more than rounding",
+    SHORTER_THAN_LABELS: "the text may be for more than what is heard",
+    LONGER_THAN_LABELS: "the text may be for a part of what is heard",
 }
 
 

@@ -8,6 +8,8 @@ import msgspec
 import orjson
 
 from earmark.audio.policy import Policy
+from earmark.disk.hashing import hash_bytes
+from earmark.json_bytes import json_bytes
 
 # Inside a JSON string every quote is escaped, so these bytes can be nothing but a key: no line needs two decodings.
 _BAD_KEY = b',"bad":'
@@ -60,7 +62,7 @@ def dump_row(row: AudioRow) -> bytes:
     orjson writes it, not msgspec: the two spell very large and very small numbers differently, and the table's hash is
     in the keys of later stages.
     """
-    return orjson.dumps(msgspec.to_builtins(row), option=orjson.OPT_APPEND_NEWLINE)
+    return json_bytes(msgspec.to_builtins(row), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def read_table(path: Path) -> Iterator[AudioRow]:
@@ -79,7 +81,26 @@ def read_good(path: Path) -> Iterator[GoodAudio]:
 
 
 def read_whole_rows(path: Path) -> Iterator[AudioRow]:
-    """Yield the whole rows of a table that may be missing, torn or damaged: what is lost is made again."""
+    """Yield the whole rows of a table that may be missing, torn or damaged: what is lost is made again.
+
+    A row that is read so may still be a wrong one: it names files, and nothing is made from it.
+    """
     for line in path.read_bytes().split(b"\n") if path.exists() else ():
         with contextlib.suppress(ValueError):  # msgspec's errors are ValueErrors
             yield _DECODE_BAD(line) if _BAD_KEY in line else _DECODE_GOOD(line)
+
+
+def journal_line(row: AudioRow) -> bytes:
+    """Return a row as a journal has it: no receipt seals a journal, so each of its lines carries its own hash."""
+    line = dump_row(row)
+    return hash_bytes(line).encode() + b" " + line
+
+
+def read_journal(path: Path) -> Iterator[AudioRow]:
+    """Yield the rows of a journal that are as they were written; it may be missing, torn or damaged."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        for line in file:
+            xxh3, _, row = line.partition(b" ")
+            if hash_bytes(row).encode() == xxh3:
+                with contextlib.suppress(ValueError):
+                    yield _DECODE_BAD(row) if _BAD_KEY in row else _DECODE_GOOD(row)

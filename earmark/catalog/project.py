@@ -10,8 +10,17 @@ from earmark.catalog.read import read_catalog
 from earmark.catalog.tables import Catalog, DatasetTable
 from earmark.disk.files import Scratch
 from earmark.disk.hashing import HashMemo
+from earmark.disk.junk import OWNER_NAME, SCRATCH_NAME
+from earmark.disk.owners import Owner, mark_cache, require_own_cache
 from earmark.encoders import EncoderTable, ModelStore
 from earmark.errors import CatalogError, near
+
+# What may be in a folder that becomes a cache: what earmark itself, git and backup programs put there before a run.
+_DATABASES = (f"{name}{ending}" for name in ("state.db", "memo.db") for ending in ("", "-wal", "-shm", ".damaged"))
+CACHE_NAMES = frozenset(_DATABASES) | frozenset(
+    f"{OWNER_NAME} {SCRATCH_NAME} run.lock receipts members shards watch findings audio quarantine defects features"
+    " models tmp CACHEDIR.TAG .gitignore .gitkeep .DS_Store .nobackup lost+found".split()
+)
 
 
 # Compared and hashed by identity, so that what is opened for a project can be cached under it.
@@ -50,7 +59,20 @@ class Project:
     @cached_property
     def scratch(self) -> Scratch:
         """Where unfinished files are."""
-        return Scratch(self.cache / "tmp", (self.data, self.standard, self.manifests))
+        return Scratch(self.cache / SCRATCH_NAME, (self.data, self.standard, self.manifests))
+
+    @cached_property
+    def owner(self) -> Owner:
+        """The collection that this catalog is of, by the mark of its cache.
+
+        Raises ForeignError for a cache that is somebody else's; a fresh one is marked.
+        """
+        self.require_own_cache()
+        return mark_cache(self.cache, self.path, self.scratch)
+
+    def require_own_cache(self) -> None:
+        """Raise ForeignError for a cache that is somebody else's."""
+        require_own_cache(self.cache, self.path, CACHE_NAMES)
 
     @cached_property
     def memo(self) -> HashMemo:

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field
 
 from earmark.audio.policy import MAX_SHORT_S
-from earmark.catalog.languages import is_language
 from earmark.catalog.licences import expected_licence, expected_pattern
 from earmark.encoders import AnyEncoderTable
+from earmark.languages import is_language
 from earmark.table import Table
 
 SIZE = re.compile(r"\s*\d+(\.\d+)? ?[kKmMgGtTpP]?[bB]\s*")  # the whole text: ByteSize reads "3,5 TB" as 3 bytes
@@ -207,7 +207,14 @@ class DatasetTable(Table):
         description="silence where a container's time stamps leave gaps or begin late, so that labels made with a"
         " player fit; absent: what there is, one after the other, with a defect",
     )
-    max_missing: float = Field(default=0.01, ge=0, le=1, description="share of labels that may be without audio")
+    max_missing: float = Field(
+        default=0.01, ge=0, le=1, description="share of labels that may be without audio, or broken"
+    )
+    repair: Literal["certain"] | None = Field(
+        default=None,
+        description="what to restore in texts that are suspicious: what is certain, such as cp1252 that was read as"
+        " Latin-1; nothing where absent",
+    )
     channel: Literal["mean"] | Count = Field(
         default="mean", description="the mean of all channels, or one of them from 0"
     )
@@ -254,6 +261,9 @@ class JobTable(Table):
     keep_defects: bool = Field(default=False, description="whether rows with known defects stay")
     min_duration: float | None = Field(default=None, ge=0, description="seconds")
     max_duration: float | None = Field(default=None, gt=0, description="seconds")
+    max_overlap: float | None = Field(
+        default=None, ge=0, le=1, description="share of a segment during which others may speak, too"
+    )
     languages: tuple[Language, ...] = Field(
         default=(), strict=False, description='BCP 47 tags that are taken; `"en"` takes "en-GB" too'
     )

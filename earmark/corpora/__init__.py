@@ -15,7 +15,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
@@ -27,12 +27,15 @@ AUDIO_WITHOUT_LABEL = "audio without label"
 REPEATED_ID = "repeated id"
 CONTRADICTION = "contradictory labels"
 WITHDRAWN = "withdrawn by the publisher"
-BROKEN_LABEL = "broken label"  # known to be broken in the corpus as published; any other broken line stops the scan
+BROKEN_LABEL = "broken label"  # a row that gives no recording or lacks a label for it
+DOUBTFUL_LABEL = "doubtful label"  # known of the corpus as published: no recording is lost by it
 DUPLICATE = "duplicate copy"
 INCOMPLETE = "incomplete download"
+SUSPICIOUS_TEXT = "suspicious text"  # no finding but the kind of a recording's defect, see `_texts`
 REFUSED = "refused"  # something that earmark never does, such as running a command in a label file
 KINDS = frozenset({LABEL_WITHOUT_AUDIO, AUDIO_WITHOUT_LABEL, REPEATED_ID, CONTRADICTION, WITHDRAWN}) | {
     BROKEN_LABEL,
+    DOUBTFUL_LABEL,
     DUPLICATE,
     INCOMPLETE,
     REFUSED,
@@ -52,6 +55,7 @@ class Recording:
     path: str
     split: str | None = None
     labels: Mapping[str, Label] = field(default_factory=dict)
+    repaired: tuple[str, ...] = ()  # what `read` restored in its texts, such as "C1 control in text"; no reader's
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +95,44 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
-def read(corpus: str, root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
-    """Return the recordings and findings of a corpus below `root`.
+def read(corpus: str, root: Path, options: ReaderOptions, *, repair: bool = False) -> Iterator[Recording | Finding]:
+    """Return the recordings and findings of a corpus below `root`, their labels as the manifest's schema has them.
 
-    Raises CatalogError at the call for an unknown corpus or option, CorpusError while iterating.
+    A broken row is a finding. A suspicious text (see `_texts`) is a defect of its recording; with `repair` what can be
+    restored with certainty is. Raises CatalogError at the call for an unknown corpus or option, CorpusError while
+    iterating: for another layout, and for labels of another form, which are a mistake of the reader.
     """
+    from earmark.corpora._reading import looked_over  # here: who asks for names alone needs none of it
+
     module = _module(corpus)
     _check_names(corpus, options, getattr(module, "OPTIONS", ()))
     reader: Reader = module.read
-    return reader(root, replace(options, corpus=corpus))
+    return looked_over(corpus, root, iter(reader(root, replace(options, corpus=corpus))), repair)
+
+
+def code(corpus: str) -> str:
+    """Return a hash of a reader's code: its module, and all that it imports of this folder.
+
+    The code is read, not imported. Raises CatalogError for an unknown corpus.
+    """
+    _require(corpus)
+    from earmark.corpora._code import code_of
+
+    return code_of(corpus)
 
 
 def version(corpus: str) -> int:
     """Return the version of a reader.
 
-    Raises CatalogError for an unknown corpus.
+    Raises CatalogError for an unknown corpus, and for a reader without one.
     """
-    return int(_module(corpus).VERSION)
+    number = getattr(_module(corpus), "VERSION", None)
+    if type(number) is not int:  # not bool, which is an int too
+        raise CatalogError(
+            f'corpus "{corpus}": no VERSION: expected a whole number in earmark/corpora/{corpus}.py, got {number!r}.'
+            " Write VERSION = 1 there."
+        )
+    return number
 
 
 def _check_names(corpus: str, options: ReaderOptions, known: tuple[str, ...]) -> None:
@@ -122,13 +147,23 @@ def _check_names(corpus: str, options: ReaderOptions, known: tuple[str, ...]) ->
 
 
 def _module(corpus: str) -> ModuleType:
+    _require(corpus)
+    return importlib.import_module(f"{__name__}.{corpus}")
+
+
+def _require(corpus: str) -> None:
+    """Raise CatalogError for an unknown corpus."""
     known = names()
     if corpus not in known:
         raise CatalogError(
             f'corpus "{corpus}": no such reader{near(corpus, known)}: expected one of {", ".join(known)}, got {corpus}.'
             " Correct `corpus` in the catalog."
         )
-    return importlib.import_module(f"{__name__}.{corpus}")
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text can be written: not with unpaired surrogates."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def check_item(corpus: str, item: Recording | Finding) -> None:
@@ -142,19 +177,22 @@ def check_item(corpus: str, item: Recording | Finding) -> None:
                 f"reader {corpus}: {item.path}: unknown kind of finding: expected one of KINDS, got {item.kind!r}."
             )
         return
+    check_place(corpus, item)
     where = f"reader {corpus}: {item.path}"
-    if not isinstance(item.id, str) or not item.id:
-        raise CorpusError(f"{where}: id: expected text, got {item.id!r}.")
-    if (
-        not isinstance(item.path, str)
-        or PurePosixPath(item.path).is_absolute()
-        or ".." in PurePosixPath(item.path).parts
-    ):
-        raise CorpusError(f"{where}: path: expected one below the root, got {item.path!r}.")
-    if item.split is not None and item.split not in SPLITS:
-        raise CorpusError(f"{where}: split: expected one of {', '.join(SPLITS)} or None, got {item.split!r}.")
     for name, value in item.labels.items():
         if name in RESERVED:
             raise CorpusError(f"{where}: label {name}: expected a field of the corpus, got one that earmark fills.")
         if value is None or value == "" or value != value:  # a NaN is not equal to itself
             raise CorpusError(f"{where}: label {name}: expected a value or no such label, got {value!r}.")
+
+
+def check_place(corpus: str, item: Recording) -> None:
+    """Raise CorpusError where a recording's id, path or split breaks a promise; its labels are left to the schema."""
+    where = f"reader {corpus}: {item.path}"
+    if not isinstance(item.id, str) or not item.id or not _is_unicode(item.id):
+        raise CorpusError(f"{where}: id: expected text, got {item.id!r}.")
+    path = item.path
+    if not isinstance(path, str) or path.startswith("/") or (".." in path and ".." in path.split("/")):
+        raise CorpusError(f"{where}: path: expected one below the root, got {item.path!r}.")
+    if item.split is not None and item.split not in SPLITS:
+        raise CorpusError(f"{where}: split: expected one of {', '.join(SPLITS)} or None, got {item.split!r}.")

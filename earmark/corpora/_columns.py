@@ -5,7 +5,6 @@ it, and lists and objects where they are written as JSON.
 """
 
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import SupportsFloat
@@ -14,15 +13,24 @@ import orjson
 
 from earmark.corpora._emotions import emotion_of_word
 from earmark.corpora._formats.lines import bad_line
-from earmark.corpora._labels import gender
+from earmark.corpora._labels import gender, speakers
 from earmark.corpora._splits import split_of_name
+from earmark.languages import is_language
 from earmark.rows import JSON, Label, Labels
 
 TEXTS = frozenset(
     {"accent", "artist", "book_id", "category", "chapter_id", "composer", "country", "dialect", "emotion_intensity"}
-    | {"emotion_published", "group_id", "instrument", "instrument_family", "instrument_source", "language_name"}
+    | {
+        "emotion_published",
+        "gender_published",
+        "group_id",
+        "instrument",
+        "instrument_family",
+        "instrument_source",
+        "language_name",
+    }
     | {"licence", "nationality", "native_language", "sentiment", "session_id", "singing_technique", "sound_class"}
-    | {"source", "speaker_id", "stem", "subset", "text", "text_original", "title", "vowel"}
+    | {"source", "speaker_id", "stem", "subset", "text", "text_original", "title", "translation", "vowel"}
 )
 LISTS = frozenset({"defects", "genre", "paralinguistic_events", "qualities", "sound_event_ids", "sound_events"})
 FLAGS = frozenset({"background", "singing", "vocals"})
@@ -32,7 +40,6 @@ WORDS = frozenset({"age", "emotion", "gender", "language"})  # words with one sp
 LABELS = TEXTS | LISTS | FLAGS | WORDS | LARGEST.keys() | SPANS.keys() | {"snr_db", "votes"}
 OLDEST = 130  # years; a larger number in a column `age` stays as text
 
-TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # RFC 5646, section 2.1, without private and irregular tags
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
@@ -51,8 +58,10 @@ def labels_of(row: Mapping[str, object]) -> Labels:
         elif name in WORDS:
             # A column emotion_published is the publisher's own word: it must not give way to one derived from emotion.
             labels = _word(name, _text(name, value)) | labels
-        else:
-            labels[name] = _typed(name, value)
+        elif name == "speaker_id":
+            labels |= speakers(_text(name, value))
+        elif (typed := _typed(name, value)) not in ([], {}):  # "[]" in a cell is no value either
+            labels[name] = typed
     return labels | ({"extra": extra} if extra else {})
 
 
@@ -69,8 +78,8 @@ def labels_and_split(path: Path, number: int, row: Mapping[str, object]) -> tupl
 
 
 def language_labels(published: str) -> dict[str, str]:
-    """Return `language` for a BCP 47 tag, `language_name` for anything else."""
-    return {"language" if TAG.fullmatch(published) else "language_name": published}
+    """Return `language` for a BCP 47 tag whose parts are registered, `language_name` for anything else."""
+    return {"language" if is_language(published) else "language_name": published}
 
 
 def with_language(labels: Mapping[str, Label], language: str | None) -> Labels:
@@ -152,8 +161,9 @@ def _from_json(value: object) -> object:
 
 
 def _is_span(span: object, key: str) -> bool:
-    """Return whether an item of a list is {"start", "end", <key>}; a segment may have `text` as well."""
-    if not isinstance(span, dict) or span.keys() - {"text"} != {"start", "end", key}:
+    """Return whether an item of a list is {"start", "end", <key>}; a segment may have `text`, and lack its speaker."""
+    may = {"text", key} if key == SPANS["segments"] else set()
+    if not isinstance(span, dict) or span.keys() - may != {"start", "end", key} - may:
         return False
     start, end = span["start"], span["end"]
     return (
@@ -168,10 +178,19 @@ def _is_span(span: object, key: str) -> bool:
 def _plain(value: object) -> Label:
     """Return a value as `extra` may contain it: objects as JSON text; dates, infinities and the like as text."""
     if isinstance(value, dict):
-        return orjson.dumps(value, default=str).decode()
+        return orjson.dumps(_spelled(value), default=str).decode()
     if isinstance(value, list):
         return [_plain(item) for item in value if item is not None]
     return value if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)) else str(value)
+
+
+def _spelled(value: object) -> object:
+    """Return a value in which numbers that are not finite are words: orjson would write them as null."""
+    if isinstance(value, dict):
+        return {name: _spelled(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _wrong(name: str, expected: str, value: object) -> ValueError:

@@ -24,8 +24,9 @@ from pathlib import Path
 import orjson
 
 from earmark.corpora import DUPLICATE, INCOMPLETE, LABEL_WITHOUT_AUDIO, Finding
+from earmark.corpora._formats.lines import label_bytes
 from earmark.corpora._formats.parquet import audio_rows, columns_of
-from earmark.corpora._tree import audio_files, child, listing
+from earmark.corpora._tree import audio_files, child, is_file, listing
 from earmark.errors import CorpusError
 from earmark.rows import JSON
 
@@ -102,7 +103,7 @@ class Copy:
         """
         below = published.replace("\\", "/").rpartition(f"/{EXTRACTED}/")[2]
         for folder in self.extracted:
-            if below and not below.startswith("/") and ".." not in below and (self.root / folder / below).is_file():
+            if below and not below.startswith("/") and ".." not in below and is_file(self.root / folder / below):
                 return (f"{folder}/{below}",)
         return tuple(self._by_name.get(below.rpartition("/")[2], ()))
 
@@ -144,7 +145,7 @@ def _builds(
         config = next((part for part in reversed(folder.split("/")) if part in configs or part == mixed), None)
         if match is None or config is None or not _is_table(folder, match[1], dataset):
             continue
-        if not (root / path).is_file():
+        if not is_file(root / path):
             # The hub's snapshots link to blobs; a copy without the blobs has the links alone.
             copy.findings.append(Finding(INCOMPLETE, path, "a link to a file that is not there"))
             continue
@@ -208,10 +209,10 @@ def _gaps(count: str, parts: list[Part]) -> list[str]:
 def info_names(folder: Path) -> dict[str, list[str]]:
     """Return {column: names} from a folder's dataset_info.json, if there is one. Raises CorpusError."""
     path = folder / "dataset_info.json"
-    if not path.is_file():
+    if not is_file(path):
         return {}
     try:
-        return class_names(orjson.loads(path.read_bytes())["features"] or {})
+        return class_names(orjson.loads(label_bytes(path))["features"] or {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorpusError(
             f'{path}: broken: expected a JSON object with "features", got: {error}. Build the cache again.'

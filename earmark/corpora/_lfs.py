@@ -5,6 +5,7 @@ A plain zip download of CREMA-D, and an archive of DNS Challenge 1, contain poin
 Source: the specification of git-lfs, docs/spec.md: the first line is the version, a pointer is below 1024 bytes.
 """
 
+import stat
 from pathlib import Path
 
 from earmark.corpora import INCOMPLETE, Finding
@@ -16,7 +17,8 @@ LARGEST_BYTES = 1024  # so a larger file need not be opened
 def is_pointer(path: Path) -> bool:
     """Return whether a file is a pointer. Costs one stat, and a read where the file is small."""
     try:
-        if path.stat().st_size > LARGEST_BYTES:
+        status = path.stat()
+        if status.st_size > LARGEST_BYTES or not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             return False
         with path.open("rb") as file:
             return file.read(len(FIRST_BYTES)) == FIRST_BYTES

@@ -1,9 +1,12 @@
 """Folders and audio files of a corpus, sorted, without what other programs leave behind."""
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from earmark.corpora._formats.lines import unreadable
+from earmark.disk.faults import is_machine_fault
 from earmark.disk.junk import is_junk
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS
@@ -53,6 +56,33 @@ def _require_utf8(folder: Path, name: str) -> None:
         raise CorpusError(
             f"{folder}: a file name is not UTF-8: expected UTF-8, got {os.fsencode(name)!r}. Rename the file."
         ) from error
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path leads to something other than a folder; False too for a name that no file can have.
+
+    What is neither file nor folder, such as a pipe, is named by whoever opens it: to take it for missing would hide it.
+    Raises CorpusError where the machine does not say: a disk that fails is no missing file.
+    """
+    mode = _mode(path)
+    return bool(mode) and not stat.S_ISDIR(mode)
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path leads to a folder. Raises as `is_file`."""
+    return stat.S_ISDIR(_mode(path))
+
+
+def _mode(path: Path) -> int:
+    """Return what a path leads to, as bits of its mode; 0 for nothing."""
+    try:
+        return path.stat().st_mode
+    except ValueError:  # a NUL in the name
+        return 0
+    except OSError as error:  # none of that name, or one that is too long
+        if is_machine_fault(error):
+            raise unreadable(path, error) from error
+        return 0
 
 
 def walk(root: Path, below: str = "") -> Iterator[tuple[str, list[str]]]:

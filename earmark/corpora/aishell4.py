@@ -20,7 +20,8 @@ Keeps the ids, one folder's names and one session's turns in memory.
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.corpora import BROKEN_LABEL, Finding, ReaderOptions, Recording
+from earmark.corpora import DOUBTFUL_LABEL, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.rttm import Turn, in_order, turns
 from earmark.corpora._formats.textgrid import Tier, read_tiers
 from earmark.corpora._labels import gender, join, once, present
@@ -55,13 +56,14 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
                 yield item
                 continue
             session, path, where = item
-            segments, findings = _segments(root, where, session)
-            yield from findings
-            # A date comes first in train only: 20200706_L_R001S01C01, but L_R003S01C02.
-            room = session.split("_")[-2] if "_" in session else ""
-            labels: DraftLabels = {"session_id": session, "language": language, "subset": subset}
-            labels |= {"room_size": room if room in ROOMS else None, "segments": segments}
-            yield Recording(session, path, split, present(labels))
+            with one_row(root / where):  # a session with half of its turns would be wrong
+                segments, findings = _segments(root, where, session)
+                yield from findings
+                # A date comes first in train only: 20200706_L_R001S01C01, but L_R003S01C02.
+                room = session.split("_")[-2] if "_" in session else ""
+                labels: DraftLabels = {"session_id": session, "language": language, "subset": subset}
+                labels |= {"room_size": room if room in ROOMS else None, "segments": segments}
+                yield Recording(session, path, split, present(labels))
 
 
 def _segments(root: Path, where: str, session: str) -> tuple[list[Labels], list[Finding]]:
@@ -78,7 +80,7 @@ def _segments(root: Path, where: str, session: str) -> tuple[list[Labels], list[
                 text = item.text.strip()
                 if text not in SILENCE and item.end < item.start:
                     detail = f"{session}: {tier.name} from {item.start} s to {item.end} s; the turn is left out"
-                    findings.append(Finding(BROKEN_LABEL, where, detail))
+                    findings.append(Finding(DOUBTFUL_LABEL, where, detail))
                 elif text not in SILENCE:
                     turn, labels = _segment(session, Turn(item.start, item.end, tier.name))
                     segments.append((turn, labels | {"text": text}))
@@ -86,7 +88,7 @@ def _segments(root: Path, where: str, session: str) -> tuple[list[Labels], list[
         length_s = turn.end - turn.start
         if length_s > LONGEST_S:
             detail = f"{session}: {turn.speaker_id} for {length_s:.0f} s from {turn.start} s; the turn stays"
-            findings.append(Finding(BROKEN_LABEL, where, detail))
+            findings.append(Finding(DOUBTFUL_LABEL, where, detail))
     return in_order(segments), findings
 
 
@@ -101,4 +103,4 @@ def _overrun(where: str, session: str, tier: Tier) -> Iterator[Finding]:
     last = max((item.end for item in tier.intervals), default=0.0)
     if last > tier.end:
         detail = f"{session}: tier {tier.name} ends at {tier.end} s, its last interval at {last} s, which counts"
-        yield Finding(BROKEN_LABEL, where, detail)
+        yield Finding(DOUBTFUL_LABEL, where, detail)

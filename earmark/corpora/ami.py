@@ -25,7 +25,7 @@ from pathlib import Path
 
 from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
-    BROKEN_LABEL,
+    DOUBTFUL_LABEL,
     DUPLICATE,
     LABEL_WITHOUT_AUDIO,
     WITHDRAWN,
@@ -33,12 +33,13 @@ from earmark.corpora import (
     ReaderOptions,
     Recording,
 )
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.lines import bad_line
 from earmark.corpora._formats.nxt import Speaker, read_segments, read_speakers, read_tokens
 from earmark.corpora._formats.rttm import Turn, in_order, turns
 from earmark.corpora._labels import gender, once, present
 from earmark.corpora._options import choice, wrong_option
-from earmark.corpora._tree import layout_error, listing, stem
+from earmark.corpora._tree import is_folder, layout_error, listing, stem
 from earmark.errors import CorpusError
 from earmark.rows import DraftLabels, Labels
 
@@ -107,10 +108,14 @@ def _recordings(
     speakers = read_speakers(root / MEETINGS) if annotations == "manual" else {}
     files = _annotation_files(root) if annotations == "manual" else _turn_files(root, annotations)
     for meeting in sorted({*audio, *files, *speakers}):
-        if annotations == "manual":
-            annotation = _manual(root, speakers.get(meeting, []), files.get(meeting, []))
-        else:
-            annotation = _turns(root, meeting, files.get(meeting, []))
+        annotation: Annotation | None = None
+        with one_row(root / min(files.get(meeting, [MEETINGS]))):  # a meeting with half of its turns would be wrong
+            if annotations == "manual":
+                annotation = _manual(root, speakers.get(meeting, []), files.get(meeting, []))
+            else:
+                annotation = _turns(root, meeting, files.get(meeting, []))
+        if annotation is None:
+            continue
         yield from annotation.findings
         annotated: dict[str, DraftLabels] = {}
         if meeting in files or meeting in speakers:
@@ -131,11 +136,11 @@ def _audio(root: Path, microphone: str) -> dict[str, list[str]]:
     pattern = re.compile(rf".+\.{microphone}-\d\.wav" if microphone == "Headset" else rf".+[._]{microphone}\.wav")
     for base in BASES:
         for folder in (base, f"{base}/beamformed"):
-            names = listing(root / folder)[0] if folder == "." or (root / folder).is_dir() else []
+            names = listing(root / folder)[0] if folder == "." or is_folder(root / folder) else []
             for meeting in names:
                 if MEETING.fullmatch(meeting):
                     inner = f"{folder}/{meeting}" + ("" if folder.endswith("beamformed") else "/audio")
-                    files = listing(root / inner)[1] if (root / inner).is_dir() else []
+                    files = listing(root / inner)[1] if is_folder(root / inner) else []
                     paths = [f"{inner}/{name}".removeprefix("./") for name in files if pattern.fullmatch(name)]
                     by_meeting.setdefault(meeting, []).extend(paths)
     if not by_meeting:
@@ -158,7 +163,7 @@ def _turn_files(root: Path, kind: str) -> dict[str, list[str]]:
     by_meeting: dict[str, list[str]] = {}
     for setup in SETUPS:
         base = f"{setup}/{kind}/rttms".removeprefix("./")
-        for split in listing(root / base)[0] if (root / base).is_dir() else ():
+        for split in listing(root / base)[0] if is_folder(root / base) else ():
             for name in listing(root / base / split)[1]:
                 if name.endswith(".rttm"):
                     by_meeting.setdefault(name.removesuffix(".rttm"), []).append(f"{base}/{split}/{name}")
@@ -178,7 +183,7 @@ def _manual(root: Path, speakers: list[Speaker], files: list[str]) -> Annotation
         # Segments exist of agents that meetings.xml does not list; whose headset they used is not known.
         meeting, agent = path.removeprefix("segments/").split(".")[:2]
         if agent not in names:
-            annotation.findings.append(Finding(BROKEN_LABEL, path, f"{meeting}: no speaker {agent} in {MEETINGS}"))
+            annotation.findings.append(Finding(DOUBTFUL_LABEL, path, f"{meeting}: no speaker {agent} in {MEETINGS}"))
             continue
         tokens = read_tokens(root / f"words/{meeting}.{agent}.words.xml")
         annotation.words[names[agent]] = [

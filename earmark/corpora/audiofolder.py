@@ -5,43 +5,57 @@
     [<split>/]<class>/<name>.wav        two or more class folders at one depth: option `label` (default "sound_class")
     [<split>/]<name>.wav                recordings without a label
 
-If there is a table, names of folders give no label, and a sound file that no table lists is a finding. The split comes
-from a column `split`, or from a keyword (see `_splits`) in the name of a folder, or, if no folder has one, of the file.
+If there is a table, names of folders give no label, and a sound file that no table lists is a finding. A file that it
+lists several times, with columns `start` and `end` in seconds, has those lines as segments. A column `channel` of A and
+B, left and right, or (with the option `first_channel`, 0 or 1) numbers makes one side of a stereo file a recording.
+In each form `x.txt` beside `x.wav` is its text, unless a table gives it another; the option `transcripts` names another
+ending, such as ".lab", or is false. Beside texts, folders are classes only if the option `label` says of what.
+The split comes from a column `split`, or from the names of folders, or, if none is called as a split, from those of
+the files, where all of them tell (see `_splits`).
 With the option `splits = false` names give no split, so that a class or a speaker may be called dev. An id is the path
 without its extension.
 Unlike Hugging Face's, this reader gives no split where there is no keyword, counts .m4a and .aac as sound, and reads
 neither zips nor the `configs` of README.md.
-Source: huggingface/datasets, folder_based_builder.py and data_files.py. Keeps all paths in memory.
+Source: huggingface/datasets, folder_based_builder.py and data_files.py. Keeps all paths in memory, and the labels of
+files that are listed several times.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
+    CONTRADICTION,
     LABEL_WITHOUT_AUDIO,
     REFUSED,
-    REPEATED_ID,
     Finding,
     ReaderOptions,
     Recording,
 )
+from earmark.corpora._channels import first_channel, on_its_side, side_of, unclear
 from earmark.corpora._columns import LABELS, labels_and_split, labels_of, with_language
+from earmark.corpora._formats.broken import Reading, during, one_row
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.json_files import json_object
-from earmark.corpora._formats.lines import bad_line, lines
+from earmark.corpora._formats.lines import bad_header, bad_line, lines
 from earmark.corpora._formats.parquet import columns_of, table_rows
 from earmark.corpora._labels import once
+from earmark.corpora._match import otherwise, respelled
 from earmark.corpora._options import flag, wrong_option
-from earmark.corpora._splits import split_of_name
+from earmark.corpora._pieces import Piece, Pieces, piece_name, span_of
+from earmark.corpora._splits import split_folders_of, splits_of_paths
+from earmark.corpora._transcripts import are_transcribed, transcript_ending, with_transcripts
 from earmark.corpora._tree import every_file, layout_error
 from earmark.errors import CorpusError, near
 from earmark.rows import Labels
 from earmark.sounds import is_audio
 
-VERSION = 1
-OPTIONS = ("label", "splits")
+VERSION = 2
+OPTIONS = ("label", "splits", "transcripts", "first_channel")
 
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 LAYOUTS = (
@@ -49,6 +63,7 @@ LAYOUTS = (
     " splits are none, unless options = { splits = false }), or with sound files alone"
 )
 KEY = "file_name"
+FORM = f"a path in a column {KEY}, or in one column that ends in _{KEY}"
 DRIVE = re.compile(r"[A-Za-z]:[/\\]")  # begins an absolute path on Windows
 
 SplitOf = Callable[[str], str | None]
@@ -56,61 +71,57 @@ SplitOf = Callable[[str], str | None]
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
     """Yield the recordings in the order of the tables' lines, or of their paths."""
-    label = options.options.get("label", "sound_class")
-    if not isinstance(label, str) or label not in LABELS:
+    label = options.options.get("label")
+    if label is not None and (not isinstance(label, str) or label not in LABELS):
         got = f"{label!r}{near(str(label), LABELS)}"
         raise wrong_option(options, "label", "the name of a label such as emotion", got)
-    return once(_recordings(root, options.language, label, flag(options, "splits", default=True)))
+    ending, first = transcript_ending(options), first_channel(options)
+    keywords = flag(options, "splits", default=True)
+    return once(_recordings(root, options.language, label, keywords, ending, first))
 
 
-def _recordings(root: Path, language: str | None, label: str, keywords: bool) -> Iterator[Recording | Finding]:
+def _recordings(
+    root: Path, language: str | None, label: str | None, keywords: bool, ending: str, first: int | None
+) -> Iterator[Recording | Finding]:
     files = list(every_file(root))
     sounds = [path for path in files if is_audio(path)]
     tables = [path for path in files if path.rpartition("/")[2] in TABLES]
     # A Kaldi directory would pass as class folders, and its labels would be lost without a word.
     if any(path.rpartition("/")[2] == "wav.scp" for path in files):
         raise layout_error(root, f'{LAYOUTS}; wav.scp is the mark of corpus = "kaldi"')
-    split_of = _split_rule(sounds, keywords)
-    classes = {} if tables else {path: _class_of(path, keywords) for path in sounds}
+    split_of: SplitOf = splits_of_paths(sounds) if keywords else lambda path: None
+    splits = split_folders_of(sounds) if keywords else {}
+    classes = {} if tables else {path: _class_of(path, splits) for path in sounds}
     depths = {len(steps) for steps in classes.values()}
     items: Iterator[Recording | Finding]
     if tables:
-        items = _listed(root, tables, set(files), split_of)
-    elif depths == {0}:
+        items = _listed(root, tables, set(files), split_of, first)
+    elif depths == {0} or (label is None and are_transcribed(sounds, files, ending)):
         items = (_recording(path, split_of(path), {}) for path in sounds)
     elif len(depths - {0}) == 1 and len({steps[-1] for steps in classes.values() if steps}) > 1:
-        items = _classed(root, classes, label, split_of)
+        items = _classed(root, classes, label or "sound_class", split_of)
     else:
         inside = any(path.endswith((".parquet", ".arrow")) for path in files)  # none of them is a metadata.parquet
         mark = '; tables with the sound inside are read by corpus = "tables"' if inside else ""
         raise layout_error(root, f"{LAYOUTS}{mark}")
-    for item in items:
+    for item in with_transcripts(root, items, files, ending):
         if isinstance(item, Recording):
             item = Recording(item.id, item.path, item.split, with_language(item.labels, language))
         yield item
 
 
 def _recording(path: str, split: str | None, labels: Labels) -> Recording:
-    return Recording(PurePosixPath(path).with_suffix("").as_posix(), path, split, labels)
+    return Recording(_id(path), path, split, labels)
 
 
-def _split_rule(sounds: list[str], keywords: bool) -> SplitOf:
-    """Return the function that gives a path's split: by its folders if any folder has a keyword, else by its name."""
-
-    def of_folders(path: str) -> str | None:
-        return next((split for name in path.split("/")[:-1] if (split := split_of_name(name))), None)
-
-    def of_name(path: str) -> str | None:
-        return split_of_name(PurePosixPath(path).stem)
-
-    if not keywords:
-        return lambda path: None
-    return of_folders if any(map(of_folders, sounds)) else of_name
+def _id(path: str) -> str:
+    return PurePosixPath(path).with_suffix("").as_posix()
 
 
-def _class_of(path: str, keywords: bool) -> list[str]:
-    """Return the folders of a path that are not named as a split; the last one is its class."""
-    return [name for name in path.split("/")[:-1] if not (keywords and split_of_name(name))]
+def _class_of(path: str, splits: Container[str]) -> list[str]:
+    """Return the folders of a path that are no splits; the last one is its class."""
+    steps = path.split("/")[:-1]
+    return [name for n, name in enumerate(steps) if "/".join(steps[: n + 1]) not in splits]
 
 
 def _classed(root: Path, classes: dict[str, list[str]], label: str, split_of: SplitOf) -> Iterator[Recording | Finding]:
@@ -129,7 +140,9 @@ def _classed(root: Path, classes: dict[str, list[str]], label: str, split_of: Sp
         yield _recording(path, split_of(path), labels)
 
 
-def _listed(root: Path, tables: list[str], files: set[str], split_of: SplitOf) -> Iterator[Recording | Finding]:
+def _listed(
+    root: Path, tables: list[str], files: set[str], split_of: SplitOf, first: int | None
+) -> Iterator[Recording | Finding]:
     """Yield the recordings that the tables list, then a finding for each sound file that none of them lists."""
     endings = {path.rpartition(".")[2] for path in tables}
     if len(endings) > 1:
@@ -137,33 +150,117 @@ def _listed(root: Path, tables: list[str], files: set[str], split_of: SplitOf) -
             f"{root}: metadata in several forms: expected one of {', '.join(TABLES)}, got {', '.join(tables)}."
             " Keep one form."
         )
-    taken: dict[str, str] = {}  # path -> where it is listed
+    _require_columns(root, tables, endings)
+    # The tables are read twice, since the labels of all rows would not fit in memory: only those of files that are
+    # listed several times are kept. What is wrong with a row is noted the second time.
+    with during(Reading()):
+        counts = Counter(row.path for row in _entries(root, tables) if isinstance(row, _Row))
+    left = sorted(path for path in files - counts.keys() if is_audio(path))
+    same, doubtful = respelled((path for path in counts if path not in files), left)
+    on_disk = {wanted: found for found, wanted in same.items()}
+    missing: list[Finding] = []
+    several = Pieces(root, "if they are its channels, name them in a column `channel`")
+    for row in _entries(root, tables):
+        if isinstance(row, Finding):
+            yield row
+            continue
+        path = on_disk.get(row.path, row.path)
+        if path in files:
+            yield from _entry(root, replace(row, path=path), counts[row.path] > 1, several, split_of, first)
+        else:
+            more = otherwise(doubtful.get(path, ()))
+            missing.append(Finding(LABEL_WITHOUT_AUDIO, row.where, f"{_id(path)}: no audio file {path}{more}"))
+    yield from several.items()
+    for path in left:
+        if path not in same:
+            yield Finding(AUDIO_WITHOUT_LABEL, path, f"{path}: in no metadata table")
+    yield from missing
+
+
+def _require_columns(root: Path, tables: list[str], endings: set[str]) -> None:
+    """Raise CorpusError for tables whose columns differ; each line of .jsonl may have its own."""
     columns: dict[str, set[str]] = {}
+    for table in tables if endings != {"jsonl"} else ():
+        with during(Reading()):
+            row = next(_rows(root / table), None)  # the columns of one row are those of all
+        if row is not None:
+            _check_columns(root, table, set(row[1]), columns)
+
+
+def _check_columns(root: Path, table: str, names: set[str], columns: dict[str, set[str]]) -> None:
+    """Raise CorpusError for a table without a column of file names, or with other columns than the first table."""
+    if table in columns:
+        return
+    columns[table] = names
+    first = next(iter(columns))
+    if names != columns[first]:
+        expected = f"the columns of {first}, {', '.join(sorted(columns[first]))}"
+        raise bad_header(root / table, 1, expected, ", ".join(sorted(names)))
+    if _key(names) is None:
+        raise bad_header(root / table, 1, FORM, ", ".join(sorted(names)))
+
+
+def _key(names: Iterable[str]) -> str | None:
+    """Return the column of the file names, if there is one and no doubt about it."""
+    keys = [name for name in names if name.endswith(f"_{KEY}")]
+    return KEY if KEY in names else keys[0] if len(keys) == 1 else None
+
+
+def _entry(
+    root: Path, row: "_Row", repeated: bool, several: Pieces, split_of: SplitOf, first: int | None
+) -> Iterator[Recording | Finding]:
+    """Yield the recording of a row, or keep it among `several` where its file is listed again."""
+    name, named, by_folder = _id(row.path), row.split, split_of(row.path)
+    if named and by_folder and named != by_folder:
+        yield Finding(
+            CONTRADICTION, row.where, f"{name}: {named} in the table, {by_folder} by its path: the table counts"
+        )
+    if not repeated:
+        yield on_its_side(root, Recording(name, row.path, named or by_folder, row.labels), row.where, first)
+        return
+    labels, side = side_of(row.labels, first)
+    if side and (finding := unclear(root, row.path, name, row.where, side)):
+        yield finding
+        return
+    span, labels = _span(labels)
+    channel = side.channel if side else None
+    piece = Piece(name, name, row.where, named or by_folder, labels, span, channel)
+    several.add(row.path, replace(piece, name=piece_name(name, span, labels)) if span else piece)
+
+
+def _span(labels: Labels) -> tuple[tuple[float, float] | None, Labels]:
+    """Take the columns `start` and `end`, in seconds, out of the labels of a row; None where they are no stretch."""
+    extra = dict(cast("Labels", labels.get("extra", {})))
+    try:
+        start, end = (float(cast("str", extra.pop(name))) for name in ("start", "end"))
+    except (KeyError, ValueError, TypeError):
+        return None, labels
+    rest = {name: label for name, label in labels.items() if name != "extra"}
+    span = span_of(start, end)
+    return (span, rest | ({"extra": extra} if extra else {})) if span else (None, labels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of a table: where it is, the path that it names, its labels and its split."""
+
+    where: str
+    path: str
+    labels: Labels
+    split: str | None
+
+
+def _entries(root: Path, tables: list[str]) -> Iterator[_Row | Finding]:
+    """Yield the rows of all tables, and a finding for each path that is not followed."""
     for table in tables:
         for number, row in _rows(root / table):
-            where = f"{table}:{number}"
-            names = columns.setdefault(table, set(row))
-            first = next(iter(columns))
-            if endings != {"jsonl"} and names != columns[first]:
-                expected = f"the columns of {first}, {', '.join(sorted(columns[first]))}"
-                raise bad_line(root / table, 1, expected, ", ".join(sorted(names)))
-            value, labels, split = _read_row(root / table, number, row)
-            if reason := _refusal(value):
-                yield Finding(REFUSED, where, f"{value}: {reason}, not a path below the folder of {table}")
-                continue
-            path = (PurePosixPath(table).parent / value).as_posix()
-            if path in taken:
-                yield Finding(REPEATED_ID, where, f"{path}: listed before at {taken[path]}, which counts")
-                continue
-            taken[path] = where
-            recording = _recording(path, split or split_of(path), labels)
-            if path in files:
-                yield recording
-            else:
-                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{recording.id}: no audio file {path}")
-    for path in sorted(files - taken.keys()):
-        if is_audio(path):
-            yield Finding(AUDIO_WITHOUT_LABEL, path, f"{path}: in no metadata table")
+            with one_row(root / table, number):
+                value, labels, split = _read_row(root / table, number, row)
+                where = f"{table}:{number}"
+                if reason := _refusal(value):
+                    yield Finding(REFUSED, where, f"{value}: {reason}, not a path below the folder of {table}")
+                else:
+                    yield _Row(where, (PurePosixPath(table).parent / value).as_posix(), labels, split)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
@@ -171,18 +268,20 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
     if path.suffix == ".csv":
         yield from csv_rows(path, (), distinct=True)
     elif path.suffix == ".jsonl":
-        yield from ((number, json_object(path, number, line)) for number, line in lines(path))
+        for number, line in lines(path):
+            with one_row(path, number):
+                yield number, json_object(path, number, line)
     else:
         yield from enumerate(table_rows(path, columns_of(path)), 1)
 
 
 def _read_row(path: Path, number: int, row: Mapping[str, object]) -> tuple[str, Labels, str | None]:
     """Return a row's file name, labels and split. Raises CorpusError."""
-    keys = [KEY] if KEY in row else [name for name in row if name.endswith(f"_{KEY}")]
-    value = row.get(keys[0]) if len(keys) == 1 else None
+    key = _key(row)
+    value = row[key] if key else None
     if not isinstance(value, str) or not value:
-        raise bad_line(path, number, f"a path in a column {KEY}, or in one column that ends in _{KEY}", str(row))
-    return value, *labels_and_split(path, number, {name: cell for name, cell in row.items() if name != keys[0]})
+        raise bad_line(path, number, f"a path in column {key}" if key else FORM, str(value or "") if key else str(row))
+    return value, *labels_and_split(path, number, {name: cell for name, cell in row.items() if name != key})
 
 
 def _refusal(value: str) -> str:

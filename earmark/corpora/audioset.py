@@ -31,11 +31,13 @@ from earmark.corpora import (
     ReaderOptions,
     Recording,
 )
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import NUMBER, Check, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import bad_line
 from earmark.corpora._formats.parquet import audio_rows
 from earmark.corpora._labels import present
-from earmark.corpora._tree import every_file, layout_error, stem
+from earmark.corpora._tree import every_file, is_file, layout_error, stem
 from earmark.errors import CorpusError
 from earmark.rows import Labels
 from earmark.sounds import is_audio
@@ -57,6 +59,12 @@ PARQUET_COLUMNS = ("video_id", "labels", "human_labels")
 # may begin with Y or contain "_", so counting characters is the only safe way: icefall cuts ids at the first "_".
 NAME = re.compile(r"(?:Y([\w-]{11})|([\w-]{11}))(?:_.*)?", re.ASCII)
 ID = re.compile(r"[\w-]{11}", re.ASCII)
+CHECKS: dict[str, Check] = {
+    "id": (lambda cell: bool(ID.fullmatch(cell)), "an id of eleven characters"),
+    "start": NUMBER,
+    "end": NUMBER,
+    "labels": (lambda cell: all(cell.split(",")), "mid,mid"),
+}
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
@@ -66,7 +74,7 @@ def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
 
 def _recordings(root: Path) -> Iterator[Recording | Finding]:
     # A later place overwrites an earlier one, so in reverse order the first place counts.
-    tables = {name: place + name for name in TABLES for place in reversed(PLACES) if (root / place / name).is_file()}
+    tables = {name: place + name for name in TABLES for place in reversed(PLACES) if is_file(root / place / name)}
     audio: dict[str, str | None] = {}  # id -> path, None once its recording was yielded
     parquet: list[str] = []
     findings: list[Finding] = []
@@ -107,21 +115,23 @@ def _segments(
     """
     split, subset = part
     rows, missing, first = 0, 0, ""
-    for number, row in csv_rows(root / table, COLUMNS, headed=False, comment="#", spaced=True):
-        rows += 1
-        name = row["id"]
-        labels = _labels(root / table, number, row, classes) | {"subset": subset, "group_id": name}
-        if name not in audio:
-            if name not in seen:
-                missing, first = missing + 1, first or name
-            continue
-        path, audio[name] = audio[name], None
-        if path is None:
-            yield Finding(REPEATED_ID, f"{table}:{number}", f"{name}: a segment of this video came before")
-        elif name in seen:
-            yield Finding(REPEATED_ID, path, f"{name}: in a Parquet file too, which counts")
-        else:
-            yield Recording(name, path, split, labels)
+    place = root / table
+    for number, row in csv_rows(place, COLUMNS, headed=False, comment="#", spaced=True):
+        with one_row(place, number):
+            rows += 1
+            name = row["id"]
+            labels = _labels(place, number, row, classes) | {"subset": subset, "group_id": name}
+            if name not in audio:
+                if name not in seen:
+                    missing, first = missing + 1, first or name
+                continue
+            path, audio[name] = audio[name], None
+            if path is None:
+                yield Finding(REPEATED_ID, f"{table}:{number}", f"{name}: a segment of this video came before")
+            elif name in seen:
+                yield Finding(REPEATED_ID, path, f"{name}: in a Parquet file too, which counts")
+            else:
+                yield Recording(name, path, split, labels)
     if missing:
         detail = f"{missing:,} of {rows:,} segments have no audio here, such as {first}"
         yield Finding(LABEL_WITHOUT_AUDIO, table, detail)
@@ -132,13 +142,10 @@ def _labels(path: Path, number: int, row: dict[str, str], classes: dict[str, str
 
     Raises CorpusError for a row of another form, and for a class that the table of classes lacks.
     """
-    ids = row["labels"].split(",")
-    try:
-        start_s, end_s = float(row["start"]), float(row["end"])
-    except ValueError:
-        start_s = end_s = -1.0
-    if not (ID.fullmatch(row["id"]) and 0 <= start_s <= end_s < float("inf") and all(ids)):
-        raise bad_line(path, number, 'id, start, end, "mid,mid"', ", ".join(row.values()))
+    require_cells(path, number, row, CHECKS)
+    ids, start_s, end_s = row["labels"].split(","), float(row["start"]), float(row["end"])
+    if not 0 <= start_s <= end_s:
+        raise bad_line(path, number, "a start from 0 and an end after it", f"{row['start']} and {row['end']}")
     unknown = [mid for mid in ids if mid not in classes]
     if classes and unknown:
         raise bad_line(path, number, f"classes of {CLASSES}", unknown[0])
@@ -176,7 +183,13 @@ def _texts(cell: object) -> list[str]:
 
 def _classes(root: Path) -> dict[str, str]:
     """Return {mid: display name}, empty without the table of classes."""
-    path = next((root / place / CLASSES for place in PLACES if (root / place / CLASSES).is_file()), None)
+    path = next((root / place / CLASSES for place in PLACES if is_file(root / place / CLASSES)), None)
     if path is None:
         return {}
-    return {row["mid"]: row["display_name"] for _, row in csv_rows(path, ("index", "mid", "display_name"))}
+    classes = {}
+    for number, row in csv_rows(path, ("index", "mid", "display_name")):
+        with one_row(path, number):
+            if not row["mid"].strip() or not row["display_name"].strip():
+                raise bad_line(path, number, "a class with its mid and name", ",".join(row.values()))
+            classes[row["mid"]] = row["display_name"]
+    return classes

@@ -1,13 +1,13 @@
 """Common Voice: scripted speech, a table for each split, clips in one folder; or spontaneous speech, in one table.
 
-    {train,dev,test,validated,other,invalidated}.tsv     header, tabs, no quoting
+    {train,dev,test,validated,other,invalidated}.tsv     header, tabs; quotes as the table shows (`_formats.tab_files`)
     clips/<path>                                         MP3; the first releases leave `.mp3` off the path
     ss-corpus-<locale>.tsv                               spontaneous: the same form, other columns, `split` among them
     audios/<audio_file>                                  spontaneous: MP3
     ss-reported-audios-<locale>.tsv                      spontaneous: audio that was reported, and is in no other table
 
 Columns are found by name, since releases differ; all of scripted speech has `client_id`, `path` and `sentence`, all of
-spontaneous speech `client_id`, `audio_file` and `transcription`. Ages ("fourties"), genders and accents stay as
+spontaneous speech `client_id`, `audio_file` and `transcription`. Ages ("fourties") and accents stay as
 published. A client_id is known to be the same speaker within one release only.
 Option `splits`: the tables of scripted speech to read (default train, dev, test). `validated` contains the clips of
 those three, and here gives only its other ones; rows of `validated`, `other` and `invalidated` have no split, but the
@@ -30,14 +30,17 @@ from earmark.corpora import (
     ReaderOptions,
     Recording,
 )
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.lines import bad_line, lines
+from earmark.corpora._formats.tab_files import tab_rows
 from earmark.corpora._labels import present
 from earmark.corpora._options import one_of, wrong_option
-from earmark.corpora._tree import audio_files, layout_error, listing, stem
+from earmark.corpora._tree import audio_files, is_file, layout_error, listing, stem
 from earmark.errors import CorpusError
+from earmark.languages import is_language
 from earmark.rows import SPLITS
 
-VERSION = 1
+VERSION = 2
 OPTIONS = ("splits",)
 
 TABLES = (*SPLITS, "validated", "other", "invalidated")  # read in this order
@@ -48,6 +51,7 @@ LABELS = {  # column -> label; `accents` replaced `accent` in the course of the 
     "client_id": "speaker_id",
     "locale": "language",
     "language": "language",
+    "language_name": "language_name",
     "accent": "accent",
     "accents": "accent",
     "age": "age",
@@ -94,7 +98,7 @@ def _recordings(root: Path, language: str | None, tables: list[str]) -> Iterator
                 here.add(name)
                 path = f"clips/{name}.mp3"
                 # A stat for each row: clips/ has those of every other table too, 1.1 million of other.tsv in Spanish.
-                if (root / path).is_file():
+                if is_file(root / path):
                     yield _recording(name, path, table, row, language)
                 else:
                     yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file {path}")
@@ -107,12 +111,14 @@ def _spontaneous(
     audio = {path.rpartition("/")[2]: path for path in audio_files(root, "audios")}
     seen: set[str] = set()
     for table in tables:
+        locale = table.removeprefix(SPONTANEOUS).removesuffix(".tsv")
         for number, row in _rows(root / table, "audio_file", "transcription"):
             file, where = row["audio_file"], f"{table}:{number}"
             if file in seen:
                 yield Finding(REPEATED_ID, where, f"{stem(file)}: a row with this audio came before")
             elif file in audio:
-                yield _recording(stem(file), audio[file], row.pop("split", ""), row, language)
+                split = row.pop("split", "")
+                yield _recording(stem(file), audio[file], split, row | _language(row, locale), language)
             else:
                 yield Finding(LABEL_WITHOUT_AUDIO, where, f"{stem(file)}: no audio file audios/{file}")
             seen.add(file)
@@ -122,6 +128,17 @@ def _spontaneous(
             yield Finding(WITHDRAWN, path, f"{stem(file)}: listed in {reported[file]}")
         elif file not in seen:
             yield Finding(AUDIO_WITHOUT_LABEL, path, f"{stem(file)}: in no row of {', '.join(tables)}")
+
+
+def _language(row: dict[str, str], locale: str) -> dict[str, str]:
+    """Return the columns that name the language of spontaneous speech: by its name in the row, its tag in the file's.
+
+    The first releases have the tag in the row, too.
+    """
+    published = row.get("language", "")
+    if is_language(published) or not is_language(locale):
+        return {}
+    return {"language": locale, "language_name": published}
 
 
 def _recording(name: str, path: str, table: str, row: dict[str, str], language: str | None) -> Recording:
@@ -135,25 +152,9 @@ def _recording(name: str, path: str, table: str, row: dict[str, str], language: 
 
 
 def _rows(path: Path, file: str = "path", text: str = "sentence") -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line number, {column: value}) of a table without quoting, in which double quotes may be unbalanced.
-
-    `file` and `text` are the columns of the file's name and of the text. Blanks at the end of a line are not cut, since
-    the last columns may be empty.
-    """
-    columns: list[str] | None = None
-    for number, line in lines(path):
-        fields = line.split("\t")
-        if columns is None:
-            columns = fields
-            for name in ("client_id", file, text):
-                if name not in columns:
-                    raise bad_line(path, number, f"a header with a column {name}", line)
-            continue
-        if len(fields) != len(columns):
-            raise bad_line(path, number, f"{len(columns)} columns, as in the header", f"{len(fields)}: {line}")
-        row = dict(zip(columns, fields, strict=True))
-        if not row[file] or "/" in row[file] or "\\" in row[file]:
-            raise bad_line(path, number, f"a file name in column {file}", row[file])
-        yield number, row
-    if columns is None:
-        raise CorpusError(f"{path}: empty table: expected a header line, got none. Extract the archive again.")
+    """Yield (line number, {column: value}); `file` and `text` are the columns of the file's name and of the text."""
+    for number, row in tab_rows(path, ("client_id", file, text)):
+        with one_row(path, number):
+            if not row[file] or "/" in row[file] or "\\" in row[file]:
+                raise bad_line(path, number, f"a file name in column {file}", row[file])
+            yield number, row

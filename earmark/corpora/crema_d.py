@@ -18,11 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import AUDIO_WITHOUT_LABEL, DUPLICATE, INCOMPLETE, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import WHOLE, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import Entry, bad_line
 from earmark.corpora._labels import collect, present, without_audio
 from earmark.corpora._lfs import is_pointer, pointer_finding
-from earmark.corpora._tree import audio_files, layout_error, listing, stem
+from earmark.corpora._tree import audio_files, is_file, layout_error, listing, stem
 from earmark.rows import DraftLabels, Labels
 
 VERSION = 1
@@ -56,6 +58,7 @@ CLIPS, PEOPLE = "SentenceFilenames.csv", "VideoDemographics.csv"
 VOTES = "processedResults/tabulatedVotes.csv"
 LETTERS = {code[0]: emotion for code, emotion in EMOTIONS.items()}  # columns of the votes
 VOICE = "1"  # first digit of a row's id
+COUNTS = dict.fromkeys(LETTERS, WHOLE)
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
@@ -110,32 +113,34 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
 
 
 def _clips(path: Path) -> Iterator[Entry[None]]:
-    if path.is_file():
+    if is_file(path):
         for number, row in csv_rows(path, ("Filename",)):
-            if name_labels(row["Filename"]) is None:
-                raise bad_line(path, number, "<actor>_<sentence>_<emotion>_<level> as Filename", row["Filename"])
-            yield row["Filename"], f"{CLIPS}:{number}", None
+            with one_row(path, number):
+                if name_labels(row["Filename"]) is None:
+                    raise bad_line(path, number, "<actor>_<sentence>_<emotion>_<level> as Filename", row["Filename"])
+                yield row["Filename"], f"{CLIPS}:{number}", None
 
 
 def _people(path: Path) -> dict[str, Labels]:
     """Return the labels of each actor."""
     people: dict[str, Labels] = {}
-    if path.is_file():
+    if is_file(path):
         for number, row in csv_rows(path, ("ActorID", "Age", "Sex", "Race", "Ethnicity")):
-            if not row["Age"].isdecimal():
-                raise bad_line(path, number, "years as Age", row["Age"])
-            labels: DraftLabels = {"age": int(row["Age"]), "gender": row["Sex"].lower(), "race": row["Race"]}
-            people[row["ActorID"]] = present(labels | {"ethnicity": row["Ethnicity"]})
+            with one_row(path, number):
+                if not row["Age"].isdecimal():
+                    raise bad_line(path, number, "years as Age", row["Age"])
+                labels: DraftLabels = {"age": int(row["Age"]), "gender": row["Sex"].lower(), "race": row["Race"]}
+                people[row["ActorID"]] = present(labels | {"ethnicity": row["Ethnicity"]})
     return people
 
 
 def _votes(path: Path) -> Iterator[Entry[dict[str, int]]]:
     """Yield how many listeners heard which emotion in a clip; the column of the id has no name."""
-    if path.is_file():
+    if is_file(path):
         for number, row in csv_rows(path, ("", *LETTERS, "fileName")):
-            counts = [row[letter] for letter in LETTERS]
-            if not all(count.isdecimal() for count in counts):
-                raise bad_line(path, number, f"counts as {', '.join(LETTERS)}", ", ".join(counts))
-            if row[""].startswith(VOICE):
-                votes = dict(zip(LETTERS.values(), map(int, counts), strict=True))
-                yield row["fileName"], f"{VOTES}:{number}", votes
+            with one_row(path, number):
+                require_cells(path, number, row, COUNTS)
+                counts = [row[letter] for letter in LETTERS]
+                if row[""].startswith(VOICE):
+                    votes = dict(zip(LETTERS.values(), map(int, counts), strict=True))
+                    yield row["fileName"], f"{VOTES}:{number}", votes

@@ -19,18 +19,19 @@ Source: microsoft/DNS-Challenge, README, download scripts and issues 108 and 120
 Keeps all ids, one folder's names and the table in memory (0.3 GB for DNS4).
 """
 
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import AUDIO_WITHOUT_LABEL, DUPLICATE, LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import NUMBER, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import bad_line
 from earmark.corpora._labels import once, present
 from earmark.corpora._lfs import is_pointer, pointer_finding
-from earmark.corpora._tree import child, layout_error, listing, walk
+from earmark.corpora._tree import child, is_file, layout_error, listing, walk
 from earmark.corpora.crema_d import name_labels
 from earmark.corpora.vocalset import SPOKEN
 from earmark.rows import DraftLabels, Labels
@@ -38,6 +39,7 @@ from earmark.sounds import is_audio
 
 VERSION = 1
 
+CHECKS = {"T60_WB": NUMBER, "C50_WB": NUMBER}
 CLEAN, NOISE, RESPONSE, NOISY = "clean", "noise", "impulse_response", "noisy"
 CATEGORIES = {  # folder -> category
     **{"clean": CLEAN, "clean_fullband": CLEAN, "noise": NOISE, "noise_fullband": NOISE, "noisy": NOISY},
@@ -120,7 +122,7 @@ def _outer_copy(root: Path, folder: str, name: str) -> str | None:
     for at in range(1, len(steps)):
         if steps[at] == steps[at - 1]:
             outer = "/".join((*steps[:at], *steps[at + 1 :], name))
-            if (root / outer).is_file():
+            if is_file(root / outer):
                 return outer
     return None
 
@@ -186,17 +188,17 @@ def _responses(root: Path, table: str) -> Responses:
     responses: Responses = {}
     t60s: dict[str, list[float]] = {}
     c50s: dict[str, list[float]] = {}
-    for number, row in csv_rows(root / table, ("wavfile", "channel", "T60_WB", "C50_WB", "isRealRIR")):
-        real = {"0": False, "1": True, "false": False, "true": True}.get(row["isRealRIR"].strip().lower())
-        try:
-            t60_s, c50_db = float(row["T60_WB"]), float(row["C50_WB"])
-        except ValueError:
-            t60_s = c50_db = math.nan
-        if real is None or not math.isfinite(t60_s) or not math.isfinite(c50_db):
-            expected = "numbers as T60_WB and C50_WB, and 0 or 1 as isRealRIR"
-            raise bad_line(root / table, number, expected, ", ".join(row.values()))
-        key = _response_key(row["wavfile"])
-        t60s.setdefault(key, []).append(t60_s)
-        c50s.setdefault(key, []).append(c50_db)
-        responses.setdefault(key, (f"{table}:{number}", {"is_measured": real, "t60_s": t60s[key], "c50_db": c50s[key]}))
+    place = root / table
+    for number, row in csv_rows(place, ("wavfile", "channel", "T60_WB", "C50_WB", "isRealRIR")):
+        with one_row(place, number):
+            real = {"0": False, "1": True, "false": False, "true": True}.get(row["isRealRIR"].strip().lower())
+            require_cells(place, number, row, CHECKS)
+            if real is None:
+                raise bad_line(place, number, "0 or 1 in column isRealRIR", row["isRealRIR"])
+            key = _response_key(row["wavfile"])
+            t60s.setdefault(key, []).append(float(row["T60_WB"]))
+            c50s.setdefault(key, []).append(float(row["C50_WB"]))
+            responses.setdefault(
+                key, (f"{table}:{number}", {"is_measured": real, "t60_s": t60s[key], "c50_db": c50s[key]})
+            )
     return responses

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import FILLED, WHOLE, Check, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
-from earmark.corpora._formats.lines import Entry, bad_line
+from earmark.corpora._formats.lines import Entry
 from earmark.corpora._labels import collect, join
-from earmark.corpora._tree import audio_files, layout_error, listing, stem
+from earmark.corpora._tree import audio_files, is_file, layout_error, listing, stem
 from earmark.rows import Labels
 
 VERSION = 1
@@ -25,7 +27,19 @@ TABLE = "meta/esc50.csv"
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
 CATEGORIES = ("animals", "natural", "human", "interior", "exterior")  # of targets 0 to 9, 10 to 19, ... (README)
 TARGETS = 10  # in each category
-FLAGS = {"True": True, "False": False}
+FLAGS = {"true": True, "false": False}  # in any letter case: a spreadsheet saves them as TRUE and FALSE
+CHECKS: dict[str, Check] = {
+    "filename": (lambda cell: bool(stem(cell)), "a file name"),
+    "fold": WHOLE,
+    "target": (
+        lambda cell: cell.isdecimal() and int(cell) < TARGETS * len(CATEGORIES),
+        f"a whole number from 0 to {TARGETS * len(CATEGORIES) - 1}",
+    ),
+    "category": FILLED,
+    "esc10": (lambda cell: cell.lower() in FLAGS, "True or False"),
+    "src_file": FILLED,
+    "take": FILLED,
+}
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
@@ -35,7 +49,7 @@ def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
 
 def _recordings(root: Path) -> Iterator[Recording | Finding]:
     folders, _ = listing(root)
-    if "audio" not in folders or not (root / TABLE).is_file():
+    if "audio" not in folders or not is_file(root / TABLE):
         raise layout_error(root, f"a folder audio next to {TABLE}")
     rows, repeated = collect(_rows(root / TABLE))
     yield from repeated
@@ -46,20 +60,17 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
 
 def _rows(path: Path) -> Iterator[Entry[Labels]]:
     for number, row in csv_rows(path, COLUMNS):
-        target = row["target"]
-        if not (row["fold"].isdecimal() and target.isdecimal() and int(target) < TARGETS * len(CATEGORIES)):
-            raise bad_line(path, number, "a fold and a target from 0 to 49", f"{row['fold']}, {target}")
-        if not all(row[column] for column in COLUMNS) or row["esc10"] not in FLAGS or not stem(row["filename"]):
-            raise bad_line(path, number, "a file, a category, True or False for esc10, a source and a take", str(row))
-        yield (
-            stem(row["filename"]),
-            f"{TABLE}:{number}",
-            {
-                "sound_class": row["category"],
-                "category": CATEGORIES[int(target) // TARGETS],
-                "fold": int(row["fold"]),
-                "esc10": FLAGS[row["esc10"]],
-                "take": row["take"],
-                "freesound_id": row["src_file"],
-            },
-        )
+        with one_row(path, number):
+            require_cells(path, number, row, CHECKS)
+            yield (
+                stem(row["filename"]),
+                f"{TABLE}:{number}",
+                {
+                    "sound_class": row["category"],
+                    "category": CATEGORIES[int(row["target"]) // TARGETS],
+                    "fold": int(row["fold"]),
+                    "esc10": FLAGS[row["esc10"].lower()],
+                    "take": row["take"],
+                    "freesound_id": row["src_file"],
+                },
+            )

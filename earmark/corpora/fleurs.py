@@ -1,6 +1,6 @@
 """FLEURS: sentences of FLoRes read aloud in 102 languages, all of them below one root.
 
-    [data/]<code>/{train,dev,test}.tsv    no header, no quoting, 7 fields: sentence id, file name, text as written, text
+    [data/]<code>/{train,dev,test}.tsv    no header, tabs, 7 fields: sentence id, file name, text as written, text
                                           in lower case without punctuation, characters, samples at 16 kHz, gender
     [data/]<code>/audio/<split>/<file name>, [data/]<code>/<split>/<file name>, or <split>/<file name> below the root
     ... or Hugging Face tables (see _huggingface), with the same columns
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
+    BROKEN_LABEL,
     DUPLICATE,
     LABEL_WITHOUT_AUDIO,
     REPEATED_ID,
@@ -25,11 +26,13 @@ from earmark.corpora import (
     ReaderOptions,
     Recording,
 )
-from earmark.corpora._formats.lines import bad_line, lines
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.lines import bad_line
+from earmark.corpora._formats.tab_files import tab_fields
 from earmark.corpora._huggingface import Copy, TableRow, look
 from earmark.corpora._labels import once, present
 from earmark.corpora._options import choice
-from earmark.corpora._tree import layout_error, listing, stem
+from earmark.corpora._tree import is_file, is_folder, layout_error, listing, stem
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS, DraftLabels
 from earmark.sounds import is_audio
@@ -91,7 +94,7 @@ def _recordings(root: Path, edition: str) -> Iterator[Recording | Finding]:
 
 
 def _has_table(folder: Path) -> bool:
-    return any((folder / f"{split}.tsv").is_file() for split in SPLITS)
+    return any(is_file(folder / f"{split}.tsv") for split in SPLITS)
 
 
 def _audio(root: Path, folders: list[str]) -> dict[str, str]:
@@ -110,24 +113,26 @@ def _language(
     """Yield one language's recordings; the paths that it uses of the shared folders are added to `taken`."""
     for split in SPLITS:
         # A copy may have unpacked all languages' archives into one folder for each split.
-        own = [path for path in (f"{folder}/audio/{split}", f"{folder}/{split}") if (root / path).is_dir()]
+        own = [path for path in (f"{folder}/audio/{split}", f"{folder}/{split}") if is_folder(root / path)]
         audio = _audio(root, own) if own else shared.get(split, {})
         seen: set[str] = set()
         table = root / folder / f"{split}.tsv"
-        for number, line in lines(table) if table.is_file() else ():
-            fields = line.split("\t")
-            if len(fields) != FIELDS or not fields[0].isdecimal() or not is_audio(fields[1]) or "/" in fields[1]:
-                raise bad_line(table, number, "sentence id, file name and 5 more fields with tabs between", line)
-            sentence, name, original, text, _, _, gender = fields
-            where = f"{folder}/{split}.tsv:{number}"
-            if name in seen:
-                yield Finding(REPEATED_ID, where, f"{code}_{stem(name)}: a row with this file came before")
-            elif name not in audio:
-                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{code}_{stem(name)}: no audio file {name}")
-            else:
-                gender = GENDERS.get(gender, gender)
-                yield _recording(code, audio[name], split, stem(name), sentence, text, original, gender)
-            seen.add(name)
+        for number, fields in tab_fields(table) if is_file(table) else ():
+            with one_row(table, number):
+                if len(fields) != FIELDS or not fields[0].isdecimal() or not is_audio(fields[1]) or "/" in fields[1]:
+                    raise bad_line(
+                        table, number, "sentence id, file name and 5 more fields with tabs between", "\t".join(fields)
+                    )
+                sentence, name, original, text, _, _, gender = fields
+                where = f"{folder}/{split}.tsv:{number}"
+                if name in seen:
+                    yield Finding(REPEATED_ID, where, f"{code}_{stem(name)}: a row with this file came before")
+                elif name not in audio:
+                    yield Finding(LABEL_WITHOUT_AUDIO, where, f"{code}_{stem(name)}: no audio file {name}")
+                else:
+                    gender = GENDERS.get(gender, gender)
+                    yield _recording(code, audio[name], split, stem(name), sentence, text, original, gender)
+                seen.add(name)
         if own:
             yield from _rest(root, own, audio, seen, code)
         else:
@@ -142,9 +147,13 @@ def _rows(root: Path, copy: Copy) -> Iterator[Recording | Finding]:
                 f"{root / row.table.path}: no language: expected dataset_info.json in its folder with the names of"
                 " lang_id, got none. Read the languages' own tables, or build the cache again."
             )
+        if code not in CODES and code not in OLD_CODES:
+            yield Finding(BROKEN_LABEL, row.path, f"expected a code of FLEURS as lang_id, got {code!r}")
+            continue
         file = row.file.replace("\\", "/").rpartition("/")[2]
         if not file:
-            raise CorpusError(f"{root / row.path}: no file name: expected one in audio.path or path, got none.")
+            yield Finding(BROKEN_LABEL, row.path, "expected a file name in audio.path or path, got none")
+            continue
         if len(row.audio) != 1:
             yield row.missing(f"{code}_{stem(file)}")
             continue

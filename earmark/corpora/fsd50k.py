@@ -19,11 +19,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import DUPLICATE, INCOMPLETE, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import FILLED, one_of, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.json_stream import json_members
 from earmark.corpora._formats.lines import Entry, bad_line
 from earmark.corpora._labels import collect, join, once, present
-from earmark.corpora._tree import audio_files, layout_error, listing
+from earmark.corpora._tree import audio_files, is_file, layout_error, listing
 from earmark.rows import Labels
 
 VERSION = 1
@@ -41,7 +43,7 @@ def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
 
 def _recordings(root: Path) -> Iterator[Recording | Finding]:
     folders, _ = listing(root)
-    parts = [part for part in ("dev", "eval") if (root / TRUTH / f"{part}.csv").is_file()]
+    parts = [part for part in ("dev", "eval") if is_file(root / TRUTH / f"{part}.csv")]
     if not parts:
         raise layout_error(root, f"a folder {TRUTH} with dev.csv or eval.csv")
     vocabulary = _vocabulary(root / TRUTH / "vocabulary.csv")
@@ -57,7 +59,7 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
         for folder in audio[1:]:
             yield Finding(DUPLICATE, folder, f"the clips of {audio[0]} at another rate")
         clips = root / METADATA / f"{part}_clips_info_FSD50K.json"
-        published = dict(_published(clips)) if clips.is_file() else {}
+        published = dict(_published(clips)) if is_file(clips) else {}
         for item in join(audio_files(root, audio[0]), rows):
             if isinstance(item, Finding):
                 yield item
@@ -70,24 +72,26 @@ def _rows(root: Path, part: str, vocabulary: dict[str, str]) -> Iterator[Entry[t
     """Yield (clip, where, (split, labels)) of dev.csv or eval.csv."""
     table = f"{TRUTH}/{part}.csv"
     columns = ("fname", "labels", "mids", "split") if part == "dev" else ("fname", "labels", "mids")
-    for number, row in csv_rows(root / table, columns):
-        names, ids = row["labels"].split(","), row["mids"].split(",")
-        split = SPLIT_OF.get(row["split"]) if part == "dev" else "test"
-        if split is None or not row["fname"]:
-            raise bad_line(root / table, number, "a clip, and train or val as its split", str(row))
-        if len(names) != len(ids) or not all(names) or not all(ids):
-            raise bad_line(root / table, number, "as many mids as labels", str(row))
-        # Names differ from AudioSet's, and of five classes the meaning too: only mids are comparable.
-        for name, mid in zip(names, ids, strict=True):
-            if vocabulary and vocabulary.get(name) != mid:
-                raise bad_line(root / table, number, "classes of vocabulary.csv with their mids", f"{name}, {mid}")
-        labels: Labels = {"sound_events": names, "sound_event_ids": ids, "freesound_id": row["fname"]}
-        yield row["fname"], f"{table}:{number}", (split, labels)
+    place = root / table
+    checks = {"fname": FILLED} | ({"split": one_of(SPLIT_OF, "train or val")} if part == "dev" else {})
+    for number, row in csv_rows(place, columns):
+        with one_row(place, number):
+            names, ids = row["labels"].split(","), row["mids"].split(",")
+            require_cells(place, number, row, checks)
+            split = SPLIT_OF[row["split"]] if part == "dev" else "test"
+            if len(names) != len(ids) or not all(names) or not all(ids):
+                raise bad_line(place, number, "as many mids as labels", f"{row['labels']} and {row['mids']}")
+            # Names differ from AudioSet's, and of five classes the meaning too: only mids are comparable.
+            for name, mid in zip(names, ids, strict=True):
+                if vocabulary and vocabulary.get(name) != mid:
+                    raise bad_line(place, number, "classes of vocabulary.csv with their mids", f"{name}, {mid}")
+            labels: Labels = {"sound_events": names, "sound_event_ids": ids, "freesound_id": row["fname"]}
+            yield row["fname"], f"{table}:{number}", (split, labels)
 
 
 def _vocabulary(path: Path) -> dict[str, str]:
     """Return {class: its AudioSet id}, empty without the file."""
-    if not path.is_file():
+    if not is_file(path):
         return {}
     return {row["label"]: row["mid"] for _, row in csv_rows(path, ("index", "label", "mid"), headed=False)}
 
@@ -95,10 +99,11 @@ def _vocabulary(path: Path) -> dict[str, str]:
 def _published(path: Path) -> Iterator[tuple[str, Labels]]:
     """Yield (clip, labels): its licence, and its uploader as the group."""
     for number, name, clip in json_members(path):
-        url, uploader = (clip.get("license"), clip.get("uploader")) if isinstance(clip, dict) else (None, None)
-        if not isinstance(url, str) or not isinstance(uploader, str):
-            raise bad_line(path, number, 'a clip {"license": <URL>, "uploader": <name>}', name)
-        yield name, present({"licence": _licence(url), "group_id": uploader})
+        with one_row(path, number):
+            url, uploader = (clip.get("license"), clip.get("uploader")) if isinstance(clip, dict) else (None, None)
+            if not isinstance(url, str) or not isinstance(uploader, str):
+                raise bad_line(path, number, 'a clip {"license": <URL>, "uploader": <name>}', name)
+            yield name, present({"licence": _licence(url), "group_id": uploader})
 
 
 def _licence(url: str) -> str:

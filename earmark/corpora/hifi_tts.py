@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import AUDIO_WITHOUT_LABEL, LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.json_files import json_object
 from earmark.corpora._formats.lines import Entry, bad_line, lines
 from earmark.corpora._labels import collect, once, present
+from earmark.corpora._match import otherwise, respelled
 from earmark.corpora._tree import audio_files, layout_error, listing
 from earmark.rows import DraftLabels
 from earmark.sounds import is_audio
@@ -57,12 +59,14 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
         listed, repeated = collect(rows)
         yield from repeated
         reader, _, quality = voice.partition("_")
-        for path in audio_files(root, f"audio/{voice}") if voice in voices else ():
+        paths = list(audio_files(root, f"audio/{voice}")) if voice in voices else []
+        same, doubtful = respelled(listed.keys() - set(paths), set(paths) - listed.keys())
+        for path in paths:
             key = path.removeprefix("audio/").rpartition(".")[0]
-            if path not in listed:
+            if same.get(path, path) not in listed:
                 yield Finding(AUDIO_WITHOUT_LABEL, path, f"{key}: no manifest line with this path")
                 continue
-            split, texts = listed.pop(path)[1]
+            split, texts = listed.pop(same.get(path, path))[1]
             book, _, name = key.removeprefix(f"{voice}/").rpartition("/")
             labels: DraftLabels = {"text": texts.get("text_normalized") or texts.get("text")}
             labels |= {"text_original": texts.get("text_no_preprocessing"), "speaker_id": reader}
@@ -71,16 +75,19 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
             yield Recording(key, path, split, present(labels))
         for path, (where, _) in listed.items():
             key = path.removeprefix("audio/").rpartition(".")[0]
-            yield Finding(LABEL_WITHOUT_AUDIO, where, f"{key}: no audio file with this path")
+            more = otherwise(doubtful.get(path, ()))
+            yield Finding(LABEL_WITHOUT_AUDIO, where, f"{key}: no audio file with this path{more}")
 
 
 def _rows(root: Path, name: str, split: str) -> Iterator[Entry[Texts]]:
     """Yield (path, where, (split, texts)) for each line of a manifest."""
-    for number, line in lines(root / name):
-        row = json_object(root / name, number, line)
-        path = row.get("audio_filepath")
-        values = {key: row[key] for key in TEXTS if row.get(key) is not None}
-        texts = {key: value for key, value in values.items() if isinstance(value, str)}
-        if not isinstance(path, str) or not is_audio(path) or len(texts) < len(values):
-            raise bad_line(root / name, number, "audio_filepath and texts", line)
-        yield path, f"{name}:{number}", (split, texts)
+    place = root / name
+    for number, line in lines(place):
+        with one_row(place, number):
+            row = json_object(place, number, line)
+            path = row.get("audio_filepath")
+            values = {key: row[key] for key in TEXTS if row.get(key) is not None}
+            texts = {key: value for key, value in values.items() if isinstance(value, str)}
+            if not isinstance(path, str) or not is_audio(path) or len(texts) < len(values):
+                raise bad_line(place, number, "audio_filepath and texts", line)
+            yield path, f"{name}:{number}", (split, texts)

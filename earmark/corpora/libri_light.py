@@ -16,16 +16,18 @@ always "train".
 Source: facebookresearch/libri-light, data_preparation/README.md. Keeps all ids and one folder's labels in memory.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from earmark.corpora import CONTRADICTION, LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.json_files import json_file
 from earmark.corpora._formats.lines import bad_line
 from earmark.corpora._formats.trans import transcripts
 from earmark.corpora._labels import collect, join, once, present
-from earmark.corpora._tree import layout_error, listing, stem, walk
+from earmark.corpora._tree import is_folder, layout_error, listing, stem, walk
 from earmark.rows import JSON, DraftLabels
 from earmark.sounds import is_audio
 
@@ -35,13 +37,7 @@ UNLABELLED = ("small", "medium", "large", "duplicate")
 LIMITED = "librispeech_finetuning"
 HOURS = ("1h", "9h")
 CONDITIONS = ("clean", "other")
-BOOK = {  # keys of book_meta -> labels
-    "title": "title",
-    "genre": "genre",
-    "meta_genre": "meta_genre",
-    "Dramatic Readings": "dramatic_reading",
-}
-JSON_FORM = "book_meta an object, snr a number, voice_activity a list of [on, off] in seconds"
+JSON_FORM = "book_meta an object of texts, snr a number, voice_activity a list of [on, off] in seconds"
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
@@ -51,7 +47,7 @@ def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
 
 def _recordings(root: Path, language: str | None) -> Iterator[Recording | Finding]:
     folders, _ = listing(root)
-    limited = [f"{LIMITED}/{name}" for name in HOURS if (root / LIMITED / name).is_dir()]
+    limited = [f"{LIMITED}/{name}" for name in HOURS if is_folder(root / LIMITED / name)]
     limited += [name for name in HOURS if name in folders]
     unlabelled = [name for name in UNLABELLED if name in folders]
     if not limited and not unlabelled:
@@ -72,7 +68,10 @@ def _chapters(root: Path, folder: str, files: list[str], language: str | None) -
         if is_audio(name):
             speaker = below[0] if len(below) > 1 else None  # a folder of a speaker, and in it one of a book
             where = metas.pop(stem(name), None)
-            meta = _meta(root / where) if where else Meta()
+            meta = Meta()
+            if where:
+                with one_row(root / where):  # the chapter stays, without what the file would have said of it
+                    meta = _meta(root / where)
             if where and meta.speaker and speaker and meta.speaker != speaker:
                 yield Finding(CONTRADICTION, where, f"{folder}/{stem(name)}: speaker {meta.speaker} in JSON; left out")
                 speaker = None
@@ -104,27 +103,46 @@ def _meta(path: Path) -> Meta:
     try:
         voice = sorted(_pair(item) for item in activity)
         snr = None if meta.get("snr") is None else _number(meta["snr"])
+        speaker = _text(meta.get("speaker"))
+        labels: DraftLabels = {"title": _text(book.get("title")), "genre": _texts(book.get("genre"))}
+        labels |= {"meta_genre": _text(book.get("meta_genre")), "book_id": _text(book.get("id"))}
+        labels |= {"dramatic_reading": _flag(book.get("Dramatic Readings"))}
     except ValueError as error:
         raise bad_line(path, 1, JSON_FORM, str(meta)) from error
-    labels: DraftLabels = {label: book.get(name) for name, label in BOOK.items()}
-    labels |= {"book_id": _text(book.get("id")), "snr": snr}
-    return Meta(_text(meta.get("speaker")), labels, voice)
+    return Meta(speaker, labels | {"snr": snr}, voice)
 
 
 def _pair(value: JSON) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError
-    return _number(value[0]), _number(value[1])
+    on_s, off_s = _number(value[0]), _number(value[1])
+    if not 0 <= on_s <= off_s:
+        raise ValueError
+    return on_s, off_s
 
 
 def _number(value: JSON) -> float:
-    if not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or not math.isfinite(float(value)):
         raise ValueError
     return float(value)
 
 
 def _text(value: JSON) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | str | None):
+        raise ValueError
     return None if value is None else str(value)
+
+
+def _flag(value: JSON) -> bool | None:
+    if not isinstance(value, bool | None):
+        raise ValueError
+    return value
+
+
+def _texts(value: JSON) -> list[str]:
+    """Return the words of a list; a word alone is a list of one."""
+    words = value if isinstance(value, list) else [value]
+    return [word for word in map(_text, words) if word]
 
 
 def _utterances(root: Path, folder: str, files: list[str], language: str | None) -> Iterator[Recording | Finding]:

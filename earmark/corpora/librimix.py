@@ -13,18 +13,18 @@ longest); `metadata`, a folder relative to the root with the generator's `*_info
 Source: JorisCos/LibriMix, README and scripts. Keeps the names and tables of one split, and all ids, in memory (0.2 GB).
 """
 
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import AUDIO_WITHOUT_LABEL, CONTRADICTION, LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import NUMBER, is_number, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
-from earmark.corpora._formats.lines import bad_line
 from earmark.corpora._labels import gender, once, present
 from earmark.corpora._options import choice
 from earmark.corpora._options import folder as folder_option
-from earmark.corpora._tree import layout_error, listing
+from earmark.corpora._tree import is_file, layout_error, listing
 from earmark.errors import CorpusError
 from earmark.rows import DraftLabels
 
@@ -41,6 +41,7 @@ FOLDERS = (*MIXES, *SOURCES, "noise")  # in this order, so that a mixture comes 
 # The utterances of LibriSpeech in a mixture, <speaker>-<chapter>-<number>: s1 is the first of them.
 NAME = re.compile(r"\d+-\d+-\d+(_\d+-\d+-\d+){1,2}")
 
+DECIBELS = (is_number, "a number of dB")
 Genders = dict[str, list[tuple[str, str]]]  # mixture -> (speaker, gender) of each source
 
 
@@ -131,7 +132,7 @@ def _labels(name: str, folder: str, utterances: list[str], genders: list[str]) -
 
 def _lost(root: Path, table: str, every: set[str]) -> Iterator[Finding]:
     """Yield a finding for each row of a table of mixtures that is in no folder."""
-    if (root / table).is_file():
+    if is_file(root / table):
         for number, row in csv_rows(root / table, ("mixture_ID",)):
             if row["mixture_ID"] not in every:
                 detail = f"{row['mixture_ID']}: no audio file with this id"
@@ -141,15 +142,12 @@ def _lost(root: Path, table: str, every: set[str]) -> Iterator[Finding]:
 def _snrs(path: Path) -> dict[str, dict[str, float]]:
     """Return the level of each stem of a mixture against the rest of it: {mixture: {stem: dB}}."""
     by_mixture: dict[str, dict[str, float]] = {}
-    for number, row in csv_rows(path, ("mixture_ID", "source_1_SNR")) if path.is_file() else ():
-        columns = {f"s{n}": f"source_{n}_SNR" for n in (1, 2, 3)} | {"noise": "noise_SNR"}
-        try:
-            snrs = {stem: float(row[column]) for stem, column in columns.items() if column in row}
-        except ValueError:
-            snrs = {"": math.nan}
-        if not all(map(math.isfinite, snrs.values())):
-            raise bad_line(path, number, "numbers of dB", ", ".join(row.values()))
-        by_mixture[row["mixture_ID"]] = snrs
+    for number, row in csv_rows(path, ("mixture_ID", "source_1_SNR")) if is_file(path) else ():
+        with one_row(path, number):
+            columns = {f"s{n}": f"source_{n}_SNR" for n in (1, 2, 3)} | {"noise": "noise_SNR"}
+            columns = {stem: column for stem, column in columns.items() if column in row}
+            require_cells(path, number, row, dict.fromkeys(columns.values(), DECIBELS))
+            by_mixture[row["mixture_ID"]] = {stem: float(row[column]) for stem, column in columns.items()}
     return by_mixture
 
 
@@ -158,11 +156,10 @@ def _genders(metadata: Path, name: str) -> Genders:
     by_mixture: Genders = {}
     for table in (table for table in listing(metadata)[1] if table.endswith(f"mix_{name}_info.csv")):
         for number, row in csv_rows(metadata / table, ("mixture_ID", "speaker_1_ID", "speaker_1_sex")):
-            sources = [n for n in (1, 2, 3) if f"speaker_{n}_ID" in row and f"speaker_{n}_sex" in row]
-            try:
+            with one_row(metadata / table, number):
+                sources = [n for n in (1, 2, 3) if f"speaker_{n}_ID" in row and f"speaker_{n}_sex" in row]
+                require_cells(metadata / table, number, row, {f"speaker_{n}_ID": NUMBER for n in sources})
                 speakers = [str(int(float(row[f"speaker_{n}_ID"]))) for n in sources]
-            except (ValueError, OverflowError) as error:
-                raise bad_line(metadata / table, number, "numbers of speakers", ", ".join(row.values())) from error
-            genders = [gender(row[f"speaker_{n}_sex"]) for n in sources]
-            by_mixture[row["mixture_ID"]] = list(zip(speakers, genders, strict=True))
+                genders = [gender(row[f"speaker_{n}_sex"]) for n in sources]
+                by_mixture[row["mixture_ID"]] = list(zip(speakers, genders, strict=True))
     return by_mixture

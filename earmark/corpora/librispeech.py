@@ -17,17 +17,18 @@ Source: OpenSLR 12 and 31, README.TXT; CorentinJ/librispeech-alignments, README;
 Keeps the speakers, the chapters' books, all ids, and one chapter in memory.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from earmark.corpora import LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
-from earmark.corpora._formats.lines import bad_line, lines
+from earmark.corpora._formats.broken import BrokenLabelError, one_row
+from earmark.corpora._formats.lines import ADVICE, bad_line, lines
 from earmark.corpora._formats.textgrid import read_tiers
 from earmark.corpora._formats.trans import chapter_entries, transcripts
 from earmark.corpora._labels import collect, gender, join, once, present
 from earmark.corpora._options import folder as folder_option
-from earmark.corpora._tree import listing, split_folders, walk
-from earmark.errors import CorpusError
+from earmark.corpora._tree import is_file, is_folder, listing, split_folders, walk
 from earmark.rows import DraftLabels, Labels
 from earmark.sounds import is_audio
 
@@ -70,7 +71,9 @@ def _recordings(root: Path, language: str | None, alignments: str | None) -> Ite
                     "gender": genders.get(speaker),
                 }
                 labels |= {"language": language, "subset": subset, "words": words.get(name, ("", None))[1]}
-                labels |= _aligned(root / grids[name]) if name in grids else {}
+                if name in grids:
+                    with one_row(root / grids[name]):  # a broken alignment takes nothing from the utterance but itself
+                        labels |= _aligned(root / grids[name])
                 yield Recording(name, path, split, present(labels))
             aligned = [(name, where) for name, (where, _) in words.items()]
             yield from _only_aligned(texts, [*aligned, *grids.items()])
@@ -96,6 +99,8 @@ def _words(path: Path, number: int, rest: str) -> list[Labels]:
         times = []
     if not texts or len(times) != len(texts) + 1:
         raise bad_line(path, number, '"words" "end times", two quoted lists of one length', rest)
+    if not all(0 <= time < math.inf for time in times):
+        raise bad_line(path, number, "end times in seconds", rest)
     spans = zip(times, times[1:], texts, strict=False)
     return [{"start": start, "end": end, "word": word} for start, end, word in spans if word]
 
@@ -104,7 +109,7 @@ def _grids(root: Path, folder: str, files: list[str], alignments: str | None) ->
     """Return {id: path below the root} of a chapter's TextGrids."""
     merged = {name.removesuffix(TEXTGRID): f"{folder}/{name}" for name in files if name.endswith(TEXTGRID)}
     apart = f"{alignments}/{folder}"
-    if not alignments or not (root / apart).is_dir():
+    if not alignments or not is_folder(root / apart):
         return merged
     names = [name for name in listing(root / apart)[1] if name.endswith(TEXTGRID)]
     return {name.removesuffix(TEXTGRID): f"{apart}/{name}" for name in names} | merged
@@ -114,9 +119,7 @@ def _aligned(path: Path) -> Labels:
     """Return `words` and `phonemes` of one utterance, [{"start", "end", "word" or "phoneme"}, ...] in seconds."""
     tiers = {tier.name: tier.intervals for tier in read_tiers(path) if tier.name in TIERS}
     if not tiers:
-        raise CorpusError(
-            f"{path}: no alignment: expected a tier words or phones, got neither. Extract the archive again."
-        )
+        raise BrokenLabelError(path, None, "no alignment: expected a tier words or phones, got neither", ADVICE)
     return {
         label: [
             {"start": item.start, "end": item.end, key: item.text}
@@ -130,22 +133,25 @@ def _aligned(path: Path) -> Labels:
 
 def _speakers(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (speaker, gender). A name may contain the separator (|CBW|Simon), so that only the first four count."""
-    if path.is_file():  # each archive repeats the file, but copies of single folders lack it
+    if is_file(path):  # each archive repeats the file, but copies of single folders lack it
         for number, line in lines(path):
             if not line.startswith(";"):
-                fields = [part.strip() for part in line.split("|", 4)]
-                if len(fields) < 3:
-                    raise bad_line(path, number, "id | sex | subset | minutes | name", line)
-                yield fields[0], gender(fields[1])
+                with one_row(path, number):
+                    fields = [part.strip() for part in line.split("|", 4)]
+                    if len(fields) < 3:
+                        raise bad_line(path, number, "id | sex | subset | minutes | name", line)
+                    yield fields[0], gender(fields[1])
 
 
 def _books(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (chapter, book). A title may contain the separator, so that only the first six count."""
-    if path.is_file():
+    if is_file(path):
         for number, line in lines(path):
             if not line.startswith(";"):
-                fields = [part.strip() for part in line.split("|", 6)]
-                if len(fields) < 6:
-                    raise bad_line(path, number, "id | reader | minutes | subset | project | book | two titles", line)
-                if fields[5] != "0":
-                    yield fields[0], fields[5]
+                with one_row(path, number):
+                    fields = [part.strip() for part in line.split("|", 6)]
+                    if len(fields) < 6:
+                        form = "id | reader | minutes | subset | project | book | two titles"
+                        raise bad_line(path, number, form, line)
+                    if fields[5] != "0":
+                        yield fields[0], fields[5]

@@ -16,10 +16,11 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 
 from earmark.corpora import WITHDRAWN, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.lines import Entry, bad_line, lines
 from earmark.corpora._labels import collect, gender, join, once, present
 from earmark.corpora._options import folder as folder_option
-from earmark.corpora._tree import split_folders, walk
+from earmark.corpora._tree import is_file, split_folders, walk
 from earmark.errors import CorpusError
 from earmark.rows import DraftLabels
 from earmark.sounds import is_audio
@@ -73,10 +74,11 @@ def _table(root: Path, folder: str, files: list[str]) -> Iterator[Entry[Texts]]:
         if name.endswith(".trans.tsv"):
             path = root / folder / name
             for number, line in lines(path):
-                fields = line.split("\t")
-                if len(fields) != 3 or fields[0].count("_") != 3:
-                    raise bad_line(path, number, "id, original and normalized text with tabs between", line)
-                yield fields[0], f"{folder}/{name}:{number}", (fields[1], fields[2])
+                with one_row(path, number):
+                    fields = line.split("\t")
+                    if len(fields) != 3 or fields[0].count("_") != 3:
+                        raise bad_line(path, number, "id, original and normalized text with tabs between", line)
+                    yield fields[0], f"{folder}/{name}:{number}", (fields[1], fields[2])
 
 
 def _single(root: Path, folder: str, files: list[str], known: Container[str]) -> Iterator[Entry[Texts]]:
@@ -84,14 +86,15 @@ def _single(root: Path, folder: str, files: list[str], known: Container[str]) ->
     for name in files:
         key = name.removesuffix(NORMALIZED)
         if key != name and key not in known and key.count("_") == 3:
-            original = f"{key}{ORIGINAL}"
-            text = _only_line(root / folder / original) if original in files else None
-            yield key, f"{folder}/{name}", (text, _only_line(root / folder / name))
+            with one_row(root / folder / name):
+                original = f"{key}{ORIGINAL}"
+                text = _only_line(root / folder / original) if original in files else None
+                yield key, f"{folder}/{name}", (text, _only_line(root / folder / name))
 
 
 def _only_line(path: Path) -> str:
     text = ""
-    for number, line in lines(path):
+    for number, line in lines(path, strict=True):
         if text:
             raise bad_line(path, number, "a single line of text", line)
         text = line
@@ -100,26 +103,28 @@ def _only_line(path: Path) -> str:
 
 def _speakers(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (speaker, gender), nothing without the file: LibriTTS-R has it in an archive of its own, doc.tar.gz."""
-    if path.is_file():
+    if is_file(path):
         for number, line in lines(path):
-            fields = line.split(None, 3)  # some rows have three fields, and tabs do not always separate them
-            if len(fields) < 2:
-                raise bad_line(path, number, "reader, gender, subset, name", line)
-            if fields[0].upper() != "READER":
-                yield fields[0], gender(fields[1])
+            with one_row(path, number):
+                fields = line.split(None, 3)  # some rows have three fields, and tabs do not always separate them
+                if len(fields) < 2:
+                    raise bad_line(path, number, "reader, gender, subset, name", line)
+                if fields[0].upper() != "READER":
+                    yield fields[0], gender(fields[1])
 
 
 def _bad_samples(path: Path) -> dict[str, str]:
     """Return {path below the root: "<list>:<line>"} of one split."""
-    if not path.is_file():
+    if not is_file(path):
         raise CorpusError(
             f"{path}: no list of bad samples: expected a file for each split folder on disk, got none. Put it there"
             " (an empty one if the publisher names no sample), or drop the option bad_samples in the catalog."
         )
     samples: dict[str, str] = {}
     for number, line in lines(path):
-        sample = line.strip().removeprefix("./")
-        if not is_audio(sample) or "/" not in sample:
-            raise bad_line(path, number, "./<split>/<speaker>/<chapter>/<id>.wav", line)
-        samples[sample] = f"{path.name}:{number}"
+        with one_row(path, number):
+            sample = line.strip().removeprefix("./")
+            if not is_audio(sample) or "/" not in sample:
+                raise bad_line(path, number, "./<split>/<speaker>/<chapter>/<id>.wav", line)
+            samples[sample] = f"{path.name}:{number}"
     return samples

@@ -8,8 +8,9 @@
 
 Folders and tables are searched for below the root, since copies differ in where the inner archives were extracted; of a
 table that is there twice, the first by path counts. Dialogues are numbered anew in each split, so an id is
-<split>_dia<d>_utt<u>, and `group_id` is the dialogue. Times are the episode's, as published. A `final_videos_test` clip
-is another cut of the plain one, and is read only if that is missing.
+<split>_dia<d>_utt<u>, and `group_id` is the dialogue. Times are the episode's, as published. Of a line that several say
+("Ross and Joey", "Both", "All"), the speakers that are named are `speaker_ids`. A `final_videos_test` clip is another
+cut of the plain one, and is read only if that is missing.
 Source: declare-lab/MELD, README and issues 9, 22, 27 and 39. Keeps names and tables in memory (about 20 MB).
 """
 
@@ -19,15 +20,17 @@ from pathlib import Path
 
 from earmark.corpora import AUDIO_WITHOUT_LABEL, DUPLICATE, Finding, ReaderOptions, Recording
 from earmark.corpora._emotions import emotion
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import WHOLE, Check, one_of, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
-from earmark.corpora._formats.lines import Entry, bad_line
-from earmark.corpora._labels import collect, present, without_audio
+from earmark.corpora._formats.lines import Entry
+from earmark.corpora._labels import collect, present, speakers, without_audio
 from earmark.corpora._tree import child, layout_error, stem, walk
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS, DraftLabels, Labels
 from earmark.sounds import is_audio
 
-VERSION = 1
+VERSION = 2
 
 # The inner archives were packed with three different names of folders.
 FOLDERS = {"train_splits": "train", "dev_splits_complete": "dev", "output_repeated_splits_test": "test"}
@@ -36,8 +39,13 @@ TIME = re.compile(r"\d{1,2}:\d\d:\d\d,\d{2,3}")  # hours and milliseconds are sh
 SENTIMENTS = ("neutral", "positive", "negative")
 EMOTIONS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 NUMBERS = ("Dialogue_ID", "Utterance_ID", "Season", "Episode")
+CHECKS: dict[str, Check] = {
+    **dict.fromkeys(NUMBERS, WHOLE),
+    "Emotion": one_of(EMOTIONS, f"one of {', '.join(EMOTIONS)}"),
+    "Sentiment": one_of(SENTIMENTS, f"one of {', '.join(SENTIMENTS)}"),
+    **dict.fromkeys(("StartTime", "EndTime"), (lambda cell: bool(TIME.fullmatch(cell)), "a time as H:MM:SS,mmm")),
+}
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", *NUMBERS, "StartTime", "EndTime")
-SEVERAL = "All"  # as Speaker, where several speak at once
 CORRUPT, WRONG_CUT, NEARLY_EMPTY = "corrupt file", "wrong cut", "nearly no sound"
 DEFECTS = {  # as reported in issues 9 and 39 and by users; wrong cuts are 41 to 305 s long
     "train_dia125_utt3": CORRUPT,
@@ -121,17 +129,11 @@ def _split(
 def _rows(root: Path, table: str, split: str) -> Iterator[Entry[Labels]]:
     path = root / table
     for number, row in csv_rows(path, COLUMNS):
-        numbers = [row[name] for name in NUMBERS]
-        if not all(value.isdecimal() for value in numbers):
-            raise bad_line(path, number, "numbers of dialogue, utterance, season and episode", ", ".join(numbers))
-        if row["Emotion"] not in EMOTIONS or row["Sentiment"] not in SENTIMENTS:
-            got = f"{row['Emotion']}, {row['Sentiment']}"
-            raise bad_line(path, number, f"one of {', '.join(EMOTIONS)}, and one of {', '.join(SENTIMENTS)}", got)
-        if not TIME.fullmatch(row["StartTime"]) or not TIME.fullmatch(row["EndTime"]):
-            raise bad_line(path, number, "times as H:MM:SS,mmm", f"{row['StartTime']}, {row['EndTime']}")
-        dialogue, utterance, season, episode = (int(value) for value in numbers)
-        labels: Labels = {"text": row["Utterance"], **emotion(row["Emotion"]), "sentiment": row["Sentiment"]}
-        labels |= {"several_speakers": True} if row["Speaker"] == SEVERAL else {"speaker_id": row["Speaker"]}
-        labels |= {"season": season, "episode": episode, "group_id": f"{split}_dia{dialogue}"}
-        labels |= {"episode_start": row["StartTime"], "episode_end": row["EndTime"]}
-        yield f"{split}_dia{dialogue}_utt{utterance}", f"{table}:{number}", labels
+        with one_row(path, number):
+            require_cells(path, number, row, CHECKS)
+            dialogue, utterance, season, episode = (int(row[name]) for name in NUMBERS)
+            labels: Labels = {"text": row["Utterance"], **emotion(row["Emotion"]), "sentiment": row["Sentiment"]}
+            labels |= speakers(row["Speaker"])
+            labels |= {"season": season, "episode": episode, "group_id": f"{split}_dia{dialogue}"}
+            labels |= {"episode_start": row["StartTime"], "episode_end": row["EndTime"]}
+            yield f"{split}_dia{dialogue}_utt{utterance}", f"{table}:{number}", labels

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from earmark.corpora import AUDIO_WITHOUT_LABEL, CONTRADICTION, REPEATED_ID, Finding, ReaderOptions, Recording
-from earmark.corpora._formats.lines import Entry, bad_line, decode_line, lines, unreadable
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.lines import Entry, bad_line, decode_line, lines, open_label_file, unreadable
 from earmark.corpora._labels import collect, gender, join, present
-from earmark.corpora._tree import audio_files, layout_error, listing, split_folders, stem
+from earmark.corpora._tree import audio_files, is_file, layout_error, listing, split_folders, stem
 from earmark.rows import SPLITS, DraftLabels
 from earmark.sounds import is_audio
 
@@ -76,7 +77,7 @@ def _split(root: Path, split: str) -> Iterator[tuple[str, str, str] | Finding]:
     for name in strays:
         if is_audio(name):
             yield Finding(AUDIO_WITHOUT_LABEL, f"{split}/audio/{name}", f"{stem(name)}: not in a speaker's folder")
-    with transcripts.open("rb") as file:
+    with open_label_file(transcripts) as file:
         for speaker in sorted({*speakers, *runs}):
             rows = _rows(file, transcripts, runs.get(speaker, array("Q")), f"{split}/transcripts.txt")
             texts, repeated = collect(rows)
@@ -90,19 +91,23 @@ def _runs(transcripts: Path) -> Runs:
     runs: Runs = {}
     offset, last = 0, None
     try:
-        with transcripts.open("rb") as file:
+        with open_label_file(transcripts) as file:
             for number, raw in enumerate(file, 1):
                 end = offset + len(raw)
                 name, tab, _ = raw.partition(b"\t")
                 if tab and name.count(b"_") == 2:
-                    speaker = decode_line(transcripts, number, name).partition("_")[0]
-                    if speaker == last:
+                    speaker = ""
+                    with one_row(transcripts, number):
+                        speaker = decode_line(transcripts, number, name).partition("_")[0]
+                    if speaker and speaker == last:
                         runs[speaker][-2] = end
-                    else:
+                    elif speaker:
                         runs.setdefault(speaker, array("Q")).extend((offset, end, number))
                     last = speaker
-                elif decode_line(transcripts, number, raw):
-                    raise bad_line(transcripts, number, ROW_FORM, decode_line(transcripts, number, raw))
+                else:
+                    with one_row(transcripts, number):
+                        if line := decode_line(transcripts, number, raw):
+                            raise bad_line(transcripts, number, ROW_FORM, line)
                 offset = end
     except OSError as error:
         raise unreadable(transcripts, error) from error
@@ -115,9 +120,10 @@ def _rows(file: BinaryIO, transcripts: Path, runs: "array[int]", where: str) -> 
         start, end, first = runs[index : index + 3]
         file.seek(start)
         for number, raw in enumerate(io.BytesIO(file.read(end - start)), first):
-            name, _, text = decode_line(transcripts, number, raw).partition("\t")
-            if name:
-                yield name, f"{where}:{number}", text
+            with one_row(transcripts, number):
+                name, _, text = decode_line(transcripts, number, raw).partition("\t")
+                if name:
+                    yield name, f"{where}:{number}", text
 
 
 def _genders(root: Path) -> tuple[dict[str, str], list[Finding]]:
@@ -125,14 +131,15 @@ def _genders(root: Path) -> tuple[dict[str, str], list[Finding]]:
     genders: dict[str, str] = {}
     findings: dict[str, Finding] = {}
     path = root / "metainfo.txt"
-    for number, line in lines(path) if path.is_file() else ():
-        fields = [part.strip() for part in line.split("|", 2)]
-        if len(fields) < 2:
-            raise bad_line(path, number, "speaker | gender | ...", line)
-        speaker, value = fields[0], gender(fields[1])
-        if speaker.upper() != "SPEAKER" and genders.setdefault(speaker, value) != value:
-            detail = f"speaker {speaker}: {genders[speaker]} before, {value} here; gender left out"
-            findings.setdefault(speaker, Finding(CONTRADICTION, f"metainfo.txt:{number}", detail))
+    for number, line in lines(path) if is_file(path) else ():
+        with one_row(path, number):
+            fields = [part.strip() for part in line.split("|", 2)]
+            if len(fields) < 2:
+                raise bad_line(path, number, "speaker | gender | ...", line)
+            speaker, value = fields[0], gender(fields[1])
+            if speaker.upper() != "SPEAKER" and genders.setdefault(speaker, value) != value:
+                detail = f"speaker {speaker}: {genders[speaker]} before, {value} here; gender left out"
+                findings.setdefault(speaker, Finding(CONTRADICTION, f"metainfo.txt:{number}", detail))
     return {name: value for name, value in genders.items() if name not in findings}, list(findings.values())
 
 

@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.lines import Entry, bad_line, lines
 from earmark.corpora._labels import collect, gender, once, present
+from earmark.corpora._match import otherwise, respelled
 from earmark.corpora._tree import layout_error, listing, stem, walk
 from earmark.rows import DraftLabels
 from earmark.sounds import is_audio
@@ -66,31 +68,35 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
             annotated = ANNOTATIONS in names
             rows, repeated = collect(_annotations(root, folder, category) if annotated else ())
             yield from repeated
+            stems = {stem(name) for name in names if is_audio(name)}
+            same, doubtful = respelled(rows.keys() - stems, stems - rows.keys())
             for path in (f"{folder}/{name}" for name in names if is_audio(name)):
                 source = folder.split("/")[1] if "/" in folder else None
                 labels: DraftLabels = {"category": category, "source": source}
-                annotation = rows.pop(stem(path), ("", None))[1]
+                annotation = rows.pop(same.get(stem(path), stem(path)), ("", None))[1]
                 if category == "noise" and annotated:
                     labels["background"] = annotation is not None
                 if category == "speech" and annotation is None:
                     labels["language"] = language
                 yield Recording(stem(path), path, None, present(labels | (annotation or {})))
             for name, (where, _) in rows.items():
-                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id")
+                more = otherwise(doubtful.get(name, ()))
+                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id{more}")
 
 
 def _annotations(root: Path, folder: str, category: str) -> Iterator[Entry[DraftLabels]]:
     path = root / folder / ANNOTATIONS
     for number, line in lines(path):
-        fields = line.split()  # some lines end with blanks
-        if not fields:
-            continue
-        labels: DraftLabels = {}
-        if category == "music":
-            labels = _music(path, number, line, fields)
-        elif category == "speech":
-            labels = _speech(path, number, line, fields)
-        yield fields[0], f"{folder}/{ANNOTATIONS}:{number}", labels
+        with one_row(path, number):
+            fields = line.split()  # some lines end with blanks
+            if not fields:
+                continue
+            labels: DraftLabels = {}
+            if category == "music":
+                labels = _music(path, number, line, fields)
+            elif category == "speech":
+                labels = _speech(path, number, line, fields)
+            yield fields[0], f"{folder}/{ANNOTATIONS}:{number}", labels
 
 
 def _music(path: Path, number: int, line: str, fields: list[str]) -> DraftLabels:

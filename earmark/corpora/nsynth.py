@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import AUDIO_WITHOUT_LABEL, LABEL_WITHOUT_AUDIO, REPEATED_ID, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.json_stream import json_members
 from earmark.corpora._formats.lines import bad_line
 from earmark.corpora._labels import once, present
@@ -54,15 +55,16 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
         files = [name for name in listing(root / part / "audio")[1] if is_audio(name)]
         on_disk, left = frozenset(files), set(files)
         for number, name, note in json_members(table):
-            labels = _labels(table, number, name, note, may_be_noise=split == "test")
-            where, file = f"{part}/{TABLE}:{number}", f"{name}.wav"
-            if file in left:
-                left.remove(file)
-                yield Recording(name, f"{part}/audio/{file}", split, labels)
-            elif file in on_disk:
-                yield Finding(REPEATED_ID, where, f"{name}: listed before, which counts")
-            else:
-                yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id")
+            with one_row(table, number):
+                labels = _labels(table, number, name, note, may_be_noise=split == "test")
+                where, file = f"{part}/{TABLE}:{number}", f"{name}.wav"
+                if file in left:
+                    left.remove(file)
+                    yield Recording(name, f"{part}/audio/{file}", split, labels)
+                elif file in on_disk:
+                    yield Finding(REPEATED_ID, where, f"{name}: listed before, which counts")
+                else:
+                    yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id")
         for name in sorted(left):
             yield Finding(AUDIO_WITHOUT_LABEL, f"{part}/audio/{name}", f"{stem(name)}: not in {TABLE}")
 
@@ -73,8 +75,11 @@ def _labels(path: Path, number: int, name: str, note: JSON, *, may_be_noise: boo
     labels: DraftLabels = {}
     for field, (label, kind) in FIELDS.items():
         value = labels[label] = fields.get(field)
-        if not isinstance(value, kind) or value == "":
-            raise bad_line(path, number, f"a note with {field} ({kind.__name__})", name)
+        if type(value) is not kind or value == "":  # not isinstance: true is no pitch
+            raise bad_line(path, number, f"a note {name} with {field} ({kind.__name__})", str(value))
+    qualities = fields["qualities_str"]
+    if not isinstance(qualities, list) or not all(isinstance(word, str) and word for word in qualities):
+        raise bad_line(path, number, f"a note {name} with a list of words as qualities_str", str(qualities))
     labels["group_id"] = labels["instrument"]
     pitch = fields["pitch"]
     if may_be_noise and labels["instrument"] == NOISY_INSTRUMENT and isinstance(pitch, int) and pitch >= NOISY_PITCH:

@@ -19,9 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import FILLED, WHOLE, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import Entry, bad_line
-from earmark.corpora._labels import collect, join, present
+from earmark.corpora._labels import collect, join, present, speakers
 from earmark.corpora._options import choice
 from earmark.corpora._tree import audio_files, layout_error, listing
 from earmark.errors import CorpusError
@@ -56,6 +58,8 @@ RATE_HZ = 16_000  # of Start and Stop
 KEY = ("Show", "EpId", "ClipId")
 
 Extended = tuple[str | None, Labels]  # split, further labels
+COUNTS = dict.fromkeys(("Start", "Stop", *VOTES), WHOLE)
+FILLED_KEY = dict.fromkeys(KEY, FILLED)
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
@@ -91,37 +95,40 @@ def _recordings(root: Path, language: str | None, column: str | None) -> Iterato
 
 def _rows(root: Path, table: str) -> Iterator[Entry[Labels]]:
     """Yield each clip's labels."""
-    for number, row in _stripped(root / table, (*KEY, "Start", "Stop", *VOTES)):
-        numbers = {column: row[column] for column in ("Start", "Stop", *VOTES)}
-        if not all(value.isdecimal() for value in numbers.values()) or int(row["Start"]) > int(row["Stop"]):
-            raise bad_line(root / table, number, "whole numbers as counts, Start and Stop", ",".join(row.values()))
-        votes = {name: int(row[column]) for column, name in VOTES.items()}
-        labels: Labels = {
-            "subset": row["Show"],
-            "group_id": f"{row['Show']}_{row['EpId']}",
-            "source_start": int(row["Start"]) / RATE_HZ,
-            "source_end": int(row["Stop"]) / RATE_HZ,
-            "votes": votes,
-            "paralinguistic_events": [name for name in EVENTS.values() if votes[name] >= ENOUGH_VOTES],
-        }
-        # As texts, since the zeros of FluencyBank's EpIds are part of its files' names.
-        yield "_".join(row[column] for column in KEY), f"{table}:{number}", labels
+    place = root / table
+    for number, row in _stripped(place, (*KEY, "Start", "Stop", *VOTES)):
+        with one_row(place, number):
+            require_cells(place, number, row, COUNTS)
+            if int(row["Start"]) > int(row["Stop"]):
+                raise bad_line(place, number, "a Start before its Stop", f"{row['Start']} and {row['Stop']}")
+            votes = {name: int(row[column]) for column, name in VOTES.items()}
+            labels: Labels = {
+                "subset": row["Show"],
+                "group_id": f"{row['Show']}_{row['EpId']}",
+                "source_start": int(row["Start"]) / RATE_HZ,
+                "source_end": int(row["Stop"]) / RATE_HZ,
+                "votes": votes,
+                "paralinguistic_events": [name for name in EVENTS.values() if votes[name] >= ENOUGH_VOTES],
+            }
+            # As texts, since the zeros of FluencyBank's EpIds are part of its files' names.
+            yield "_".join(row[column] for column in KEY), f"{table}:{number}", labels
 
 
 def _extended(root: Path, column: str | None) -> Iterator[Entry[Extended]]:
     """Yield the split and the speaker of each clip in the Extended table."""
     for number, row in _stripped(root / EXTENDED, (*KEY, "speaker", *SPLIT_COLUMNS)):
-        split = row[column] if column else ""
-        if split not in ("", *SPLITS):
-            raise bad_line(root / EXTENDED, number, f"train, dev, test or nothing as {column}", split)
-        name = "_".join(row[key] for key in KEY)
-        yield name, f"{EXTENDED}:{number}", (split or None, {"speaker_id": row["speaker"]})
+        with one_row(root / EXTENDED, number):
+            split = row[column] if column else ""
+            if split not in ("", *SPLITS):
+                raise bad_line(root / EXTENDED, number, f"train, dev, test or nothing as {column}", split)
+            name = "_".join(row[key] for key in KEY)
+            yield name, f"{EXTENDED}:{number}", (split or None, speakers(row["speaker"]))
 
 
 def _stripped(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the rows of a table without the blanks around its fields."""
     for number, row in csv_rows(path, columns):
-        values = {column: value.strip() for column, value in row.items()}
-        if not all(values[column] for column in KEY):
-            raise bad_line(path, number, "values as Show, EpId and ClipId", ",".join(row.values()))
-        yield number, values
+        with one_row(path, number):
+            values = {column: value.strip() for column, value in row.items()}
+            require_cells(path, number, values, FILLED_KEY)
+            yield number, values

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import AUDIO_WITHOUT_LABEL, DUPLICATE, LABEL_WITHOUT_AUDIO, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.lines import bad_line, lines
 from earmark.corpora._labels import gender, once, present
 from earmark.corpora._options import flag
@@ -111,11 +112,12 @@ def _sentences(
         if not label_files:
             yield Finding(AUDIO_WITHOUT_LABEL, paths[0], f"{key}: no TXT, WRD or PHN file with this id")
         else:
-            labels: DraftLabels = {**of_speaker, "sentence_id": sentence, **_sentence(root, label_files)}
-            labels["sentence_type"] = sentence[:2] if sentence[:2] in KINDS else None
-            core = split == "test" and speaker in CORE and sentence[:2] != "SA"
-            labels["subset"] = "core" if core else None
-            yield Recording(key, paths[0], split, present(labels))
+            with one_row(root / min(label_files.values())):  # half of a sentence's labels would be wrong ones
+                labels: DraftLabels = {**of_speaker, "sentence_id": sentence, **_sentence(root, label_files)}
+                labels["sentence_type"] = sentence[:2] if sentence[:2] in KINDS else None
+                core = split == "test" and speaker in CORE and sentence[:2] != "SA"
+                labels["subset"] = "core" if core else None
+                yield Recording(key, paths[0], split, present(labels))
         for copy in paths[1:]:
             yield Finding(DUPLICATE, copy, f"{key}: a copy of {paths[0]}")
 
@@ -140,7 +142,7 @@ def _timed(span: tuple[int, int, str], key: str) -> Labels:
 
 def _spans(path: Path) -> Iterator[tuple[int, int, str]]:
     """Yield (first sample, last sample, text) of each line."""
-    for number, line in lines(path):
+    for number, line in lines(path, strict=True):
         first, _, rest = line.partition(" ")
         last, _, text = rest.partition(" ")
         # Words may overlap or leave gaps, and the last label may end before the sound: neither is an error.
@@ -165,9 +167,10 @@ def _info(path: Path) -> Iterator[tuple[str, Labels]]:
     """Yield the speakers of SPKRINFO.TXT, whose ids lack the sex that names of folders begin with."""
     for number, line in lines(path):
         if not line.startswith(";") and line.strip():
-            name, *fields = line.split(None, len(INFO) + 1)
-            if len(fields) < len(INFO):
-                raise bad_line(path, number, f"id, {', '.join(INFO)}", line)
-            info = dict(zip(INFO, fields, strict=False))  # comments may follow
-            known = {key: info[key] for key in KEPT if info[key].strip("?")}  # "??" is unknown
-            yield f"{info['sex']}{name}".upper(), {**known}
+            with one_row(path, number):
+                name, *fields = line.split(None, len(INFO) + 1)
+                if len(fields) < len(INFO):
+                    raise bad_line(path, number, f"id, {', '.join(INFO)}", line)
+                info = dict(zip(INFO, fields, strict=False))  # comments may follow
+                known = {key: info[key] for key in KEPT if info[key].strip("?")}  # "??" is unknown
+                yield f"{info['sex']}{name}".upper(), {**known}

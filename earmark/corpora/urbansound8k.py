@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import CONTRADICTION, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import FILLED, NUMBER, Check, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.lines import Entry, bad_line
 from earmark.corpora._labels import collect, join
@@ -24,7 +26,14 @@ VERSION = 1
 
 FOLDER, TABLE = "metadata", "UrbanSound8K.csv"
 COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
-FORM = "numbers in fsID, start, end, salience, fold, classID, and a name <fsID>-<classID>-<occurrence>-<slice>.wav"
+FORM = "a name <fsID>-<classID>-<occurrence>-<slice>.wav"
+NUMBERS = ("fsID", "salience", "fold", "classID")
+CHECKS: dict[str, Check] = {
+    **dict.fromkeys(NUMBERS, (lambda cell: cell.removesuffix(".0").isdecimal(), "a whole number")),
+    "start": NUMBER,
+    "end": NUMBER,
+    "class": FILLED,
+}
 
 Slice = tuple[int, Labels]  # fold, labels
 
@@ -67,19 +76,21 @@ def _in_two_folds(rows: dict[str, tuple[str, Slice]]) -> Iterator[Finding]:
 
 
 def _rows(root: Path, table: str) -> Iterator[Entry[Slice]]:
-    for number, row in csv_rows(root / table, COLUMNS):
-        name, where = stem(row["slice_file_name"]), f"{table}:{number}"
-        try:
-            source, salience, fold, target = (_whole(row[column]) for column in ("fsID", "salience", "fold", "classID"))
+    place = root / table
+    for number, row in csv_rows(place, COLUMNS):
+        with one_row(place, number):
+            name, where = stem(row["slice_file_name"]), f"{table}:{number}"
+            require_cells(place, number, row, CHECKS)
+            source, salience, fold, target = (_whole(row[column]) for column in NUMBERS)
             start_s, end_s = float(row["start"]), float(row["end"])
-            named = name.split("-")[:2] == [str(source), str(target)]
-        except ValueError:
-            named = False
-        if not named or not row["class"] or not 0 <= start_s <= end_s < float("inf"):
-            raise bad_line(root / table, number, FORM, str(row))
-        labels: Labels = {"sound_class": row["class"], "fold": fold, "salience": salience}
-        labels |= {"source_start": start_s, "source_end": end_s, "freesound_id": str(source)}
-        yield name, where, (fold, labels)
+            if not 0 <= start_s <= end_s:
+                got = f"{row['start']} and {row['end']}"
+                raise bad_line(place, number, "a start from 0 and an end after it", got)
+            if name.split("-")[:2] != [str(source), str(target)]:
+                raise bad_line(place, number, f"{FORM} of fsID {source} and classID {target}", name)
+            labels: Labels = {"sound_class": row["class"], "fold": fold, "salience": salience}
+            labels |= {"source_start": start_s, "source_end": end_s, "freesound_id": str(source)}
+            yield name, where, (fold, labels)
 
 
 def _whole(text: str) -> int:

@@ -23,6 +23,7 @@ from earmark.corpora import (
     ReaderOptions,
     Recording,
 )
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.lines import bad_line, lines
 from earmark.corpora._labels import once, present
 from earmark.corpora._tree import audio_files, layout_error, listing, stem
@@ -132,9 +133,10 @@ def _singers(path: Path) -> dict[str, int]:
     """Return {singer: line number} of a list."""
     singers: dict[str, int] = {}
     for number, line in lines(path):
-        singer = line.strip()
-        if singer and not SINGER.fullmatch(singer):
-            raise bad_line(path, number, "a singer such as female1", line)
-        if singer:
-            singers.setdefault(singer, number)
+        with one_row(path, number):
+            singer = line.strip()
+            if singer and not SINGER.fullmatch(singer):
+                raise bad_line(path, number, "a singer such as female1", line)
+            if singer:
+                singers.setdefault(singer, number)
     return singers

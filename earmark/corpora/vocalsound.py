@@ -24,6 +24,7 @@ from earmark.corpora import (
     ReaderOptions,
     Recording,
 )
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.csv_files import csv_rows
 from earmark.corpora._formats.json_files import json_file
 from earmark.corpora._formats.lines import bad_line
@@ -109,31 +110,35 @@ def _add_list(root: Path, name: str, listed: Lists) -> Iterator[Finding]:
     if not isinstance(rows, list):
         raise bad_line(path, 1, 'an object with a list as "data"', str(rows))
     for number, row in enumerate(rows, 1):
-        wav, mid = (row.get("wav"), row.get("labels")) if isinstance(row, dict) else (None, None)
-        if not isinstance(wav, str) or not isinstance(mid, str):
-            raise bad_line(path, 1, f'entry {number} of "data" to be an object with the texts wav and labels', str(row))
-        recording = stem(wav)  # its folders are those of the author's machine
-        if recording in listed:
-            where = _path(listed[recording][0])
-            yield Finding(CONTRADICTION, _path(name), f"{recording}: also in {where}, which counts")
-        else:
-            listed[recording] = (name, mid)
+        with one_row(path):
+            wav, mid = (row.get("wav"), row.get("labels")) if isinstance(row, dict) else (None, None)
+            if not isinstance(wav, str) or not isinstance(mid, str):
+                raise bad_line(
+                    path, 1, f'entry {number} of "data" to be an object with the texts wav and labels', str(row)
+                )
+            recording = stem(wav)  # its folders are those of the author's machine
+            if recording in listed:
+                where = _path(listed[recording][0])
+                yield Finding(CONTRADICTION, _path(name), f"{recording}: also in {where}, which counts")
+            else:
+                listed[recording] = (name, mid)
 
 
 def _add_speakers(root: Path, name: str, speakers: dict[str, Labels]) -> Iterator[Finding]:
     """Add the speakers of a table to `speakers`; all_meta.csv repeats the others."""
     for number, row in csv_rows(root / name, PEOPLE, headed=False, spaced=True):
-        speaker, sex, age, country, native, health = (value.strip() for value in row.values())
-        if not speaker:
-            raise bad_line(root / name, number, "a speaker", ",".join(row.values()))
-        labels = present(
-            {
-                "gender": gender(sex),
-                "age": int(age) if age.isdecimal() else age,
-                "country": country,
-                "native_language": native,
-                "health_condition": None if health == HEALTHY else health,
-            }
-        )
-        if speakers.setdefault(speaker, labels) != labels:
-            yield Finding(CONTRADICTION, f"{name}:{number}", f"{speaker}: described otherwise before, which counts")
+        with one_row(root / name, number):
+            speaker, sex, age, country, native, health = (value.strip() for value in row.values())
+            if not speaker:
+                raise bad_line(root / name, number, "a speaker in the first column", speaker)
+            labels = present(
+                {
+                    "gender": gender(sex),
+                    "age": int(age) if age.isdecimal() else age,
+                    "country": country,
+                    "native_language": native,
+                    "health_condition": None if health == HEALTHY else health,
+                }
+            )
+            if speakers.setdefault(speaker, labels) != labels:
+                yield Finding(CONTRADICTION, f"{name}:{number}", f"{speaker}: described otherwise before, which counts")

@@ -20,11 +20,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import AUDIO_WITHOUT_LABEL, DUPLICATE, Finding, ReaderOptions, Recording
-from earmark.corpora._formats.lines import Entry, bad_line, lines
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.lines import Entry, bad_header, bad_line, lines
 from earmark.corpora._labels import collect, gender, once, present, without_audio
 from earmark.corpora._options import choice
 from earmark.corpora._options import folder as folder_option
-from earmark.corpora._tree import audio_files, child, layout_error, listing
+from earmark.corpora._tree import audio_files, child, is_file, layout_error, listing
 from earmark.errors import CorpusError
 from earmark.rows import DraftLabels
 from earmark.sounds import is_audio
@@ -113,7 +114,7 @@ def _names(path: str) -> tuple[str, str, str] | None:
 
 def _speakers(lists: Path) -> Iterator[Entry[Speaker]]:
     """Yield the rows of the meta files, whose columns differ from copy to copy and are found by their names."""
-    metas = [name for name in METAS if (lists / name).is_file()]
+    metas = [name for name in METAS if is_file(lists / name)]
     if not metas:
         raise CorpusError(
             f"{lists}: no {' or '.join(METAS)}: expected one there, with each speaker's gender and set, got none."
@@ -121,18 +122,20 @@ def _speakers(lists: Path) -> Iterator[Entry[Speaker]]:
         )
     for name in metas:
         columns: list[str] = []
-        for number, line in lines(lists / name):
-            # vox1_meta.csv has tabs in spite of its name, vox2_meta.csv commas with blanks around every field.
-            fields = [part.strip() for part in line.split("\t" if "\t" in line else ",")]
-            if not columns:
-                columns = [_column(part) for part in fields]
-                if missing := [part for part in ("id", "gender", "set") if part not in columns]:
-                    raise bad_line(lists / name, number, f"a header with a column {missing[0]}", line)
-                continue
-            row = dict(zip(columns, fields, strict=False))
-            if len(fields) != len(columns) or not SPEAKER.fullmatch(row["id"]) or row["set"] not in SETS:
-                raise bad_line(lists / name, number, f"{len(columns)} fields, idNNNNN first, dev or test last", line)
-            yield row["id"], f"{name}:{number}", row
+        place = lists / name
+        for number, line in lines(place):
+            with one_row(place, number):
+                # vox1_meta.csv has tabs in spite of its name, vox2_meta.csv commas with blanks around every field.
+                fields = [part.strip() for part in line.split("\t" if "\t" in line else ",")]
+                if not columns:
+                    columns = [_column(part) for part in fields]
+                    if missing := [part for part in ("id", "gender", "set") if part not in columns]:
+                        raise bad_header(place, number, f"a header with a column {missing[0]}", line)
+                    continue
+                row = dict(zip(columns, fields, strict=False))
+                if len(fields) != len(columns) or not SPEAKER.fullmatch(row["id"]) or row["set"] not in SETS:
+                    raise bad_line(place, number, f"{len(columns)} fields, idNNNNN first, dev or test last", line)
+                yield row["id"], f"{name}:{number}", row
 
 
 def _column(published: str) -> str:
@@ -143,14 +146,15 @@ def _column(published: str) -> str:
 
 def _parts(path: Path) -> Iterator[Entry[str]]:
     """Yield (utterance, line, split) of the list for identification."""
-    if not path.is_file():
+    if not is_file(path):
         raise CorpusError(
             f"{path}: no list for identification: expected {IDENTIFICATION_LIST} of VoxCeleb 1, got none. Download it,"
             ' or drop split = "identification" in the catalog.'
         )
     for number, line in lines(path):
-        part, _, name = line.strip().partition(" ")
-        key = name.rpartition(".")[0]
-        if part not in PARTS or not is_audio(name) or key.count("/") != 2:
-            raise bad_line(path, number, "<1, 2 or 3> <speaker>/<video>/<utterance>.wav", line)
-        yield key, f"{path.name}:{number}", PARTS[part]
+        with one_row(path, number):
+            part, _, name = line.strip().partition(" ")
+            key = name.rpartition(".")[0]
+            if part not in PARTS or not is_audio(name) or key.count("/") != 2:
+                raise bad_line(path, number, "<1, 2 or 3> <speaker>/<video>/<utterance>.wav", line)
+            yield key, f"{path.name}:{number}", PARTS[part]

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import INCOMPLETE, REPEATED_ID, Finding, ReaderOptions, Recording
-from earmark.corpora._formats.lines import bad_line
+from earmark.corpora._formats.broken import BrokenLabelError, one_row
+from earmark.corpora._formats.lines import ADVICE, bad_line
 from earmark.corpora._formats.rttm import Turn, in_order, turns
 from earmark.corpora._labels import join, present
 from earmark.corpora._options import folder as folder_option
-from earmark.corpora._tree import audio_files, layout_error, listing, stem
-from earmark.errors import CorpusError
+from earmark.corpora._tree import audio_files, is_folder, layout_error, listing, stem
 from earmark.rows import Labels
 
 VERSION = 1
@@ -52,8 +52,9 @@ def _recordings(root: Path, language: str | None, labels: str | None) -> Iterato
             yield item
             continue
         name, path, split = item
-        segments = in_order(_segments(root / rows[name][0], name))
-        yield Recording(name, path, split, present({"segments": segments, "language": language}))
+        with one_row(root / rows[name][0]):  # a recording with half of its turns would be wrong
+            segments = in_order(_segments(root / rows[name][0], name))
+            yield Recording(name, path, split, present({"segments": segments, "language": language}))
 
 
 def _segments(path: Path, name: str) -> Iterator[tuple[Turn, Labels]]:
@@ -65,7 +66,7 @@ def _segments(path: Path, name: str) -> Iterator[tuple[Turn, Labels]]:
         empty = False
         yield turn, turn.times | {"speaker_id": f"{name}_{turn.speaker_id}"}
     if empty:
-        raise CorpusError(f"{path}: empty label file: expected a turn a line, got none. Extract the archive again.")
+        raise BrokenLabelError(path, None, "empty label file: expected a turn a line, got none", ADVICE)
 
 
 def _label_files(root: Path, labels: str | None) -> tuple[dict[str, tuple[str, str]], list[Finding]]:
@@ -75,7 +76,7 @@ def _label_files(root: Path, labels: str | None) -> tuple[dict[str, tuple[str, s
     for base in (labels,) if labels else LABEL_FOLDERS:
         for part in PARTS:
             folder = part if base == "." else f"{base}/{part}"
-            for file in listing(root / folder)[1] if (root / folder).is_dir() else ():
+            for file in listing(root / folder)[1] if is_folder(root / folder) else ():
                 if file.endswith(SUFFIX):
                     name, where = file.removesuffix(SUFFIX), f"{folder}/{file}"
                     if name in label_files:

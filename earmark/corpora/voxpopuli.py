@@ -2,7 +2,7 @@
 
     transcribed_data/<lang>/<year>/<session>-<id_>.ogg         as the publisher's script cuts them, or
     data/<lang>/.../<session>-<id_>.wav                        from the hub's archives, in any folder
-    .../<lang>/asr_{train,dev,test}.tsv                        header, tabs, no quoting; columns by name: id, raw_text,
+    .../<lang>/asr_{train,dev,test}.tsv                        header, tabs; columns by name: id, raw_text,
                                                                normalized_text, speaker_id, split, gender, ...
     .../<lang>/asr_<lang>.tsv.gz (or unpacked)                 the annotation, read if those are missing: header, `|`
                                                                in spite of its name, quotes; session_id, id_, ...
@@ -16,13 +16,15 @@ Source: facebookresearch/voxpopuli, README and get_asr_data.py; the hub's facebo
 Keeps the clips' paths and all ids in memory (0.3 GB for all languages).
 """
 
+import contextlib
 import csv
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from earmark.corpora import (
     AUDIO_WITHOUT_LABEL,
@@ -35,15 +37,20 @@ from earmark.corpora import (
     ReaderOptions,
     Recording,
 )
-from earmark.corpora._formats.lines import bad_line, lines
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.lines import bad_header, bad_line, open_label_file, unreadable
+from earmark.corpora._formats.tab_files import tab_rows
 from earmark.corpora._huggingface import Copy, look
 from earmark.corpora._labels import gender, once, present
-from earmark.corpora._tree import audio_files, child, layout_error, listing, stem
+from earmark.corpora._tree import audio_files, child, is_file, is_folder, layout_error, listing, stem
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS, DraftLabels
 from earmark.sounds import is_audio
 
-VERSION = 1
+if TYPE_CHECKING:
+    from _csv import Reader  # what csv.reader returns, under no other name
+
+VERSION = 2
 
 LANGUAGES = frozenset({"cs", "de", "en", "es", "et", "fi", "fr", "hr", "hu", "it", "lt", "nl", "pl", "ro", "sk", "sl"})
 ACCENTED, MIXED = "en_accented", "multilang"
@@ -92,7 +99,7 @@ def _languages(root: Path) -> list[tuple[str, str]]:
     """Return (language or en_accented, its folder) for each folder with tables, sorted."""
     folders: dict[str, str] = {}
     for base in BASES:
-        for config in listing(root / base)[0] if (root / base).is_dir() else ():
+        for config in listing(root / base)[0] if is_folder(root / base) else ():
             folder = child(base, config)
             if config in CONFIGS and _tables(root / folder, config):
                 folders.setdefault(config, folder)
@@ -101,8 +108,8 @@ def _languages(root: Path) -> list[tuple[str, str]]:
 
 def _tables(folder: Path, config: str) -> list[str]:
     """Return the tables of a language: those of the splits, else the annotation that they are made from."""
-    splits = [name for split in SPLITS if (folder / (name := f"asr_{split}.tsv")).is_file()]
-    annotation = [name for name in (f"asr_{config}.tsv", f"asr_{config}.tsv.gz") if (folder / name).is_file()]
+    splits = [name for split in SPLITS if is_file(folder / (name := f"asr_{split}.tsv"))]
+    annotation = [name for name in (f"asr_{config}.tsv", f"asr_{config}.tsv.gz") if is_file(folder / name)]
     return splits or annotation[:1]
 
 
@@ -119,84 +126,84 @@ def _table(
     """Yield a table's recordings; the ids of its rows that have a clip are added to `taken`."""
     path = root / table
     split = path.name.removeprefix("asr_").removesuffix(".tsv")
-    for item in _generated(path, table, split) if split in SPLITS else _annotated(path, table):
-        if isinstance(item, Finding):
-            yield item
-            continue
-        number, name, split, row = item
+    for number, name, in_split, row in _generated(path, split) if split in SPLITS else _annotated(path):
         where = f"{table}:{number}"
         if name in taken:
             yield Finding(REPEATED_ID, where, f"{name}: a row with this id came before")
-        elif split not in SPLITS:
+        elif in_split not in SPLITS:
             if name in clips:
                 taken.add(name)
-                yield Finding(WITHDRAWN, clips[name], f'{name}: split "{split}" at {where}')
+                yield Finding(WITHDRAWN, clips[name], f'{name}: split "{in_split}" at {where}')
         elif name not in clips:
             yield Finding(LABEL_WITHOUT_AUDIO, where, f"{name}: no audio file with this id")
         else:
             taken.add(name)
-            yield _recording(name, clips[name], split, config, row)
+            yield _recording(name, clips[name], in_split, config, row)
 
 
-def _generated(path: Path, table: str, split: str) -> Iterator[LabelRow | Finding]:
-    """Yield the rows of a split's table.
-
-    The publisher's script writes them without quoting, so that a row with a tab in its text has too many fields.
-    """
-    header: list[str] = []
-    for number, line in lines(path):
-        fields = line.split("\t")
-        if not header:
-            header = fields
-            _require(path, number, header, ("id", *REQUIRED), line)
-        elif len(fields) != len(header):
-            yield Finding(BROKEN_LABEL, f"{table}:{number}", f"{fields[0]}: {len(fields)} of {len(header)} fields")
-        else:
-            row = dict(zip(header, fields, strict=True))
-            yield number, row["id"], split, row
+def _generated(path: Path, split: str) -> Iterator[LabelRow]:
+    """Yield the rows of a split's table. Without quotes, a row with a tab in its text has too many fields."""
+    for number, row in tab_rows(path, ("id", *REQUIRED)):
+        yield number, row["id"], split, row
 
 
-def _annotated(path: Path, table: str) -> Iterator[LabelRow | Finding]:
+def _annotated(path: Path) -> Iterator[LabelRow]:
     """Yield the rows of an annotation, with the quoting that the publisher's script reads."""
     header: list[str] = []
     try:
         with _opened(path) as file:
             rows = csv.reader(file, delimiter="|")
-            for fields in rows:
+            while (fields := _next_row(path, rows)) is not None:
                 number = rows.line_num
-                if not header:
+                if not header and fields:
                     header = [ANNOTATION.get(name, name) for name in fields]
                     _require(path, number, header, ("session_id", "id_", "split", *REQUIRED), "|".join(fields))
-                elif len(fields) != len(header):
-                    detail = f"{fields[2] if len(fields) > 2 else ''}: {len(fields)} of {len(header)} fields"
-                    yield Finding(BROKEN_LABEL, f"{table}:{number}", detail)
-                else:
-                    row = dict(zip(header, fields, strict=True))
-                    yield number, f"{row['session_id']}-{row['id_']}", row["split"], row
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
+                elif fields:
+                    with one_row(path, number):
+                        if len(fields) != len(header):
+                            got = f"{len(fields)}: {'|'.join(fields)}"
+                            raise bad_line(path, number, f"{len(header)} columns, as in the header", got)
+                        row = dict(zip(header, fields, strict=True))
+                        yield number, f"{row['session_id']}-{row['id_']}", row["split"], row
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (EOFError, zlib.error) as error:
         raise CorpusError(
-            f"{path}: label file cannot be read: expected UTF-8 text with | between fields, got: {error}."
-            " Download it again."
+            f"{path}: label file cannot be read: expected text with | between fields, got: {error}. Download it again."
         ) from error
 
 
-def _opened(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+def _next_row(path: Path, rows: "Reader") -> list[str] | None:
+    """Return the fields of the next row, none where it is broken; None at the end."""
+    with one_row(path, rows.line_num + 1):
+        try:
+            return next(rows, None)
+        except csv.Error as error:
+            raise bad_line(path, rows.line_num, "quoted fields with | between", str(error)) from error
+    return []
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    """Open an annotation, packed or not; bytes that are not UTF-8 become U+FFFD, which is then a defect of the text."""
+    with open_label_file(path) as file:
+        plain = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
+        with io.TextIOWrapper(plain, encoding="utf-8-sig", errors="replace", newline="") as text:
+            yield text
 
 
 def _require(path: Path, number: int, header: list[str], columns: tuple[str, ...], line: str) -> None:
     for name in columns:
         if name not in header:
-            raise bad_line(path, number, f"a header with a column {name}", line)
+            raise bad_header(path, number, f"a header with a column {name}", line)
 
 
 def _rows(root: Path, copy: Copy) -> Iterator[Recording | Finding]:
     for row in copy.rows(("audio_id", "language", *COLUMNS)):
         name = str(row.values.get("audio_id") or stem(row.file.replace("\\", "/")))
         if not name:
-            raise CorpusError(f"{root / row.path}: no id: expected one in audio_id or audio.path, got none.")
+            yield Finding(BROKEN_LABEL, row.path, "expected an id in audio_id or audio.path, got none")
+            continue
         config = row.values.get("language") if row.table.config == MIXED else row.table.config
         if not isinstance(config, str) or config not in CONFIGS:
             raise CorpusError(

@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import DUPLICATE, Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
+from earmark.corpora._formats.cells import FILLED, NUMBER, WHOLE, one_of, require_cells
 from earmark.corpora._formats.csv_files import csv_rows
-from earmark.corpora._formats.lines import Entry, bad_line
+from earmark.corpora._formats.lines import Entry
 from earmark.corpora._labels import collect, join, once, present
 from earmark.corpora._tree import audio_files, layout_error, listing, stem
 from earmark.rows import DraftLabels, Labels
@@ -29,6 +31,7 @@ REVERBERATION = {"l": "low", "m": "medium", "h": "high"}
 BAND, FILE, WIDTH, LEVEL = "Noise Band", "File ID", "L to R Width (cm)", "Reverberation Level"
 PLACE, PLACE_DAY = "Location ID", "Location Day ID"
 COLUMNS = ("utterance_id", BAND, FILE, WIDTH, LEVEL, PLACE, PLACE_DAY)
+CHECKS = {"utterance_id": FILLED, BAND: WHOLE, WIDTH: NUMBER, LEVEL: one_of(REVERBERATION, "l, m or h")}
 
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
@@ -58,12 +61,9 @@ def _recordings(root: Path) -> Iterator[Recording | Finding]:
 def _rows(root: Path, table: str) -> Iterator[Entry[Labels]]:
     path = root / table
     for number, row in csv_rows(path, COLUMNS):
-        name = row["utterance_id"].removesuffix(".wav")
-        if not name or row[LEVEL] not in REVERBERATION:
-            raise bad_line(path, number, f"an utterance_id, and l, m or h as {LEVEL}", str(row))
-        try:
+        with one_row(path, number):
+            name = row["utterance_id"].removesuffix(".wav")
+            require_cells(path, number, row, CHECKS)
             labels: DraftLabels = {"noise_band": int(row[BAND]), "microphone_distance_cm": float(row[WIDTH])}
-        except ValueError as error:
-            raise bad_line(path, number, f"numbers as {BAND} and {WIDTH}", str(row)) from error
-        labels |= {"category": "noise", "reverberation": REVERBERATION[row[LEVEL]], "source_file": row[FILE]}
-        yield name, f"{table}:{number}", present(labels | {"location": row[PLACE], "group_id": row[PLACE_DAY]})
+            labels |= {"category": "noise", "reverberation": REVERBERATION[row[LEVEL]], "source_file": row[FILE]}
+            yield name, f"{table}:{number}", present(labels | {"location": row[PLACE], "group_id": row[PLACE_DAY]})

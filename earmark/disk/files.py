@@ -34,8 +34,9 @@ REFUSED = {
 
 @dataclass(frozen=True)
 class Scratch:
-    """Where unfinished files are: in `cache/tmp`, or on any other volume in a folder `.earmark-tmp`.
+    """Where unfinished files are: in `.earmark-tmp` of the cache, and on any other volume in a folder of that name.
 
+    The name is the proof that what is swept is ours: a cache may be any folder of the user's, with a `tmp` of its own.
     A rename is atomic within one file system only, so a target is written on the file system that it will be on.
     `roots` are the folders in which `.earmark-tmp` is made.
     """

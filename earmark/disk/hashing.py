@@ -17,11 +17,13 @@ import orjson
 import xxhash
 
 from earmark.disk.sqlite import connect, transaction
+from earmark.json_bytes import json_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
 
 BLOCK_BYTES = 1 << 20  # read at a time; larger blocks were not faster
+XXH3_DIGITS, CHECK_DIGITS = 32, 16  # hex digits of an XXH3-128, and of an entry's own check
 MEMO_TABLE = (
     "create table if not exists memo (what text, dev int, ino int, size int, mtime int, ctime int,"
     " hash text, primary key (what, dev, ino, size, mtime, ctime)) without rowid"
@@ -79,7 +81,7 @@ def hash_from_disk(path: Path) -> tuple[StatKey, str]:
 
 def digest(tag: str, value: object) -> str:
     """Return the XXH3-128 of a type tag and a JSON value; the tag keeps two kinds from ever colliding."""
-    return hash_bytes(tag.encode() + b"\0" + orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+    return hash_bytes(tag.encode() + b"\0" + json_bytes(value, option=orjson.OPT_SORT_KEYS))
 
 
 def stat_key(status: os.stat_result) -> StatKey:
@@ -121,12 +123,12 @@ class HashMemo:
                 "select hash from memo where what=? and dev=? and ino=? and size=? and mtime=? and ctime=?",
                 (what, *map(_signed, key)),
             ).fetchone()
-            return str(row[0]) if row else None
+            return _proved(what, key, str(row[0])) if row else None
         return None
 
     def put(self, entries: Iterable[tuple[StatKey, str]], what: str = "xxh3") -> None:
         """Remember hashes of files by their stat keys, which must be from before the files were read."""
-        rows = [(what, *map(_signed, key), value) for key, value in entries]
+        rows = [(what, *map(_signed, key), value + _check(what, key, value)) for key, value in entries]
         with self._lock, contextlib.suppress(sqlite3.Error):
             database = self._open(create=True)
             if database is not None and rows:
@@ -149,6 +151,19 @@ class HashMemo:
             if self._database is not None:
                 self._database.close()
                 self._database = None
+
+
+def _check(what: str, key: StatKey, value: str) -> str:
+    """Return 16 hex digits over an entry: SQLite notices a torn file, and no changed digit in a hash."""
+    return xxhash.xxh3_64_hexdigest(f"{what} {key} {value}".encode())
+
+
+def _proved(what: str, key: StatKey, stored: str) -> str | None:
+    """Return a remembered hash if it is as it was remembered; entries of earlier versions have nothing to show it."""
+    value, check = stored[:-CHECK_DIGITS], stored[-CHECK_DIGITS:]
+    if what == "xxh3" and len(stored) == XXH3_DIGITS:
+        return stored
+    return value if check == _check(what, key, value) else None
 
 
 def _signed(value: int) -> int:

@@ -3,6 +3,7 @@
     song.stem.mp4/1.stream     audio stream 1 of a media file, counted from 0 among its audio streams
     eval/00.parquet/17.row     row 17, from 0, of a Parquet file or an Arrow IPC stream with a column
                                `audio`: struct {bytes, path}, as Hugging Face datasets write it
+    call.wav/1.channel         channel 1, from 0, of a file, a stream or a row: one side of a telephone call
 
 A path is such a name only where its folder is a file, so that no other file can have it. Nothing is unpacked: a corpus
 of a million rows would be a million small files, and a copy of bytes that the tables have.
@@ -13,7 +14,7 @@ import contextlib
 import functools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 NAME = re.compile(r"(\d+)\.(stream|row)")
+CHANNEL = re.compile(r"(\d+)\.channel")
 ARROW, PARQUET = ".arrow", ".parquet"  # the suffix of an Arrow IPC stream; every other table is read as Parquet
 TABLE_SUFFIXES = {ARROW, PARQUET}
 COLUMN, FIELD = "audio", "bytes"  # where Hugging Face datasets keep a recording's own bytes
@@ -33,25 +35,45 @@ READER = "pyarrow"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file to open, and the part of it that is meant: all (""), an audio stream, or a table's row."""
+    """A file to open, and the part of it that is meant: all (""), an audio stream, or a table's row.
+
+    `channel` is the one that is meant of several; with None it is for others to say what becomes of them.
+    """
 
     file: Path
     part: Literal["", "stream", "row"] = ""
     number: int = 0
+    channel: int | None = None
 
 
 def locate(path: Path) -> Place:
     """Return the file that a path leads into. Only a path that ends like a part's name is looked up on the disk."""
+    if match := CHANNEL.fullmatch(path.name):
+        place = locate(path.parent)
+        # A folder with a file called 1.channel in it is no recording of two channels.
+        return replace(place, channel=int(match[1])) if place.part or path.parent.is_file() else Place(path)
     match = NAME.fullmatch(path.name)
     if match is None or not path.parent.is_file():
         return Place(path)
     return Place(path.parent, "stream" if match[2] == "stream" else "row", int(match[1]))
 
 
+def channel_of(path: str, channel: int) -> str:
+    """Return the path of one channel, from 0, of a recording at a path."""
+    return f"{path}/{channel}.channel"
+
+
+def without_channel(path: str) -> str:
+    """Return the path of the recording whose channel a path names; any other path as it is. By the name alone."""
+    folder, _, name = path.rpartition("/")
+    return folder if folder and CHANNEL.fullmatch(name) else path
+
+
 def file_of(path: str) -> str:
     """Return the path of the file that a recording's path leads into, by its name alone."""
+    path = without_channel(path)
     folder, _, name = path.rpartition("/")
-    return folder if NAME.fullmatch(name) else path
+    return folder if folder and NAME.fullmatch(name) else path
 
 
 def read_row(file: Path, number: int) -> bytes:

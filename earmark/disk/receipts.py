@@ -17,6 +17,7 @@ import orjson
 
 from earmark.disk.files import Scratch, publish
 from earmark.disk.hashing import StatKey, digest, stat_key
+from earmark.json_bytes import json_bytes
 
 Inputs = Mapping[str, object]  # JSON values by name: all that a result depends on
 Counts = dict[str, int]
@@ -88,9 +89,9 @@ def _parsed(path: Path, _stat: StatKey, outputs: type[Outputs]) -> Receipt[Outpu
 def publish_receipt(path: Path, receipt: Receipt[Outputs], scratch: Scratch) -> None:
     """Write a receipt, whole or not at all."""
     fields = vars(receipt) | {"outputs": msgspec.to_builtins(receipt.outputs)}
-    raw = orjson.loads(orjson.dumps(fields))  # as it will be read: tuples become lists
+    raw = orjson.loads(json_bytes(fields))  # as it will be read: tuples become lists
     sealed = raw | {"seal": digest("receipt", raw)}
-    publish(path, orjson.dumps(sealed, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n", scratch)
+    publish(path, json_bytes(sealed, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n", scratch)
 
 
 def differences(old: Inputs, new: Inputs, label: str = "") -> list[str]:
@@ -114,5 +115,5 @@ def differences(old: Inputs, new: Inputs, label: str = "") -> list[str]:
 
 def _brief(value: object) -> str:
     """Shorten a value for a sentence."""
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) else json_bytes(value).decode()
     return f"{text[:8]}…" if len(text) == 32 else text if len(text) <= 40 else f"{text[:39]}…"

@@ -6,7 +6,7 @@ Row: {id, path, split?, labels, size, mtime_ns, ctime_ns, inode, source_hash}.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import xxhash
 
 from earmark.disk.files import Scratch, clear_disk_errors, make_folder, publishing, remove
 from earmark.disk.hashing import hash_file
-from earmark.disk.inside import file_of
+from earmark.disk.inside import file_of, without_channel
 from earmark.errors import CorpusError
 from earmark.rates import HOUR_S
 from earmark.sounds import BYTES_PER_S, OTHER_BYTES_PER_S, suffix_of
@@ -68,7 +68,7 @@ def read_rows(path: Path) -> Iterator[ShardRow]:
 
 def estimated_hours(path: str, size_bytes: int) -> float:
     """Guess a recording's length in hours from its file's size in bytes and its suffix."""
-    suffix = suffix_of(path)
+    suffix = suffix_of(without_channel(path))  # each channel of a file is as long as the file
     if suffix == ".row":
         return ROW_HOURS
     bytes_per_s = STREAM_BYTES_PER_S if suffix == ".stream" else BYTES_PER_S.get(suffix, OTHER_BYTES_PER_S)
@@ -105,15 +105,24 @@ class ShardDigest:
 class ShardWriter:
     """Writes a dataset's shard lists: known recordings to their old shards, new ones to new shards.
 
+    `is_sealed` says whether an older list, or a table, is as a receipt seals it: such a one is believed first.
     Memory: 64-bit hashes of known paths and of ids (about 200 bytes a recording), never the rows themselves.
     """
 
-    def __init__(self, folder: Path, tables: Path, scratch: Scratch, shard_files: int, shard_hours: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tables: Path,
+        scratch: Scratch,
+        shard_files: int,
+        shard_hours: float,
+        is_sealed: Callable[[Path], bool] = lambda path: True,
+    ) -> None:
         self._folder = folder
         self._scratch = scratch
         self._limits = (shard_files, shard_hours)
         self._work = make_folder(scratch.new(folder))
-        self._known = _known_shards(folder, tables)
+        self._known = _known_shards(folder, tables, is_sealed)
         self._ids: set[int] = set()
         self._rows: dict[str, list[bytes]] = {}
         self._n_waiting = 0
@@ -182,14 +191,16 @@ def list_shards(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.jsonl") if path.stem.isdigit())
 
 
-def _known_shards(folder: Path, tables: Path) -> dict[int, int]:
+def _known_shards(folder: Path, tables: Path, is_sealed: Callable[[Path], bool]) -> dict[int, int]:
     """Return the shard of every recording listed so far, by the 64-bit hash of its path.
 
-    Where a list is lost or damaged, the table of what was made of its shard says the same: nothing is regrouped.
+    Where a list is lost or not as it was sealed, the table of what was made of its shard says the same: nothing is
+    regrouped.
     """
     known: dict[int, int] = {}
     for shard in sorted({*list_shards(folder), *list_shards(tables)}):
-        for path in (folder / f"{shard}.jsonl", tables / f"{shard}.jsonl"):
+        places = (folder / f"{shard}.jsonl", tables / f"{shard}.jsonl")
+        for path in sorted(places, key=is_sealed, reverse=True):  # the sort keeps the order of what is equal
             with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
                 for line in path.read_bytes().splitlines():  # up to a torn line, what is readable counts
                     known.setdefault(xxhash.xxh3_64_intdigest(orjson.loads(line)["path"].encode()), int(shard))

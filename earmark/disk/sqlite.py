@@ -1,6 +1,7 @@
 """SQLite files as this project opens them: a write-ahead log, one commit a unit of work, a few seconds' patience.
 
-All of them are derived and can be made anew, so what a power cut may take is the last commit, never the file.
+All of them are derived and can be made anew, so what a power cut may take is the last commit, never the file. They say
+in their header whose they are: a file that is given by mistake is neither written to nor replaced.
 """
 
 import contextlib
@@ -8,23 +9,33 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from earmark.errors import ForeignError
+
 # How long to wait for another process that writes; runs exclude each other, but commands that look go on meanwhile.
 PATIENCE_S = 5.0
 # synchronous = normal: in a write-ahead log the file stays whole without a flush a commit, which costs milliseconds.
 SETTINGS = ("journal_mode = wal", "synchronous = normal")
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# SQLite's file format, 1.3: the first 16 bytes of every database, and 4 bytes at 68 that name the program it is of.
+MAGIC, OWNER_AT, OWNER = b"SQLite format 3\0", 68, int.from_bytes(b"emrk", "big")
+TABLES = {"task", "memo", "packs", "held"}  # what earlier versions, which named no owner, made
+NAMES = {"state.db", "memo.db", "index.db"}  # what is called so and cannot be read was one of ours, and is set aside
 
 
 def connect(path: Path, *statements: str) -> sqlite3.Connection:
     """Open or make a database file, run some statements, and return the connection, each statement its own commit.
 
-    Threads may share it, one at a time. Raises sqlite3.Error or OSError, with nothing left open.
+    Threads may share it, one at a time. Raises sqlite3.Error or OSError, with nothing left open; ForeignError for a
+    file that is somebody else's.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _require_own(path)
     database = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
     try:
         for statement in (*(f"pragma {setting}" for setting in SETTINGS), *statements):
             database.execute(statement)
+        if database.execute("pragma application_id").fetchone() == (0,):  # fresh, or of an earlier version
+            database.execute(f"pragma application_id = {OWNER}")
     except BaseException:
         database.close()
         raise
@@ -32,14 +43,39 @@ def connect(path: Path, *statements: str) -> sqlite3.Connection:
 
 
 def connect_anew_if_damaged(path: Path, *statements: str) -> sqlite3.Connection:
-    """Do as `connect` does; a file that is no database, or no whole one, is deleted and begun anew."""
+    """Do as `connect` does; one of ours that is no database, or no whole one, is set aside and begun anew."""
     try:
         return connect(path, *statements)
     except sqlite3.Error as error:
         if not is_damaged(error):
             raise
-    delete(path)
+    _set_aside(path)
     return connect(path, *statements)
+
+
+def _require_own(path: Path) -> None:
+    """Raise ForeignError for a file that is not empty, and neither a database of ours nor what is left of one."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb") as file:
+        head = file.read(OWNER_AT + 4)
+    if path.name in NAMES and not head.startswith(MAGIC):
+        return
+    owner = int.from_bytes(head[OWNER_AT:], "big")
+    if not head.startswith(MAGIC) or (owner != OWNER and not (owner == 0 and _has_only_our_tables(path))):
+        raise ForeignError(f"{path}: it is not earmark's own database, and stays as it is. Name another file, or none.")
+
+
+def _has_only_our_tables(path: Path) -> bool:
+    """Say whether a database without an owner is one of an earlier version of ours, by its tables."""
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE_S)
+    try:
+        found = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
+    except sqlite3.Error as error:
+        return path.name in NAMES and is_damaged(error)
+    finally:
+        database.close()
+    return found <= TABLES
 
 
 def is_damaged(error: sqlite3.Error) -> bool:
@@ -56,6 +92,13 @@ def delete(path: Path) -> None:
     """Delete a database file with its log and its index of the log; close it before."""
     for ending in ("", "-wal", "-shm"):
         path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
+def _set_aside(path: Path) -> None:
+    """Rename a database that cannot be read to `<name>.damaged`, and delete its log."""
+    if path.exists():
+        path.replace(path.with_name(f"{path.name}.damaged"))
+    delete(path)
 
 
 @contextlib.contextmanager

@@ -47,6 +47,8 @@ def probe(source: Path | BinaryIO) -> Sound | None:
             source = io.BytesIO(read_row(place.file, place.number))
         elif place is not None and place.part == "stream":
             return _media_length(place.file, place.number)
+        elif place is not None:
+            source = place.file
         try:
             header = soundfile.info(source)
         except (soundfile.LibsndfileError, TypeError):  # TypeError: what it takes for raw samples needs a rate
@@ -100,9 +102,12 @@ def _excerpt(source: Path | BinaryIO, channel: str | int, resampler: str) -> "Sa
     from earmark.audio import canonical
     from earmark.audio.policy import Policy
 
+    place = locate(source) if isinstance(source, Path) else None
+    if place is not None and place.channel is not None:
+        channel = place.channel
     with contextlib.suppress(Exception), captured():  # as above
         try:
-            with soundfile.SoundFile(source) as sound:
+            with soundfile.SoundFile(source if place is None or place.part else place.file) as sound:
                 wanted = int(EXCERPT_S * sound.samplerate)
                 sound.seek(max(0, (sound.frames - wanted) // 2))
                 block = sound.read(wanted, dtype="float64", always_2d=True)

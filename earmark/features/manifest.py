@@ -6,6 +6,8 @@ from pathlib import Path
 import msgspec
 import orjson
 
+from earmark.json_bytes import json_bytes
+
 
 class FeatureRow(msgspec.Struct, frozen=True):
     """A recording's features: row `row` of the pack `pack`, `n_frames` frames."""
@@ -22,7 +24,7 @@ _decode = msgspec.json.Decoder(FeatureRow).decode
 
 def dump_row(row: FeatureRow) -> bytes:
     """Return a row as a line of JSON."""
-    return orjson.dumps(msgspec.to_builtins(row), option=orjson.OPT_APPEND_NEWLINE)
+    return json_bytes(msgspec.to_builtins(row), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def read_rows(path: Path) -> Iterator[FeatureRow]:

@@ -6,17 +6,35 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+import xxhash
+
 from earmark.disk.files import clear_disk_errors, disk_error, flush_folder, make_folder
-from earmark.disk.sqlite import connect, delete, is_damaged, primary_code, transaction
+from earmark.disk.sqlite import connect, delete, primary_code, transaction
 from earmark.errors import AbsentError
 from earmark.features.packs import PackError, Seal, hash_faults, read_seal, size_faults, structure_faults
 
 T = TypeVar("T")
 
-INDEX_VERSION = 1  # raise it when the tables change; an index of another version is deleted and made again
+# Errors that say nothing of what is in the file; after any other one it is made again from the packs.
+_NOT_OF_THE_FILE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOMEM,
+}
+
+INDEX_VERSION = 2  # raise it when the tables change; an index of another version is deleted and made again
 INDEX_CACHE_KIB = 64 << 10  # SQLite's page cache; the index of 10 million recordings is several times that
 QUERY_HASHES = 500  # hashes in one query
 INSERT_ROWS = 200_000  # rows that one transaction of a rescan sorts and inserts; pack by pack takes three times as long
+
+
+class DamagedIndexError(sqlite3.DatabaseError):
+    """An entry is not as it was made: the whole index is made again from the packs."""
 
 
 class PackPlace(NamedTuple):
@@ -85,8 +103,8 @@ class PackIndex:
                 with transaction(database):
                     database.execute("create table packs (pack integer primary key, name text unique, seal text)")
                     database.execute(
-                        "create table held (hash blob, pack int, row int, n_frames int, primary key (hash, pack))"
-                        " without rowid"
+                        "create table held (hash blob, pack int, row int, n_frames int, proof int,"
+                        " primary key (hash, pack)) without rowid"
                     )
                     database.execute(f"pragma user_version = {INDEX_VERSION}")
         return self._database
@@ -101,8 +119,10 @@ class PackIndex:
             try:
                 return action()
             except sqlite3.DatabaseError as error:
-                if not is_damaged(error):
+                if primary_code(error) in _NOT_OF_THE_FILE:
                     raise
+            except (ValueError, TypeError, OverflowError):  # text that is no UTF-8, a value of another type
+                pass
             self._discard()
             self._sync(set_aside=False)
             return action()
@@ -150,16 +170,18 @@ class PackIndex:
         if not packs:
             return
         database = self._open()
-        rows: list[tuple[bytes, int | None, int, int]] = []
+        rows: list[tuple[bytes, int | None, int, int, int]] = []
         with transaction(database):
             _forget(database, packs)
             for name, seal in packs.items():
                 group = zarr.open_group(str(self._packs / name), mode="r")
                 edges, octets = group["offsets"][:].tolist(), group["audio_hash"][:]
                 place = database.execute("insert into packs (name, seal) values (?, ?)", (name, seal.digest)).lastrowid
-                rows += ((octets[i].tobytes(), place, i, edges[i + 1] - edges[i]) for i in range(seal.n))
+                for i in range(seal.n):
+                    held = (octets[i].tobytes(), i, edges[i + 1] - edges[i])
+                    rows.append((held[0], place, held[1], held[2], _proof(name, seal.digest, *held)))
             # sorted by hash: at random places each row would touch another page of a tree larger than the cache
-            database.executemany("insert into held values (?, ?, ?, ?)", sorted(rows))
+            database.executemany("insert into held values (?, ?, ?, ?, ?)", sorted(rows))
 
     def _find(self, hashes: list[str]) -> dict[str, PackPlace]:
         database = self._open()
@@ -167,9 +189,12 @@ class PackIndex:
         for start in range(0, len(hashes), QUERY_HASHES):
             keys = [bytes.fromhex(audio_hash) for audio_hash in hashes[start : start + QUERY_HASHES]]
             marks = ",".join("?" * len(keys))
-            query = f"select hash, name, row, n_frames from held join packs using (pack) where hash in ({marks})"  # noqa: S608 - marks
-            for key, *columns in database.execute(query, keys):
-                place = PackPlace(*columns)
+            columns = "hash, name, row, n_frames, seal, proof"
+            query = f"select {columns} from held left join packs using (pack) where hash in ({marks})"  # noqa: S608 - marks
+            for key, name, row, n_frames, seal, proof in database.execute(query, keys):
+                if name is None or proof != _proof(name, seal, key, row, n_frames):
+                    raise DamagedIndexError(f"an entry of pack {name} was changed")
+                place = PackPlace(name, row, n_frames)
                 places[key.hex()] = min(places.get(key.hex(), place), place)
         return places
 
@@ -195,6 +220,11 @@ def _indexable(pack: Path) -> Seal:
         for fault in faults:
             raise PackError(fault)
     return seal
+
+
+def _proof(name: str, seal: str, key: bytes, row: int, n_frames: int) -> int:
+    """Return 63 bits over an entry and the seal of its pack: SQLite notices a torn file, and no changed digit."""
+    return xxhash.xxh3_64_intdigest(b"%s %s %s %d %d" % (name.encode(), seal.encode(), key, row, n_frames)) >> 1
 
 
 def _forget(database: sqlite3.Connection, names: Iterable[str]) -> None:

@@ -220,7 +220,7 @@ class PackWriter:
         }
         seal: dict[str, object] = {"version": SEAL_VERSION, "n": len(self._hashes), "total_frames": self._total}
         seal |= {"n_state": self._shape[1], "dtype": self._dtype, "files": files}
-        (self._folder / SEAL).write_text(json.dumps(seal, indent=1) + "\n", encoding="utf-8")
+        (self._folder / SEAL).write_text(json.dumps(seal, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_seal(pack: Path) -> Seal:

@@ -13,14 +13,16 @@ from typing import TypeAlias
 
 import orjson
 
+from earmark.audio.defects import SEGMENT_BEYOND
 from earmark.catalog.tables import JobTable
 from earmark.errors import JobError
 from earmark.features.manifest import read_rows
 from earmark.rows import SPLITS
+from earmark.schema import SchemaError, job_rows
 from earmark.training.job_summary import SharedValues, Summary
 from earmark.training.leakage import LeakFinder, Leaks, disjoint_labels, gives_way, marks_of
 from earmark.training.manifest_row import AUDIO, FeaturePlace, ManifestRow, dump_row
-from earmark.training.selection import JobDataset, refusal, rows_of, split_of
+from earmark.training.selection import JobDataset, refusal, rows_of, split_of, without_beyond
 
 EXAMPLES = 3  # leaks of a kind that an error names
 PROGRESS_BYTES = 1 << 20  # bytes read between two calls of `on_bytes`
@@ -63,6 +65,7 @@ class _Job:
                     continue
                 summary.leaking_rows.update(kind for kind in shared if kind not in barred)
                 summary.add(dataset, row, split)
+                _require_schema(self.name, dataset, row)
                 files[split].write(dump_row(row))
         return summary
 
@@ -80,6 +83,10 @@ class _Job:
     ) -> Iterator[PickedRow]:
         split = split_of(self.table, dataset, recording)
         places: dict[str, FeaturePlace] = {}
+        if self.table.unit == "recording":
+            recording, n_beyond = without_beyond(self.table, recording)
+            for _ in range(n_beyond):
+                summary.leave_out(dataset, SEGMENT_BEYOND)
         for row in rows_of(self.table, recording):
             reason = refusal(self.table, dataset, row) or ("" if split else "no split")
             if reason or split is None:
@@ -118,6 +125,17 @@ def write_job(
         summary.leakage[kind] = shared
     _require_rows(summary)  # once more: every row may have leaked
     return summary
+
+
+def _require_schema(job: str, dataset: JobDataset, row: ManifestRow) -> None:
+    """Raise JobError for a row that is not as the schema of jobs says: its manifest is not what earmark wrote."""
+    try:
+        job_rows().check(row)
+    except SchemaError as error:
+        raise JobError(
+            f"{job}: {dataset.name}: {row['id']}: {error}. Its manifest is of another version or was changed: run"
+            f" `doit -a manifest:{dataset.name}`."
+        ) from None
 
 
 def _require_rows(summary: Summary) -> None:

@@ -12,8 +12,10 @@ import orjson
 
 from earmark.audio.table import GoodAudio
 from earmark.disk.shards import ShardRow
+from earmark.json_bytes import json_bytes
 from earmark.rates import RATE_HZ
 from earmark.rows import Labels
+from earmark.training.bounds import with_defects
 
 AUDIO: Final = "audio_hash"
 SPEAKER: Final = "speaker_id"
@@ -26,6 +28,7 @@ class Segment(TypedDict, total=False):
     start: Required[float]
     end: Required[float]
     speaker_id: str
+    defects: list[str]
 
 
 class Stem(TypedDict):
@@ -62,7 +65,8 @@ class ManifestRow(TypedDict, total=False):
     stems: dict[str, Stem]
     start: float
     end: float
-    overlapped: bool
+    overlapped: float
+    defects: list[str]
     features: dict[str, FeaturePlace]
 
 
@@ -81,8 +85,12 @@ def make_row(dataset: str, row: ShardRow, audio: GoodAudio, audio_path: str, for
     }
     if row.split:
         fields["split"] = row.split
+    labels = with_defects(row.labels, audio.n_samples / RATE_HZ)
     # fields of ours first: people look at the heads of lines, and labels differ from corpus to corpus
-    fields |= {name: value for name, value in row.labels.items() if name not in fields}
+    if fields.keys().isdisjoint(labels):  # always, since scan refuses a reader that gives one of ours
+        fields.update(labels)
+    else:
+        fields |= {name: value for name, value in labels.items() if name not in fields}
     if audio.defects:  # behind those that the publisher names
         fields["defects"] = [*cast("list[str]", fields.get("defects", [])), *audio.defects]
     return fields
@@ -90,4 +98,4 @@ def make_row(dataset: str, row: ShardRow, audio: GoodAudio, audio_path: str, for
 
 def dump_row(row: Mapping[str, object]) -> bytes:
     """Return a row as one line of JSON; text goes through unchanged."""
-    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    return json_bytes(row, option=orjson.OPT_APPEND_NEWLINE)

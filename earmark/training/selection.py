@@ -2,21 +2,25 @@
 
 A segment becomes a row of its own: the recording's row with the segment's `start`, `end`, `duration`, speaker and text,
 and the id `<recording id>:<start ms>-<end ms>`; `audio_path` and `audio_hash` stay the recording's; `overlapped` is
-true where another speaker speaks, too. A recording without segments is one segment, itself.
+the share of it during which another speaker speaks, too. A recording without segments is one segment, itself. A
+segment that reaches beyond its recording by more than rounding has a defect (see `earmark.training.bounds`).
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import xxhash
 
+from earmark.audio.defects import SEGMENT_BEYOND
 from earmark.catalog.licences import allows
 from earmark.catalog.tables import JobTable
+from earmark.training import bounds
 from earmark.training.manifest_row import AUDIO, GROUP, SPEAKER, ManifestRow, Segment
 
+OVERLAPPED: Final = "overlapped"
 OF_THE_WHOLE = frozenset({"segments", "text", "text_original", "words", "phonemes"})  # what no segment inherits
 
 
@@ -52,7 +56,7 @@ def rows_of(job: JobTable, recording: ManifestRow) -> Iterator[ManifestRow]:
         return
     whole = {name: value for name, value in recording.items() if name not in OF_THE_WHOLE}
     seen: Counter[str] = Counter()
-    overlapped = _overlapped(segments)
+    shares = _overlaps(segments, recording["duration"])
     for number, segment in enumerate(segments):
         start, end = segment["start"], min(segment["end"], recording["duration"])
         name = f"{recording['id']}:{round(start * 1000):08d}-{round(end * 1000):08d}"
@@ -62,28 +66,63 @@ def rows_of(job: JobTable, recording: ManifestRow) -> Iterator[ManifestRow]:
         # rounded to microseconds: 2.3 - 1.1 is 1.1999999999999997, and the file would say so
         own = {"id": name, "start": start, "end": end, "duration": round(end - start, 6)}
         row = cast("ManifestRow", {**whole, **segment, **own})
-        if number in overlapped:
-            row["overlapped"] = True
+        if number in shares:
+            row["overlapped"] = shares[number]
+        if defects := [*recording.get("defects", []), *_defects(segment, recording["duration"])]:
+            row["defects"] = defects
         yield row
 
 
-def _overlapped(segments: list[Segment]) -> set[int]:
-    """Return the numbers of the segments, sorted by start, during which another speaker has one, too."""
-    numbers = set()
+def without_beyond(job: JobTable, recording: ManifestRow) -> tuple[ManifestRow, int]:
+    """Return a recording without the segments that reach beyond it, and how many those are; all if a job keeps them."""
+    segments = recording.get("segments", [])
+    inside = [segment for segment in segments if not _defects(segment, recording["duration"])]
+    if job.keep_defects or len(inside) == len(segments):
+        return recording, 0
+    rest = {name: value for name, value in recording.items() if name != "segments" or inside}
+    return cast("ManifestRow", {**rest, **({"segments": inside} if inside else {})}), len(segments) - len(inside)
+
+
+def _defects(segment: Segment, duration_s: float) -> list[str]:
+    """Return the defects of a segment by its manifest, and by its recording's length."""
+    known = segment.get("defects", [])
+    if not any(map(bounds.is_segment_beyond, known)) and bounds.is_beyond(segment, duration_s):
+        return [*known, bounds.beyond(segment, duration_s)]
+    return known
+
+
+def _overlaps(segments: list[Segment], duration_s: float) -> dict[int, float]:
+    """Return the share of each segment, sorted by start, during which others speak; by number, only where they do.
+
+    A speaker who is not known may be another.
+    """
+    spans: dict[int, list[tuple[float, float]]] = {}
     for number, segment in enumerate(segments):
         for later in range(number + 1, len(segments)):
             other = segments[later]
             if other["start"] >= segment["end"]:  # sorted by start: none after it begins earlier
                 break
-            if other["end"] > other["start"] and other.get(SPEAKER) != segment.get(SPEAKER):
-                numbers |= {number, later}
-    return numbers
+            if other["end"] > other["start"] and (SPEAKER not in other or other[SPEAKER] != segment.get(SPEAKER)):
+                both = (other["start"], min(segment["end"], other["end"]))
+                spans.setdefault(number, []).append(both)
+                spans.setdefault(later, []).append(both)
+    return {number: _share(found, segments[number], duration_s) for number, found in spans.items()}
+
+
+def _share(spans: list[tuple[float, float]], segment: Segment, duration_s: float) -> float:
+    """Return which share of a segment some spans in it cover, to the millionth, and more than 0."""
+    covered, last = 0.0, 0.0
+    for start, end in sorted(spans):
+        covered += max(0.0, min(end, duration_s) - max(start, last))
+        last = max(last, end)
+    length = min(segment["end"], duration_s) - segment["start"]
+    return min(1.0, max(1e-6, round(covered / length, 6))) if length > 0 else 1.0
 
 
 def refusal(job: JobTable, dataset: JobDataset, row: ManifestRow) -> str:
     """Return why a job leaves a row out, in the words of its summary; an empty string where it takes it."""
     if "defects" in row and not job.keep_defects:
-        return "defects"
+        return SEGMENT_BEYOND if any(map(bounds.is_segment_beyond, row["defects"])) else "defects"
     for label in job.labels:
         if label not in row and not any(name in row for name in label.split("|")):
             return f"no {label}"
@@ -93,6 +132,8 @@ def refusal(job: JobTable, dataset: JobDataset, row: ManifestRow) -> str:
         return "too short"
     if job.max_duration is not None and row["duration"] > job.max_duration:
         return "too long"
+    if job.max_overlap is not None and row.get(OVERLAPPED, 0.0) > job.max_overlap:
+        return OVERLAPPED
     if job.languages and not any(_is_language(row.get("language", ""), wanted) for wanted in job.languages):
         return "other language" if "language" in row else "no language"
     if job.licences:
@@ -107,12 +148,17 @@ def refusal(job: JobTable, dataset: JobDataset, row: ManifestRow) -> str:
 def _refused_label(job: JobTable, labels: Mapping[str, object]) -> str:
     """Return which label of a row is not as `where` and `without` of a job want it, or an empty string."""
     for label, wanted in job.where.items():
-        if label not in labels or not _matching(labels[label], wanted):
+        if label not in labels or not _matching(_asked(label, labels), wanted):
             return f"other {label}" if label in labels else f"no {label}"
     for label, barred in job.without.items():
-        if label in labels and (values := _matching(labels[label], barred)):
+        if label in labels and (values := _matching(_asked(label, labels), barred)):
             return f"{label} {values[0]}"
     return ""
+
+
+def _asked(label: str, labels: Mapping[str, object]) -> object:
+    """Return the value of a label as a job asks for it: whether a row is overlapped, by whatever share."""
+    return label in labels if label == OVERLAPPED else labels[label]
 
 
 def split_of(job: JobTable, dataset: JobDataset, recording: ManifestRow) -> str | None:

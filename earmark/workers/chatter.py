@@ -22,8 +22,12 @@ def captured() -> Iterator[list[str]]:
     It holds for the whole process: what else wants to be seen meanwhile needs a descriptor of its own.
     """
     lines: list[str] = []
-    with tempfile.TemporaryFile() as taken:
-        before = os.dup(STDERR)
+    try:
+        taken, before = tempfile.TemporaryFile(), os.dup(STDERR)  # noqa: SIM115 - closed below, and not left at once
+    except OSError:  # no handle left, no room: work goes on, and what is printed is seen
+        yield lines
+        return
+    with taken:
         _flush()
         os.dup2(taken.fileno(), STDERR)
         try:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from earmark.json_bytes import json_bytes
 from tasks.audit.inventory import ArchiveAudit, CorpusAudit, Report, Unclaimed
 from tasks.report import human
 
@@ -32,7 +33,7 @@ class _Line(NamedTuple):
 
 def as_json(report: Report) -> str:
     """Return a report as one JSON object."""
-    return orjson.dumps(dataclasses.asdict(report), option=orjson.OPT_INDENT_2).decode()
+    return json_bytes(dataclasses.asdict(report), option=orjson.OPT_INDENT_2).decode()
 
 
 def show(report: Report, named: list[str]) -> None:

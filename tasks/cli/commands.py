@@ -16,6 +16,7 @@ from doit.exceptions import InvalidCommand
 
 from earmark.catalog.project import Project
 from earmark.errors import CatalogError, EarmarkError, near
+from earmark.json_bytes import json_bytes
 from tasks.cli import overview
 from tasks.cli.doit_types import DoitCommand, DoitTask, Option
 from tasks.cli.list import status_lines
@@ -27,7 +28,7 @@ from tasks.engine.units import Unit
 from tasks.stages.combined import JOB
 from tasks.stages.registry import STAGES
 
-KEPT = ("extract-", "journal-")  # unfinished work in cache/tmp that the next run goes on with
+KEPT = ("extract-", "journal-")  # unfinished work in the scratch folder that the next run goes on with
 UNLOCKED = ("check", "docs", "new-catalog", "new-corpus")  # tasks that work on no dataset, so they need no run lock
 
 
@@ -142,7 +143,7 @@ class Plan(PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
 
         forecast = make_forecast(_query(self), pos_args)
         if json:
-            print(orjson.dumps(plan_table.as_json(forecast, shards=all), option=orjson.OPT_INDENT_2).decode())
+            print(json_bytes(plan_table.as_json(forecast, shards=all), option=orjson.OPT_INDENT_2).decode())
         else:
             plan_table.show(forecast, shards=all)
         return int(forecast.fits == "no")

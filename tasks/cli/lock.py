@@ -24,9 +24,11 @@ class BusyError(EarmarkError):
 def run_lock(project: Project) -> Iterator[None]:
     """Take the run lock for as long as the context lasts, or say who has it.
 
-    Raises BusyError; AbsentError for a cache that is gone; DiskFullError where it cannot be written.
+    Raises BusyError; AbsentError for a cache that is gone; ForeignError for one that is somebody
+    else's; DiskFullError where it cannot be written.
     """
     _require_cache(project)
+    project.require_own_cache()
     path = make_folder(project.cache) / "run.lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -45,6 +47,7 @@ def run_lock(project: Project) -> Iterator[None]:
         holder = f"`doit {' '.join(sys.argv[1:])}` (process {os.getpid()}, since {time.strftime('%H:%M:%S')})\n"
         with contextlib.suppress(OSError):  # only another run's message; a full disk is reported elsewhere
             os.pwrite(descriptor, holder.encode(), 0)
+        assert project.owner  # marks a fresh cache
         yield
     finally:
         os.close(descriptor)

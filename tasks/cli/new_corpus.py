@@ -23,7 +23,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # it becomes the name of a module, a
 READER = Template('''\
 """$name: what it is, in one line.
 
-    labels.tsv           <id> TAB <text>
+    labels.tsv           <id> TAB <text> [TAB <speaker> [TAB <train, dev or test>]]
     audio/<id>.wav
 
 An example that works: put the corpus's own layout here, with its known defects and where it is documented.
@@ -34,17 +34,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora import Finding, ReaderOptions, Recording
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.lines import Entry, bad_line, lines
 from earmark.corpora._labels import collect, join, present
 from earmark.corpora._tree import audio_files, layout_error, listing
+from earmark.rows import SPLITS
 
 VERSION = 1
 
 TABLE = "labels.tsv"
 
+Row = tuple[str, str, str]  # text, speaker, split; the last two empty where they are not known
+
 
 def read(root: Path, options: ReaderOptions) -> Iterator[Recording | Finding]:
-    """Yield the recordings in the order of their paths, without a split."""
+    """Yield the recordings in the order of their paths."""
     return _recordings(root, options.language)
 
 
@@ -52,40 +56,49 @@ def _recordings(root: Path, language: str | None) -> Iterator[Recording | Findin
     folders, files = listing(root)
     if "audio" not in folders or TABLE not in files:
         raise layout_error(root, f"a folder audio next to {TABLE}")
-    texts, repeated = collect(_rows(root))
+    rows, repeated = collect(_rows(root))
     yield from repeated
-    for item in join(audio_files(root, "audio"), texts):
+    for item in join(audio_files(root, "audio"), rows):
         if isinstance(item, Finding):
             yield item
             continue
-        name, path, text = item
-        yield Recording(name, path, None, present({"text": text, "language": language}))
+        name, path, (text, speaker, split) = item
+        labels = present({"text": text, "language": language})
+        labels |= present({"speaker_id": speaker})
+        yield Recording(name, path, split or None, labels)
 
 
-def _rows(root: Path) -> Iterator[Entry[str]]:
-    """Yield the id, the line and the text of each entry."""
+def _rows(root: Path) -> Iterator[Entry[Row]]:
+    """Yield the id, the line and the labels of each entry; a line of another form is a finding."""
     for number, line in lines(root / TABLE):
-        name, tab, text = line.partition("\\t")
-        if not name or not tab:
-            raise bad_line(root / TABLE, number, "<id>, a tab, and text", line)
-        yield name, f"{TABLE}:{number}", text
+        with one_row(root / TABLE, number):
+            name, text, speaker, split, *more = [*line.split("\\t"), "", ""]
+            if not name or any(more) or split not in ("", *SPLITS):
+                raise bad_line(root / TABLE, number, "<id>, text, speaker, split with tabs between", line)
+            yield name, f"{TABLE}:{number}", (text, speaker, split)
 ''')
 
 FIXTURE = Template("""\
 $name, an example: put a small tree of the real layout here, each of its known defects in a line.
 -- labels.tsv --
-a1	First text
-a2	Its audio is missing
+a1	First text	mary	train
+a2	Its audio is missing	mary	train
+a4	No speaker and no split
 -- audio/a1.wav --
 tone 0.1 s, 16000 Hz, 1 ch
 -- audio/a3.wav --
+tone 0.1 s, 16000 Hz, 1 ch
+-- audio/a4.wav --
 tone 0.1 s, 16000 Hz, 1 ch
 -- catalog.toml --
 corpus = "$name"
 root = "."
 language = "en"
+# Where the labels are in names, or nothing else lists the recordings, none of them can be missed:
+# labels = "in the audio's names or files"
 -- expected.jsonl --
-{"id": "a1", "path": "audio/a1.wav", "text": "First text", "language": "en"}
+{"id": "a1", "path": "audio/a1.wav", "split": "train", "text": "First text", "language": "en", "speaker_id": "mary"}
+{"id": "a4", "path": "audio/a4.wav", "text": "No speaker and no split", "language": "en"}
 -- findings.jsonl --
 {"kind": "audio without label", "path": "audio/a3.wav", "detail": "a3: no label line with this id"}
 {"kind": "label without audio", "path": "labels.tsv:2", "detail": "a2: no audio file with this id"}

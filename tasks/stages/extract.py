@@ -5,6 +5,7 @@ Each archive has a receipt of its own, so that one new archive of ten is one arc
 
 import contextlib
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,8 @@ import msgspec
 from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk.files import make_folder, publishing
-from earmark.disk.hashing import stat_key
+from earmark.disk.hashing import hash_file, stat_key
+from earmark.disk.junk import WITHDRAWN_NAME
 from earmark.disk.receipts import Inputs, Receipt, SealedFile, make_key, publish_receipt, read_receipt
 from earmark.errors import ArchiveError
 from tasks.engine import deletions
@@ -151,6 +153,7 @@ def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[Arc
     if known is not None and known.key == key and _is_reusable(run, dataset, archive, known):
         return known, 0
     started = time.time()
+    before = _keep_list(run, dataset, archive, known)
     unpacked = _unpack(run, dataset, archive, project.members(dataset, part))
     hashes = [sums["xxh3"] for sums in unpacked.sums]
     project.memo.put(zip(map(stat_key, unpacked.stats), hashes, strict=True))
@@ -161,14 +164,75 @@ def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[Arc
         started,  # not the end: a member that is written to meanwhile must be read again
         accounted=archive.rest == "refuse",
     )
+    _note_names(run, archive, unpacked)
     if unpacked.n_matched and not unpacked.written_bytes:
         run.log.note(
             f"{archive.file}: already extracted: {unpacked.n_matched:,} files on disk match it, none was written"
         )
     seconds = round(max(0.0, time.time() - started), 3)  # a clock that was set back meanwhile gives no negative time
     receipt = Receipt(f"{NAME}/archive", VERSION, key, inputs, outputs, _counts(unpacked), seconds)
+    if before is not None:
+        _move_withdrawn(run, dataset, archive, before)
     publish_receipt(where, receipt, project.scratch)
+    if before is not None:
+        before.unlink()
     return receipt, unpacked.written_bytes
+
+
+def _keep_list(run: Run, dataset: str, archive: ArchiveTable, known: Receipt[ArchiveRead] | None) -> Path | None:
+    """Keep the members file of the archive that was there before, until what the new one lacks has left the tree.
+
+    A run that is killed in between leaves it to the next.
+    """
+    members = run.project.members(dataset, archive_records.part_name(archive.file))
+    before = members.with_suffix(".before")
+    if not before.exists() and known is not None and not broken(run.project, [known.outputs.members]):
+        with publishing(before, run.project.scratch) as temporary:
+            shutil.copyfile(members, temporary)
+    return before if before.exists() else None
+
+
+def _move_withdrawn(run: Run, dataset: str, archive: ArchiveTable, before: Path) -> None:
+    """Move what the archive before had and no archive of the dataset has now out of the tree, and say so."""
+    from earmark.archives.withdrawn import move_aside, withdrawn
+
+    project = run.project
+    tables, folder, was = project.dataset(dataset).archives, project.folder(dataset), hash_file(before)
+    lists = [project.members(dataset, archive_records.part_name(table.file)) for table in tables]
+    if was == hash_file(project.members(dataset, archive_records.part_name(archive.file))):
+        return
+    aside = folder / WITHDRAWN_NAME / was[:8]
+    moved, changed = list[str](), list[str]()
+    for member in withdrawn(before, [path for path in lists if path.exists()]):
+        if move_aside(member, folder, aside):
+            moved.append(member.path)
+        elif os.path.lexists(folder / member.path):
+            changed.append(member.path)
+    if moved:
+        run.log.note(
+            f"{archive.file}: {len(moved):,} members of the archive that it replaces are not in it (such as"
+            f" {moved[0]}): moved to {project.relative(aside)}, to be deleted when nothing needs them"
+        )
+    if changed:
+        run.log.note(
+            f"{archive.file}: {len(changed):,} members of the archive that it replaces are not in it, but were changed"
+            f" in the tree (such as {changed[0]}): they stay"
+        )
+
+
+def _note_names(run: Run, archive: ArchiveTable, unpacked: "Extraction") -> None:
+    """Tell of members that share a name, and of those that only some file systems can hold side by side."""
+    if unpacked.repeated:
+        run.log.note(
+            f"{archive.file}: {len(unpacked.repeated):,} members occur several times (such as {unpacked.repeated[0]}):"
+            " the last of each counts, as tar and unzip have it"
+        )
+    if unpacked.twins:
+        one, other = unpacked.twins[0]
+        run.log.note(
+            f"{archive.file}: {len(unpacked.twins):,} members differ in case or Unicode form alone (such as {one} and"
+            f" {other}): the tree cannot be copied to a file system that ignores that"
+        )
 
 
 def _is_reusable(run: Run, dataset: str, archive: ArchiveTable, known: Receipt[ArchiveRead]) -> bool:
@@ -199,6 +263,11 @@ def _unpack(run: Run, dataset: str, archive: ArchiveTable, members: Path) -> "Ex
             staging_name=f"{dataset}-{part}",
             on_bytes=bar.advance,
             memo=project.memo,
+            others=[
+                project.members(dataset, archive_records.part_name(other.file))
+                for other in project.dataset(dataset).archives
+                if other.file != archive.file
+            ],
         )
 
 

@@ -9,7 +9,6 @@ import msgspec
 
 from earmark.audio.table import GoodAudio, read_good
 from earmark.catalog.project import Project
-from earmark.disk.files import publishing, remove
 from earmark.disk.hashing import digest
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.encoders import Encoder, EncoderTable, ModelStore, one_model
@@ -18,6 +17,7 @@ from earmark.features.manifest import FeatureRow, dump_row
 from earmark.features.pack_index import PackIndex
 from earmark.features.packs import pack_damage
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
+from tasks.engine.products import Products
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
 from tasks.stages import encoder_packs, scan, standard_files
@@ -184,18 +184,21 @@ def _whole_build(run: Run, unit: Unit) -> Built[FeatureFiles]:
     files: dict[str, SealedFile] = {}
     rows = 0
     before = receipt_of(project, unit, FeatureFiles)
+    products = Products(run, unit, before.outputs.files.values() if before else ())
     for name in encoder_packs.encoder_names(project, unit.dataset):
         index = encoder_packs.open_index(encoder_packs.encoder_folder(project, name), run)
         target = project.feature_manifest(name, unit.dataset)
-        with publishing(target, project.scratch) as temporary, temporary.open("wb") as file:
-            for row in _feature_rows(project, unit.dataset, index):
-                file.write(dump_row(row))
-                rows += 1
+        with products.publishing(target) as temporary:
+            with temporary.open("wb") as file:
+                for row in _feature_rows(project, unit.dataset, index):
+                    file.write(dump_row(row))
+                    rows += 1
+            products.settle()
         files[name] = seal_file(project, target)
     paths = {sealed.path for sealed in files.values()}
     for old in before.outputs.files.values() if before else ():
         if old.path not in paths:  # of an encoder that the dataset no longer names
-            remove(project.home / old.path)
+            products.remove(project.home / old.path)
     return Built(FeatureFiles(files), {"rows": rows}, sum(sealed.size for sealed in files.values()))
 
 

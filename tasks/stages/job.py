@@ -12,10 +12,11 @@ import orjson
 from earmark.catalog import licences
 from earmark.catalog.project import Project
 from earmark.catalog.tables import JobTable
-from earmark.disk.files import publishing
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
+from earmark.json_bytes import json_bytes
 from earmark.rows import SPLITS
 from tasks.engine.judge import broken, receipt_of, seal_file
+from tasks.engine.products import Products
 from tasks.engine.stage import Built, Rule, Run, UpstreamError
 from tasks.engine.units import Unit
 from tasks.stages import encoder_packs, features, presence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:  # imported where a job is built: its states need receipts alo
     from earmark.training.job_summary import Summary
     from earmark.training.selection import JobDataset
 
-NAME, VERSION = "job", 1
+NAME, VERSION = "job", 2
 PASSES = 2  # over the manifests: leaks are found in the first, rows written in the second
 
 
@@ -88,15 +89,18 @@ def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
     sources = [_source(project, name, table.features) for name in here]
     size = sum(path.stat().st_size for source in sources for path in source.files)
     rows = [folder / f"{split}.jsonl" for split in SPLITS]
+    before = receipt_of(project, unit, CombinedFiles)
+    products = Products(run, unit, before.outputs.files.values() if before else ())
     # one stack for all files: none is published before the last is written, and none after an error
     with contextlib.ExitStack() as stack:
-        paths = {path.stem: stack.enter_context(publishing(path, project.scratch)) for path in rows}
+        paths = {path.stem: stack.enter_context(products.publishing(path)) for path in rows}
         with run.log.progress(str(unit), PASSES * size, unit="bytes") as bar:
             summary = write_job(unit.dataset, table, sources, paths, bar.advance)
         summary.skipped = tuple(absent)
         summary.encoders = {encoder: _features(project, here[0], encoder)[1] for encoder in table.features}
         for path, data in _summaries(folder, summary).items():
-            stack.enter_context(publishing(path, project.scratch)).write_bytes(data)
+            stack.enter_context(products.publishing(path)).write_bytes(data)
+        products.settle()
     for line in summary.table():
         run.log.show(line)
     if not summary.splits["train"].rows:
@@ -109,7 +113,7 @@ def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
 
 def _summaries(folder: Path, summary: "Summary") -> dict[Path, bytes]:
     """Return the contents of the summary's two files by path: for programs, and for people."""
-    as_json = orjson.dumps(summary.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    as_json = json_bytes(summary.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     return {folder / "summary.json": as_json, folder / "summary.txt": "\n".join([*summary.table(), ""]).encode()}
 
 

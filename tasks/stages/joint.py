@@ -8,9 +8,9 @@ import shutil
 import msgspec
 
 from earmark.catalog.project import Project
-from earmark.disk.files import publishing
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
-from tasks.engine.judge import broken, require_receipt, seal_file
+from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
+from tasks.engine.products import Products
 from tasks.engine.stage import Built, Rule, Run
 from tasks.engine.units import Unit
 from tasks.stages import presence
@@ -66,11 +66,15 @@ def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
     note_skipped(run, unit, absent)
     target = project.manifests / f"{unit.dataset}.jsonl"
     receipts = [manifest_of(project, name) for name in here]
-    with publishing(target, project.scratch) as temporary, temporary.open("wb") as file:
-        for receipt in receipts:
-            for _, sealed in sorted(receipt.outputs.files.items()):
-                with (project.home / sealed.path).open("rb") as part:
-                    shutil.copyfileobj(part, file)
+    before = receipt_of(project, unit, CombinedFiles)
+    products = Products(run, unit, before.outputs.files.values() if before else ())
+    with products.publishing(target) as temporary:
+        with temporary.open("wb") as file:
+            for receipt in receipts:
+                for _, sealed in sorted(receipt.outputs.files.items()):
+                    with (project.home / sealed.path).open("rb") as part:
+                        shutil.copyfileobj(part, file)
+        products.settle()
     whole = seal_file(project, target)
     counts = {"rows": sum(receipt.counts["rows"] for receipt in receipts), "skipped": len(absent)}
     return Built(CombinedFiles({target.name: whole}, absent), counts, whole.size)

@@ -1,7 +1,10 @@
 """manifest: a JSON row for each good recording, a file for each split, in the order of the shards."""
 
 import contextlib
+import itertools
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
@@ -9,20 +12,23 @@ import msgspec
 
 from earmark.audio.table import GoodAudio, read_table
 from earmark.catalog.project import Project
-from earmark.disk.files import publishing, remove
 from earmark.disk.hashing import digest
 from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS, Labels
+from earmark.schema import manifest_rows
+from earmark.training.bounds import defects_found
 from earmark.training.manifest_row import dump_row, make_row
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
+from tasks.engine.products import Products
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
 from tasks.stages import scan, standard_files
 from tasks.stages.standardize_gather import Gathered, tables_of
 
-NAME, VERSION = "manifest", 1
+NAME, VERSION = "manifest", 2
+BATCH_ROWS = 500  # rows that are held against the schema at a time
 
 
 class ManifestInputs(msgspec.Struct, frozen=True):
@@ -82,8 +88,42 @@ def _good(project: Project, dataset: str) -> Iterator[tuple[ShardRow, GoodAudio,
                 yield row, audio, path_of(row.path)
 
 
-def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str | None, bytes, int]]:
-    """Yield split, line and number of samples of every good recording; stems that are not good are added to `lost`."""
+@dataclass
+class _Beyond:
+    """Labels that do not fit the length of their sound: how many of each kind, and a recording with one."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, recording: str, kinds: list[str]) -> None:
+        """Count the kinds of one recording in."""
+        for kind in kinds:
+            self.counts[kind] += 1
+            self.examples.setdefault(kind, recording)
+
+
+def _lines(
+    project: Project, dataset: str, lost: list[str], beyond: "_Beyond"
+) -> Iterator[tuple[str | None, bytes, int]]:
+    """Yield split, line and number of samples of every good recording, each held against the schema.
+
+    Stems that are not good are added to `lost`, labels that do not fit the length of their sound to `beyond`.
+    """
+    check_all, rows = manifest_rows().check_all, _rows(project, dataset, lost)
+    while batch := list(itertools.islice(rows, BATCH_ROWS)):
+        if wrong := check_all([row for _, row, _ in batch]):
+            number, error = wrong
+            raise CorpusError(
+                f"{dataset}: {batch[number][1]['id']}: label {error}. Its shard's list is of another version or was"
+                f" changed: run `doit -a scan:{dataset}`."
+            )
+        for _, row, _ in batch:
+            beyond.add(str(row["id"]), defects_found(row))
+        yield from ((split, dump_row(row), n_samples) for split, row, n_samples in batch)
+
+
+def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str | None, Labels, int]]:
+    """Yield split, row and number of samples of every good recording; stems that are not good are added to `lost`."""
     form = project.catalog.standard.format
     stems: dict[str, dict[str, str]] | None = None
     for row, audio, path in _good(project, dataset):
@@ -96,7 +136,7 @@ def _rows(project: Project, dataset: str, lost: list[str]) -> Iterator[tuple[str
                     if "stem" in row.labels
                 }
             lost += [f"{row.id}: {name}" for name in _resolve_stems(line, stems)]
-        yield row.split, dump_row(line), audio.n_samples
+        yield row.split, line, audio.n_samples
 
 
 def _resolve_stems(line: Labels, stems: dict[str, dict[str, str]]) -> list[str]:
@@ -115,22 +155,25 @@ def _resolve_stems(line: Labels, stems: dict[str, dict[str, str]]) -> list[str]:
 
 def _build(run: Run, unit: Unit) -> Built[ManifestFiles]:
     project, dataset = run.project, unit.dataset
-    before = receipt_of(project, unit, ManifestFiles)
+    beyond, before = _Beyond(), receipt_of(project, unit, ManifestFiles)
     counts = {"rows": 0, "samples": 0}
     lost: list[str] = []
-    with contextlib.ExitStack() as stack:
-        files: dict[Path, IO[bytes]] = {}
+    products = Products(run, unit, before.outputs.files.values() if before else ())
+    files: dict[Path, IO[bytes]] = {}
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as opened:
         by_split: dict[str | None, IO[bytes]] = {}  # several splits may go into one file
-        for split, line, n_samples in _rows(project, dataset, lost):
+        for split, line, n_samples in _lines(project, dataset, lost, beyond):
             if split not in by_split:
                 path = manifest_path(project, dataset, split)
                 if path not in files:
-                    temporary = stack.enter_context(publishing(path, project.scratch))
-                    files[path] = stack.enter_context(temporary.open("wb"))
+                    temporary = stack.enter_context(products.publishing(path))
+                    files[path] = opened.enter_context(temporary.open("wb"))
                 by_split[split] = files[path]
             by_split[split].write(line)
             counts["rows"] += 1
             counts["samples"] += n_samples
+        opened.close()
+        products.settle()
     if not counts["rows"]:
         raise CorpusError(
             f"{dataset}: not one good recording in it: nothing to write. All are listed, with reasons, in"
@@ -139,10 +182,13 @@ def _build(run: Run, unit: Unit) -> Built[ManifestFiles]:
     if lost:
         counts["stems lost"] = len(lost)
         run.log.note(f"{unit}: {len(lost):,} stems are not among the good recordings, so left out (such as {lost[0]})")
+    counts |= beyond.counts
+    for kind, n_labels in beyond.counts.items():
+        run.log.note(f"{unit}: {n_labels:,} x {kind} (such as in {beyond.examples[kind]}); a job leaves them out")
     for old in before.outputs.files.values() if before else ():
         path = project.home / old.path
         if path not in files and not _claimed(project, dataset, path):  # of a split without rows, or an old name
-            remove(path)
+            products.remove(path)
     sealed = {path.name: seal_file(project, path) for path in sorted(files)}
     return Built(ManifestFiles(sealed), counts, sum(entry.size for entry in sealed.values()))
 

@@ -13,7 +13,7 @@ import orjson
 
 from earmark import corpora
 from earmark.catalog.project import Project
-from earmark.corpora import Finding, Recording
+from earmark.corpora import SUSPICIOUS_TEXT, Finding, Recording
 from earmark.disk import watch
 from earmark.disk.files import publish, publishing
 from earmark.disk.hashing import StatKey, hash_file, stat_key
@@ -21,6 +21,7 @@ from earmark.disk.inside import locate
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.disk.shards import SealedShard, ShardRow, ShardWriter
 from earmark.errors import AbsentError, CorpusError
+from earmark.json_bytes import json_bytes
 from earmark.workers.prefetch import threaded_prefetch
 from tasks.engine import deletions
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
@@ -32,8 +33,10 @@ NAME, VERSION = "scan", 1
 READERS = 4  # threads that hash files: hashing is faster than one disk
 LOOKAHEAD = 64  # recordings hashed ahead of the one that is written
 MEMO_BATCH = 1_000  # hashes in a transaction of the memo: a commit for each would be slow
+THE_CODE = "the reader's code"  # among the inputs, in the words of `doit why`
 EXAMPLES = 3  # paths of each kind of finding that an error names
-MISSING = (corpora.LABEL_WITHOUT_AUDIO, corpora.AUDIO_WITHOUT_LABEL)  # the findings that max_missing bounds
+# The findings that max_missing bounds; one of the last two may be the other's cause, see `_n_missing`.
+MISSING = (corpora.LABEL_WITHOUT_AUDIO, corpora.AUDIO_WITHOUT_LABEL, corpora.BROKEN_LABEL)
 
 
 class Scanned(msgspec.Struct, frozen=True):
@@ -52,9 +55,11 @@ def _inputs(run: Run, unit: Unit) -> Inputs:
         "tree": {name: members.xxh3 for name, members in tree.outputs.members.items()},
         "root": table.root,
         "reader": {"corpus": table.corpus, "version": corpora.version(table.corpus), "options": table.options},
+        THE_CODE: corpora.code(table.corpus),
         "language": table.language,
         "shards": {"files": table.shard_files, "hours": table.shard_hours},
         "max_missing": table.max_missing,
+        **({"repair": table.repair} if table.repair else {}),
     }
 
 
@@ -88,22 +93,26 @@ def _build(run: Run, unit: Unit) -> Built[Scanned]:
     snapshot = watch.take(root, table.watch, ignored(project, dataset))
     expected = len(snapshot.entries) if snapshot.mode == "files" else 0
     folders = project.shard_list(dataset, "0").parent, project.table(dataset, "0").parent
-    writer = ShardWriter(*folders, project.scratch, table.shard_files, table.shard_hours)
+    writer = ShardWriter(
+        *folders, project.scratch, table.shard_files, table.shard_hours, lambda path: _is_sealed(project, dataset, path)
+    )
     counts: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
+    texts = _Texts()
     findings = project.findings(dataset)
     with contextlib.closing(writer), run.log.progress(str(unit), expected) as bar:
         with publishing(findings, project.scratch) as temporary, temporary.open("wb") as file:
-            for item in _hashed(project, dataset):
+            for item in _hashed(project, dataset, texts):
                 if isinstance(item, ShardRow):
                     writer.add(item)
                     counts["recordings"] += 1
                     bar.advance(1)
                     continue
                 counts[item.kind] += 1
-                examples.setdefault(item.kind, []).append(item.path) if counts[item.kind] <= EXAMPLES else None
+                if counts[item.kind] <= EXAMPLES:
+                    examples.setdefault(item.kind, []).append(_example(item))
                 line = {"kind": item.kind, "path": item.path, "detail": item.detail}
-                file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+                file.write(json_bytes(line, option=orjson.OPT_APPEND_NEWLINE))
         _check_counts(project, dataset, counts, examples)
         shards = writer.publish()
     _note_gone(run, unit, snapshot)
@@ -112,9 +121,19 @@ def _build(run: Run, unit: Unit) -> Built[Scanned]:
         run.log.note(
             f"{unit}: {counts[kind]:,} x {kind} (such as {examples[kind][0]}); all in {project.relative(findings)}"
         )
+    for note in texts.notes(dataset, table.repair is not None):
+        run.log.note(f"{unit}: {note}")
     lists = {shard: seal_file(project, project.shard_list(dataset, shard)) for shard in shards}
     written = sum(sealed.size for sealed in lists.values())
     return Built(Scanned(shards, lists, seal_file(project, findings)), dict(counts) | {"shards": len(shards)}, written)
+
+
+def _is_sealed(project: Project, dataset: str, path: Path) -> bool:
+    """Say whether a shard's list, or its table, is what the last receipt of scan or of the shard's audio seals."""
+    if path.parent == project.shard_list(dataset, "0").parent:
+        return list_intact(project, dataset, path.stem)
+    receipt = receipt_of(project, Unit("standardize", dataset, path.stem), _Tabled)
+    return receipt is not None and not broken(project, [receipt.outputs.table])
 
 
 def _note_gone(run: Run, unit: Unit, snapshot: watch.Snapshot) -> None:
@@ -130,6 +149,12 @@ def _note_gone(run: Run, unit: Unit, snapshot: watch.Snapshot) -> None:
         run.log.note(f"{unit}: {len(gone):,} {snapshot.mode} gone since the last scan (such as {gone[0]}){hint}")
 
 
+class _Tabled(msgspec.Struct, frozen=True):
+    """Of what a standardized shard seals, what scan asks for: it comes before that stage, and does not import it."""
+
+    table: SealedFile
+
+
 class _Hashed(NamedTuple):
     """An item of a reader with the stat and the hash of its file; neither where it is a finding."""
 
@@ -139,11 +164,11 @@ class _Hashed(NamedTuple):
 
 
 class _Hasher:
-    """Checks what a reader yields, and hashes the files of recordings; used by several threads at once."""
+    """Hashes the files of recordings that a reader yields; used by several threads at once."""
 
     def __init__(self, project: Project, dataset: str) -> None:
         self.project, self.dataset = project, dataset
-        self.root, self.corpus = project.root(dataset), project.dataset(dataset).corpus
+        self.root = project.root(dataset)
         self._one_at_a_time = threading.Lock()
         self._tables: dict[StatKey, str] = {}
 
@@ -152,7 +177,6 @@ class _Hasher:
 
         Raises CorpusError for what cannot be read, AbsentError when the whole root has vanished.
         """
-        corpora.check_item(self.corpus, item)
         if isinstance(item, Finding):
             return _Hashed(item)
         place = locate(self.root / item.path)
@@ -162,7 +186,7 @@ class _Hasher:
                 name = self.project.relative(place.file)
                 raise CorpusError(f"{name}: neither a file nor a link to one. Take it away.")
             key = stat_key(status)
-            return _Hashed(item, key, self._hash_of(key, place.file, shared=bool(place.part)))
+            return _Hashed(item, key, self._hash_of(key, place.file, shared=place.file != self.root / item.path))
         except FileNotFoundError:
             if not self.root.is_dir():
                 where = self.project.relative(self.root)
@@ -173,7 +197,7 @@ class _Hasher:
             raise CorpusError(f"{name}: cannot be read: {error.strerror}.") from error
 
     def _hash_of(self, key: StatKey, path: Path, shared: bool) -> str:
-        """Return a file's hash; of one that is `shared` by many recordings, a table of audio, one thread reads it."""
+        """Return a file's hash; of one that is `shared` by recordings, as rows or channels, one thread reads it."""
         memo = self.project.memo
         if not shared:
             return memo.get(key) or hash_file(path)
@@ -183,11 +207,14 @@ class _Hasher:
             return self._tables[key]
 
 
-def _hashed(project: Project, dataset: str) -> Iterator[ShardRow | Finding]:
-    """Yield what the reader finds, recordings with stat and source hash; files seen before are not read again."""
+def _hashed(project: Project, dataset: str, texts: "_Texts") -> Iterator[ShardRow | Finding]:
+    """Yield what the reader finds, recordings with stat and source hash; files seen before are not read again.
+
+    What is suspicious in texts, or was repaired, is counted in `texts`.
+    """
     table = project.dataset(dataset)
     options = corpora.ReaderOptions(language=table.language, options=table.options)
-    items = corpora.read(table.corpus, project.root(dataset), options)
+    items = corpora.read(table.corpus, project.root(dataset), options, repair=table.repair is not None)
     fresh: list[tuple[StatKey, str]] = []
     for item, key, source_hash in threaded_prefetch(_Hasher(project, dataset), items, READERS, LOOKAHEAD):
         if key is None or isinstance(item, Finding):
@@ -200,8 +227,51 @@ def _hashed(project: Project, dataset: str) -> Iterator[ShardRow | Finding]:
             fresh.clear()
         _, inode, size, mtime_ns, ctime_ns = key
         labels = dict(item.labels)
+        texts.count(item)
         yield ShardRow(item.id, item.path, size, mtime_ns, ctime_ns, inode, source_hash, labels, item.split)
     project.memo.put(fresh)
+
+
+class _Texts:
+    """Counts what is suspicious in a dataset's texts, and what was repaired in them, for the notes of a scan."""
+
+    def __init__(self) -> None:
+        self._suspicious: Counter[str] = Counter()
+        self._repaired: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+
+    def count(self, item: Recording) -> None:
+        """Count one recording in."""
+        for defect in item.labels.get("defects", ()) if "defects" in item.labels else ():  # type: ignore[union-attr]
+            if isinstance(defect, str) and defect.startswith(SUSPICIOUS_TEXT):
+                self._suspicious[defect] += 1
+                self._examples.setdefault(defect, item.path)
+        for what in item.repaired:
+            self._repaired[what] += 1
+            self._examples.setdefault(what, item.path)
+
+    def notes(self, dataset: str, repair: bool) -> Iterator[str]:
+        """Yield a line for each defect, and for each thing that was repaired."""
+        hint = "" if repair else f'; repair = "certain" in [datasets.{dataset}] restores what can be'
+        for defect, count in self._suspicious.items():
+            yield f"{count:,} x {defect} (such as {self._examples[defect]}): a defect, see keep_defects{hint}"
+        for what, count in self._repaired.items():
+            yield f"{count:,} x repaired: {what} (such as {self._examples[what]})"
+
+
+def _example(item: Finding) -> str:
+    """Return a finding as an example of its kind; of a broken label also what is broken in it."""
+    return f"{item.path}: {item.detail}" if item.kind == corpora.BROKEN_LABEL else item.path
+
+
+def _n_missing(counts: Counter[str]) -> int:
+    """Return how many recordings the findings of a scan stand for.
+
+    A broken row leaves its audio without a label where readers go by the files, and is all that is left of it where
+    they go by the rows: counted as two it would halve what max_missing allows.
+    """
+    of_one = max(counts[corpora.AUDIO_WITHOUT_LABEL], counts[corpora.BROKEN_LABEL])
+    return counts[corpora.LABEL_WITHOUT_AUDIO] + of_one
 
 
 def _check_counts(project: Project, dataset: str, counts: Counter[str], examples: dict[str, list[str]]) -> None:
@@ -214,7 +284,7 @@ def _check_counts(project: Project, dataset: str, counts: Counter[str], examples
             f' "{project.dataset(dataset).corpus}", got {kinds or "nothing of it"}.'
             f" {f'{findings} says why of each. ' if kinds else ''}Check root and corpus in {project.path.name}."
         )
-    missing = sum(counts[kind] for kind in MISSING)
+    missing = _n_missing(counts)
     allowed = project.dataset(dataset).max_missing
     if missing > allowed * (counts["recordings"] + missing):
         words = "; ".join(f"{counts[kind]:,} x {kind}: {', '.join(examples[kind])}" for kind in MISSING if counts[kind])
@@ -242,7 +312,8 @@ def known_shards(project: Project, dataset: str) -> dict[str, SealedShard]:
 def list_intact(project: Project, dataset: str, shard: str) -> bool:
     """Say whether a shard's list is what scan sealed."""
     receipt = receipt_of(project, Unit(NAME, dataset), Scanned)
-    return receipt is not None and not broken(project, [receipt.outputs.lists[shard]])
+    sealed = receipt.outputs.lists.get(shard) if receipt else None
+    return sealed is not None and not broken(project, [sealed])
 
 
 def shard_range(shards: Collection[str]) -> str:

@@ -3,6 +3,7 @@
 Rows are kept in a journal while a shard is built, so a run that is killed goes on where it stopped.
 """
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,18 @@ import orjson
 from earmark.audio.batch import Batch, Work, require_source, standardize_batch
 from earmark.audio.defects import SHORTER, kind_of
 from earmark.audio.policy import Policy, stated_max_short
-from earmark.audio.table import AudioRow, BadAudio, GoodAudio, dump_row, read_table, read_whole_rows
+from earmark.audio.table import (
+    AudioRow,
+    BadAudio,
+    GoodAudio,
+    dump_row,
+    journal_line,
+    read_journal,
+    read_table,
+    read_whole_rows,
+)
 from earmark.catalog.project import Project
+from earmark.disk import owners
 from earmark.disk.files import Scratch, make_folder, publish
 from earmark.disk.hashing import digest
 from earmark.disk.inside import locate
@@ -88,8 +99,12 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     policy, table = policy_of(project, dataset), project.table(dataset, shard)
     journal = journal_path(project, dataset, shard)
     make_folder(journal.parent)
-    known = {} if run.force else _known([table, journal], policy)  # forced: decoded again, whatever it was before
     doubted = _is_of_earlier_version(project, unit)
+    if policy.format != "none":
+        made_here = next(project.table(dataset, "0").parent.glob("*.jsonl"), None) is not None
+        where = project.standard / dataset
+        owners.take(where, project.owner, project.scratch, made_here=made_here, name="paths.standard")
+    known = {} if run.force else _known(run, unit, policy)  # forced: decoded again, whatever it was before
     results: dict[str, AudioRow] = {}
     todo = []
     for row in rows:
@@ -148,7 +163,7 @@ def _standardize(run: Run, unit: Unit, todo: list[Work], policy: Policy, journal
     with progress as bar, journal.open("ab") as kept:
         for batch in decoded:
             for result in batch:
-                kept.write(dump_row(result))
+                kept.write(journal_line(result))
                 results[result.path] = result
                 bar.advance(1, result.n_samples / RATE_HZ if isinstance(result, GoodAudio) else 0.0)
             kept.flush()
@@ -195,9 +210,18 @@ def _counts(rows: list[AudioRow], decoded: int) -> dict[str, int]:
     }
 
 
-def _known(paths: list[Path], policy: Policy) -> dict[tuple[str, str], AudioRow]:
-    """Return results of the same policy, by path and source hash: of the last table, and of a killed run's journal."""
-    rows = (_under(row, policy) for path in paths for row in read_whole_rows(path))
+def _known(run: Run, unit: Unit, policy: Policy) -> dict[tuple[str, str], AudioRow]:
+    """Return results of the same policy, by path and source hash: of the last table, and of a killed run's journal.
+
+    Of the table only if it is as its receipt seals it. A row that nothing vouches for is not taken over: sealed again,
+    a wrong digit in it would be believed for ever.
+    """
+    table, receipt = run.project.table(unit.dataset, unit.part), receipt_of(run.project, unit, StandardizedShard)
+    sealed = receipt is not None and not broken(run.project, [receipt.outputs.table])
+    of_before = itertools.chain(
+        read_table(table) if sealed else (), read_journal(journal_path(run.project, unit.dataset, unit.part))
+    )
+    rows = (_under(row, policy) for row in of_before)
     return {(row.path, row.source_hash): row for row in rows if row.policy == policy}
 
 

@@ -18,6 +18,7 @@ from earmark.catalog.project import Project
 from earmark.disk.files import publishing, remove
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.errors import CorpusError
+from earmark.json_bytes import json_bytes
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
@@ -118,7 +119,7 @@ def _prepare(run: Run, unit: Unit) -> None:
         )
         for row in _noted_recordings(project, dataset):
             file = bad if isinstance(row, BadRecording) else defective
-            file.write(orjson.dumps(msgspec.to_builtins(row), option=orjson.OPT_APPEND_NEWLINE))
+            file.write(json_bytes(msgspec.to_builtins(row), option=orjson.OPT_APPEND_NEWLINE))
 
 
 def _noted_recordings(project: Project, dataset: str) -> Iterator[BadRecording | DefectiveRecording]:

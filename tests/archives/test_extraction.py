@@ -13,7 +13,7 @@ from support.archive_samples import FEW, FORMATS, NOISE, PACKED, Place, contents
 
 from earmark.archives import merging, staging
 from earmark.disk.hashing import HashMemo, hash_bytes, stat_key
-from earmark.errors import DiskFullError
+from earmark.errors import ArchiveError, DiskFullError
 
 
 @pytest.fixture
@@ -34,7 +34,24 @@ def test_different_file_in_the_tree_is_named_and_kept(place):
     for found in (b"xne" * 700, b"one" * 701, b"x"):
         (place.tree / "a").mkdir(parents=True, exist_ok=True)
         (place.tree / "a/one.wav").write_bytes(found)
-        place.refuses(pack(FEW), "'a/one.wav' differs from the file on disk", before={"a/one.wav": found})
+        place.refuses(pack(FEW), r"1 of its members differ .* 'a/one.wav' \(\d", before={"a/one.wav": found})
+
+
+def test_all_members_that_differ_are_told_at_once(place):
+    for name in FEW:
+        (place.tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (place.tree / name).write_bytes(b"another")
+    before = dict.fromkeys(FEW, b"another")
+    place.refuses(pack(FEW), r"4 of its members differ", before=before)
+
+
+def test_a_file_that_is_whole_in_another_archive_is_not_taken_for_one_that_was_cut_short(place):
+    others = place.home / "others.jsonl"
+    place.extract(pack({"README": b"part 1\n"}))
+    place.members.rename(others)
+    with pytest.raises(ArchiveError, match="do two archives hold files of one name"):
+        place.extract(pack({"README": b"part 1\nand 2\n"}), others=[others])
+    assert contents(place.tree) == {"README": b"part 1\n"}
 
 
 def test_interrupted_foreign_extraction_is_completed(place):

@@ -16,8 +16,10 @@ import zlib
 import pytest
 from support.archive_samples import FEW, FORMATS, NOISE, Place, contents, pack, tar_bytes, tar_entry, zip_bytes
 
-from earmark.archives import unpack
+from earmark.archives import staging, unpack
+from earmark.archives.tars import tar_members
 from earmark.archives.unpack import Archive, ArchiveFile, HashingReader
+from earmark.errors import DiskFullError
 
 
 @pytest.fixture
@@ -66,6 +68,49 @@ def test_a_zip_name_in_another_code_page_is_the_one_of_its_unicode_field(place):
     assert contents(place.tree) == {name: b"sound"}
 
 
+NOT_READ = {
+    "7z": b"7z\xbc\xaf\x27\x1c\0\4",
+    "rar": b"Rar!\x1a\x07\1\0",
+    "lz4": b"\4\x22\x4d\x18",
+    "Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n",
+}
+
+
+@pytest.mark.parametrize("name", NOT_READ)
+def test_what_is_not_read_is_named_with_what_to_do(place, name):
+    place.refuses(NOT_READ[name] + bytes(600), rf"{name}.*(`7z x`|`git lfs pull`)")
+
+
+def sparse_tar(claimed):
+    """A GNU sparse tar of one block of data that claims to be a file of so many bytes."""
+    header = bytearray(512)
+    fields = {0: b"s.wav", 100: b"0000644\0", 124: b"%011o\0" % 512, 136: b"%011o\0" % 0, 156: b"S", 257: b"ustar  \0"}
+    fields |= {386: b"%011o\0" % 0, 398: b"%011o\0" % 512, 483: b"\x80" + claimed.to_bytes(11, "big"), 148: b" " * 8}
+    for at, value in fields.items():
+        header[at : at + len(value)] = value
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + b"x" * 512 + bytes(1024)
+
+
+def test_a_small_archive_that_claims_terabytes_is_refused_before_it_fills_the_disk(place):
+    with pytest.raises(DiskFullError, match="4,000,000,000,000 bytes needed"):
+        place.extract(sparse_tar(4 * 10**12))
+    assert contents(place.tree) == {}
+
+
+def test_the_holes_of_a_sparse_member_that_nobody_reads_are_not_read():
+    blocks = iter([sparse_tar(1 << 60)])
+    assert [member.size for member in tar_members(blocks, ends_known=True, rest="padding")] == [1 << 60]
+
+
+def test_an_extraction_stops_before_the_volume_is_full(place, monkeypatch):
+    monkeypatch.setattr(staging, "LOOK_BYTES", 1000)
+    monkeypatch.setattr(staging, "RESERVE_BYTES", 1 << 62)
+    with pytest.raises(DiskFullError, match="extracting"):
+        place.extract(pack(FEW))
+    assert contents(place.tree) == {}
+
+
 def test_sparse_members_arrive_dense(place, tmp_path):
     (tmp_path / "s").write_bytes(b"head")
     os.truncate(tmp_path / "s", 3_000_000)
@@ -97,7 +142,7 @@ def test_what_is_no_archive_is_said_in_one_line(place):
     place.refuses(None, "x.archive: no such archive")
     place.refuses(b"", "the file is empty")
     place.refuses(b"<!DOCTYPE html><p>please log in", "a web page")
-    place.refuses(b"RIFF____WAVEfmt ", "expected tar, gzip, bzip2, xz or zip, got bytes 52 49")
+    place.refuses(b"RIFF____WAVEfmt ", "expected tar, gzip, bzip2, xz, zstd or zip, got bytes 52 49")
     place.refuses(gzip.compress(b"no tar in here" * 99), "damaged|header")
     place.refuses(bytes(10240), "holds no members")
 

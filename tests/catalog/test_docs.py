@@ -7,6 +7,7 @@ import pytest
 from pydantic import Field
 from support.collection import CHECKOUT
 from support.fixtures import parse
+from support.shipped import DATASETS, READERS
 
 from earmark.catalog.read import read_catalog
 from earmark.catalog.tables import Catalog, Table
@@ -25,7 +26,15 @@ def tables(table=Catalog):
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_the_page_is_current(path):
-    assert path.read_text("utf-8") == PAGES[path], f"docs/{path.name} is not current: run `uv run doit docs`"
+    expected = [line for line in PAGES[path].splitlines() if path.name == "catalog.md" or is_shipped(line)]
+    found = [line for line in path.read_text("utf-8").splitlines() if path.name == "catalog.md" or is_shipped(line)]
+    assert found == expected, f"docs/{path.name} is not current: run `uv run doit docs`"
+
+
+def is_shipped(line):
+    """Say whether a line is of the shipped datasets and readers: a user's own need not be on the page."""
+    row = re.match(r"\| `(\w+)` \|", line)
+    return row is None or row[1] in {*DATASETS, *READERS}
 
 
 def test_only_what_is_not_current_is_written(tmp_path):
@@ -33,6 +42,7 @@ def test_only_what_is_not_current_is_written(tmp_path):
         copy = tmp_path / path.relative_to(CHECKOUT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
+    docs.write(tmp_path)
     (tmp_path / "docs/corpora.md").write_text("old", "utf-8")
     assert docs.write(tmp_path) == [tmp_path / "docs/corpora.md"]
     assert (tmp_path / "docs/corpora.md").read_text("utf-8") == PAGES[CHECKOUT / "docs/corpora.md"]

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from license_expression import get_spdx_licensing
 from support.collection import CHECKOUT
 
-from earmark.catalog.languages import USUAL, is_language
 from earmark.catalog.licences import LICENCES, allows, expected_licence, expected_pattern
 from earmark.catalog.read import read_catalog
 from earmark.corpora import dns_challenge, musdb18
 from earmark.errors import CatalogError
+from earmark.languages import USUAL, is_language
 
 SPDX = sorted(get_spdx_licensing().known_symbols)
 

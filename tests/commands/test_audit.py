@@ -94,7 +94,7 @@ def test_an_archive_of_another_size_than_published_is_partial_or_wrong(tmp_path)
 
 def test_an_extraction_that_is_not_finished_is_seen(tmp_path):
     made = hoard(tmp_path)
-    (made.home / "cache/tmp/extract-books-books.tar/tree").mkdir(parents=True)
+    (made.home / "cache/.earmark-tmp/extract-books-books.tar/tree").mkdir(parents=True)
     row, states = books(made)
     assert (row.state, states) == ("extracting", {"books.tar": "extracting"})
 

@@ -232,7 +232,9 @@ def test_what_an_interrupted_extraction_left_is_not_counted_again(collection: Co
     with tarfile.open(folder / "books.tar", "w") as archive:
         archive.add(tmp_path / "LibriSpeech", "LibriSpeech")
     assert [item["what"] for item in planned(collection.home, "books")["steps"][0]["writes"]] == ["tree", "lists"]
-    shutil.copytree(tmp_path / "LibriSpeech", collection.home / "cache/tmp/extract-books-books.tar/LibriSpeech")
+    shutil.copytree(
+        tmp_path / "LibriSpeech", collection.home / "cache/.earmark-tmp/extract-books-books.tar/LibriSpeech"
+    )
     tree = planned(collection.home, "books")["steps"][0]["writes"][0]
     assert (tree["what"], tree["bytes"]["high"]) == ("tree", 0)
 

@@ -41,10 +41,14 @@ def finished_shards(home):
 
 
 def assert_nothing_is_half_written(home, whole: dict[str, int]):
-    """Hold every file outside cache/tmp against the sizes of an unbroken run."""
+    """Hold every file outside the scratch folder against the sizes of an unbroken run."""
     for path in home.rglob("*"):
         relative = path.relative_to(home).as_posix()
-        if path.is_dir() or relative.startswith("cache/tmp/") or path.suffix in {".db", ".db-wal", ".db-shm", ".lock"}:
+        if (
+            path.is_dir()
+            or relative.startswith("cache/.earmark-tmp/")
+            or path.suffix in {".db", ".db-wal", ".db-shm", ".lock"}
+        ):
             continue
         if path.suffix == ".json":
             orjson.loads(path.read_bytes())

@@ -2,6 +2,7 @@ import hashlib
 import os
 import sqlite3
 
+import pytest
 import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,9 +59,38 @@ def test_the_memo_survives_a_new_process(tmp_path):
     memo = HashMemo(tmp_path / "memo.db")
     memo.hash_file(tmp_path / "x")
     memo.close()
-    rows = sqlite3.connect(tmp_path / "memo.db").execute("select what, hash from memo").fetchall()
+    rows = sqlite3.connect(tmp_path / "memo.db").execute("select what, substr(hash, 1, 32) from memo").fetchall()
     assert rows == [("xxh3", hash_bytes(b"one"))]
     assert HashMemo(tmp_path / "memo.db").get(stat_key((tmp_path / "x").stat())) == hash_bytes(b"one")
+
+
+@pytest.mark.parametrize("column", ["hash", "size", "mtime", "ino"])
+def test_an_entry_of_the_memo_that_was_changed_is_not_believed(tmp_path, column):
+    (tmp_path / "x").write_bytes(b"one")
+    key = stat_key((tmp_path / "x").stat())
+    memo = HashMemo(tmp_path / "memo.db")
+    memo.put([(key, hash_bytes(b"one"))])
+    memo.close()
+    with sqlite3.connect(tmp_path / "memo.db") as database:
+        if column == "hash":
+            database.execute("update memo set hash = replace(hash, substr(hash, 3, 1), 'x')")
+        else:
+            database.execute(f"update memo set {column} = {column} + 1")
+    database.close()
+    names = ("dev", "ino", "size", "mtime", "ctime")
+    asked = tuple(value + (name == column) for name, value in zip(names, key, strict=True))
+    assert HashMemo(tmp_path / "memo.db").get(asked) is None
+
+
+def test_an_entry_that_an_earlier_version_remembered_is_believed(tmp_path):
+    """Else an upgrade would read terabytes again."""
+    (tmp_path / "x").write_bytes(b"one")
+    key = stat_key((tmp_path / "x").stat())
+    HashMemo(tmp_path / "memo.db").put([(key, hash_bytes(b"two"))])
+    with sqlite3.connect(tmp_path / "memo.db") as database:
+        database.execute("update memo set hash = substr(hash, 1, 32)")
+    database.close()
+    assert HashMemo(tmp_path / "memo.db").get(key) == hash_bytes(b"two")
 
 
 def test_threads_may_share_a_memo_from_its_first_use(tmp_path):

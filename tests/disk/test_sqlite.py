@@ -5,6 +5,7 @@ import pytest
 
 from earmark.disk import sqlite
 from earmark.disk.sqlite import connect, connect_anew_if_damaged, is_damaged, transaction
+from earmark.errors import ForeignError
 
 TABLE = "create table if not exists t (x int)"
 
@@ -35,7 +36,7 @@ def test_what_a_block_did_is_there_for_the_next_process_and_a_block_that_fails_d
 
 @pytest.mark.parametrize("keep", [0, 4096])
 def test_a_damaged_file_is_begun_anew_where_that_is_asked_and_refused_where_not(tmp_path, keep):
-    path = tmp_path / "a.db"
+    path = tmp_path / "state.db"
     fill(path, range(3000))
     whole = path.read_bytes()
     path.write_bytes(whole[:keep] + b"\xff" * (len(whole) - keep))
@@ -45,6 +46,28 @@ def test_a_damaged_file_is_begun_anew_where_that_is_asked_and_refused_where_not(
     database = connect_anew_if_damaged(path, TABLE, "select count(*) from t")
     assert database.execute("select count(*) from t").fetchone() == (0,)
     database.close()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "state.db"])
+def test_a_file_that_is_somebody_else_s_stays_as_it_is_and_is_said(tmp_path, name):
+    texts, theirs = tmp_path / "notes.txt", tmp_path / name
+    texts.write_bytes(b"only copy\n" * 99)
+    with sqlite3.connect(tmp_path / "theirs.db") as database:
+        database.execute("create table thesis (chapter text)")
+    database.close()
+    if name != "notes.txt":
+        (tmp_path / "theirs.db").rename(theirs)
+    before = theirs.read_bytes()
+    for opened in (connect, connect_anew_if_damaged):
+        with pytest.raises(ForeignError, match=name):
+            opened(theirs, TABLE)
+    assert theirs.read_bytes() == before
+
+
+def test_one_of_ours_that_cannot_be_read_is_set_aside_not_deleted(tmp_path):
+    (tmp_path / "state.db").write_bytes(b"\xff" * 5000)
+    connect_anew_if_damaged(tmp_path / "state.db", TABLE).close()
+    assert (tmp_path / "state.db.damaged").read_bytes() == b"\xff" * 5000
 
 
 def test_a_folder_in_its_place_is_no_damage_and_nothing_is_deleted(tmp_path):

@@ -6,6 +6,7 @@ from support.readers import write
 
 from earmark import corpora
 from earmark.corpora import Finding, ReaderOptions, Recording, ami, fleurs, timit
+from earmark.corpora._labels import speakers
 from earmark.errors import CorpusError
 
 HEADER = "id_|session_id|speaker_id|original_text|normed_text|split|gender\n"
@@ -117,8 +118,8 @@ def test_the_list_for_identification_is_required_and_checked(tmp_path):
     with pytest.raises(CorpusError, match=r"iden_split\.txt: no list for identification"):
         read("voxceleb", tmp_path, split="identification")
     (tmp_path / "iden_split.txt").write_text("1 id10001/a/1.wav\n4 id10001/a/2.wav\n")
-    with pytest.raises(CorpusError, match=r"iden_split\.txt:2: broken label line"):
-        read("voxceleb", tmp_path, split="identification")
+    broken = read("voxceleb", tmp_path, split="identification")[1][0]
+    assert (broken.kind, broken.path) == (corpora.BROKEN_LABEL, "iden_split.txt:2")
 
 
 def test_missing_turns_and_those_of_another_meeting_are_refused(tmp_path):
@@ -128,8 +129,9 @@ def test_missing_turns_and_those_of_another_meeting_are_refused(tmp_path):
     turns = tmp_path / "only_words" / "rttms" / "train"
     turns.mkdir(parents=True)
     (turns / "ES2002a.rttm").write_text("SPEAKER ES2002b 1 0 1 <NA> <NA> FEE005 <NA> <NA>\n")
-    with pytest.raises(CorpusError, match=r"ES2002a\.rttm:1: .* turns of ES2002a alone"):
-        read("ami", tmp_path, annotations="only_words")
+    _, [broken] = read("ami", tmp_path, annotations="only_words")
+    assert (broken.kind, broken.path) == (corpora.BROKEN_LABEL, "only_words/rttms/train/ES2002a.rttm:1")
+    assert "turns of ES2002a alone" in broken.detail
 
 
 def test_the_customary_sets_of_timit_are_complete_and_share_no_speaker():
@@ -144,3 +146,76 @@ def test_a_command_in_a_kaldi_table_is_reported_and_never_run(tmp_path, monkeypa
     found = list(corpora.read("kaldi", tmp_path, ReaderOptions()))
     assert [item.kind for item in found] == [corpora.REFUSED] * 3
     assert [path.name for path in tmp_path.iterdir()] == ["wav.scp"]
+
+
+CV_HEAD = "client_id\tpath\tsentence\tlocale\n"
+
+
+def common_voice(tmp_path, *texts):
+    rows = "".join(f"s\t{number}.mp3\t{text}\tka\n" for number, text in enumerate(texts))
+    write(tmp_path, {"train.tsv": CV_HEAD + rows} | {f"clips/{number}.mp3": "" for number in range(len(texts))})
+    recordings, findings = read("common_voice", tmp_path, splits=["train"])
+    assert not findings
+    return [item.labels["text"] for item in recordings]
+
+
+def test_a_table_that_csv_wrote_gives_the_texts_without_its_quotes(tmp_path):
+    texts = common_voice(tmp_path, '"He said ""yes"" at once."', "Plain.", '"""Yes,"" he said."', '"""Yes."""')
+    assert texts == ['He said "yes" at once.', "Plain.", '"Yes," he said.', '"Yes."']
+
+
+@pytest.mark.parametrize("other", ['"Yes," he said.', 'He said "yes".', '"Yes', 'yes"', '5" nail'])
+def test_one_quote_that_csv_would_not_have_written_shows_that_quotes_are_text(other, tmp_path):
+    assert common_voice(tmp_path, 'A ""b"".', other, '"x ""y"" z"') == ['A ""b"".', other, '"x ""y"" z"']
+
+
+def test_a_text_between_quotes_alone_is_no_sign_of_csv(tmp_path):
+    assert common_voice(tmp_path, '"Yes."', "No.", '""') == ['"Yes."', "No.", '""']
+
+
+def test_spontaneous_speech_has_the_tag_of_its_file_and_the_name_of_its_row(tmp_path):
+    head = "client_id\taudio_file\ttranscription\tlanguage\tsplit\n"
+    for locale, published in (("br", "Breton"), ("pl", "pl"), ("xx", "Unheard-of")):
+        root = tmp_path / locale
+        write(root, {f"ss-corpus-{locale}.tsv": f"{head}s\ta.mp3\tt\t{published}\ttrain\n", "audios/a.mp3": ""})
+    found = {locale: read("common_voice", tmp_path / locale)[0][0].labels for locale in ("br", "pl", "xx")}
+    assert (found["br"]["language"], found["br"]["language_name"]) == ("br", "Breton")
+    assert found["pl"]["language"] == "pl" and "language_name" not in found["pl"]
+    assert found["xx"]["language_name"] == "Unheard-of" and "language" not in found["xx"]
+
+
+@pytest.mark.parametrize("locale", ["br", "sv-SE", "zh-HK", "rm-sursilv", "ckb", "nan-tw", "cmn-Hans-CN"])
+def test_a_registered_language_of_a_row_stays_one(locale, tmp_path):
+    write(tmp_path, {"train.tsv": f"{CV_HEAD}s\ta.mp3\tt\t{locale}\n", "clips/a.mp3": ""})
+    assert read("common_voice", tmp_path, splits=["train"])[0][0].labels["language"] == locale
+
+
+@pytest.mark.parametrize("locale", ["Breton", "xx", "english", "en_US", "e", "klingon language"])
+def test_what_is_no_registered_language_is_a_name_in_every_reader(locale, tmp_path):
+    write(tmp_path, {"train.tsv": f"{CV_HEAD}s\ta.mp3\tt\t{locale}\n", "clips/a.mp3": ""})
+    labels = read("common_voice", tmp_path, splits=["train"])[0][0].labels
+    assert labels["language_name"] == locale and "language" not in labels
+
+
+@pytest.mark.parametrize(
+    ("published", "labels"),
+    [
+        ("Joey", {"speaker_id": "Joey"}),
+        ("Ross and Joey", {"several_speakers": True, "speaker_ids": ["Ross", "Joey"]}),
+        ("Ross & Joey", {"several_speakers": True, "speaker_ids": ["Ross", "Joey"]}),
+        ("Ross, and Joey and Ross", {"several_speakers": True, "speaker_ids": ["Ross", "Joey"]}),
+        ("Both", {"several_speakers": True}),
+        ("All", {"several_speakers": True}),
+        ("all but Ross", {"several_speakers": True}),
+        ("Everyone", {"several_speakers": True}),
+        ("Joey and everyone", {"several_speakers": True}),
+        ("Alli", {"speaker_id": "Alli"}),
+        ("Sandy", {"speaker_id": "Sandy"}),
+        ("Andy Anderson", {"speaker_id": "Andy Anderson"}),
+        ("Boyd", {"speaker_id": "Boyd"}),
+        ("spk+1", {"speaker_id": "spk+1"}),
+        ("", {}),
+    ],
+)
+def test_several_who_speak_are_no_single_speaker(published, labels):
+    assert speakers(published) == labels

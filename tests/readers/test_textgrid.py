@@ -60,7 +60,7 @@ def test_a_file_cut_anywhere_is_refused(form, tmp_path):
     whole = form(TIERS).rstrip()
     for length in range(len(whole)):
         path.write_text(whole[:length], "utf-8")
-        with pytest.raises(CorpusError, match=r"a\.TextGrid(:\d+)?: (cut short|broken label line): expected"):
+        with pytest.raises(CorpusError, match=r"a\.TextGrid(:\d+)?: broken label line: (cut short: )?expected"):
             read_tiers(path)
 
 
@@ -76,7 +76,7 @@ def test_a_tier_of_points_is_passed_over_and_values_after_the_last_tier_are_refu
 
 def test_a_binary_or_missing_file_is_refused(tmp_path):
     (tmp_path / "a.TextGrid").write_bytes(b"ooBinaryFile\x08TextGrid\xff\x80")
-    with pytest.raises(CorpusError, match=r"a\.TextGrid: not UTF-8"):
+    with pytest.raises(CorpusError, match=r"a\.TextGrid: broken label line: not UTF-8"):
         read_tiers(tmp_path / "a.TextGrid")
     with pytest.raises(CorpusError, match=r"b\.TextGrid: label file cannot be read"):
         read_tiers(tmp_path / "b.TextGrid")

@@ -8,6 +8,7 @@ import json
 import lzma
 import random
 import struct
+import sys
 import tarfile
 import tempfile
 import threading
@@ -17,18 +18,30 @@ from pathlib import Path
 
 import pytest
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 from earmark.archives.unpack import Archive, ArchiveFile, extract_archive
 from earmark.disk.files import Scratch
 from earmark.errors import ArchiveError
 
 SPLIT_MARK = b"PK\7\10"  # what a split zip's first file begins with (APPNOTE 8.5.3)
-FORMATS = ["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"]
+FORMATS = ["tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst", "zip"]
+
+
+def zstd_compress(data):
+    """Return Zstandard with the checksum that the `zstd` program writes."""
+    return zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1})
+
 
 PACK = {
     "tar": bytes,
     "tar.gz": lambda data: gzip.compress(data, 1, mtime=0),
     "tar.bz2": bz2.compress,
     "tar.xz": lzma.compress,
+    "tar.zst": zstd_compress,
 }
 
 FEW = {
@@ -82,7 +95,15 @@ class Place:
         self.staging = self.tmp / "extract-x"
 
     def extract(
-        self, data=None, name="x.archive", folder=None, on_bytes=lambda n: None, memo=None, parts=(), **published
+        self,
+        data=None,
+        name="x.archive",
+        folder=None,
+        on_bytes=lambda n: None,
+        memo=None,
+        parts=(),
+        others=(),
+        **published,
     ):
         """`parts` are the files before the last; `published` is size, sums, nested and skip."""
         path = self.home / name
@@ -97,6 +118,7 @@ class Place:
             staging_name="x",
             on_bytes=on_bytes,
             memo=memo,
+            others=others,
         )
 
     def rows(self):

@@ -85,7 +85,12 @@ def written(tmp_path_factory):
     (root / "wav.scp").write_text("".join(f"{name} {name}.wav\n" for name, _ in of_lines), "utf-8")
     (root / "text").write_bytes("".join(f"{name}\t{text}\n" for name, text in of_lines).encode())
     made.datasets["kaldi"] = {"corpus": "kaldi"}
-    made.jobs["all"] = {"datasets": ["csv", "jsonl", "kaldi"], "labels": ["text"], "unsplit": "train"}
+    made.jobs["all"] = {
+        "datasets": ["csv", "jsonl", "kaldi"],
+        "labels": ["text"],
+        "unsplit": "train",
+        "keep_defects": True,
+    }
     made.write_catalog()
     made.doit("job:all")
     return made

@@ -21,4 +21,4 @@ def json_object(path: Path, number: int, text: str) -> dict[str, JSON]:
 
 def json_file(path: Path) -> dict[str, JSON]:
     """Return the one JSON object of a file. Raises CorpusError for anything else."""
-    return json_object(path, 1, "\n".join(line for _, line in lines(path)))
+    return json_object(path, 1, "\n".join(line for _, line in lines(path, strict=True)))

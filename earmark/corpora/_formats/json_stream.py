@@ -4,13 +4,14 @@ NSynth's examples.json has 200 MB. The standard library's decoder returns where 
 error names can be counted; a streaming parser such as ijson would lose it.
 """
 
+import io
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from earmark.corpora._formats.lines import bad_line, unreadable
+from earmark.corpora._formats.lines import bad_line, open_label_file, unreadable
 from earmark.errors import CorpusError
 from earmark.rows import JSON
 
@@ -26,7 +27,7 @@ def json_members(path: Path) -> Iterator[tuple[int, str, JSON]]:
     Raises CorpusError when the file cannot be read, is not UTF-8, is cut short, or contains anything else.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with open_label_file(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
             yield from _members(path, file)
     except OSError as error:
         raise unreadable(path, error) from error
@@ -38,7 +39,7 @@ def json_members(path: Path) -> Iterator[tuple[int, str, JSON]]:
 
 
 def _members(path: Path, file: TextIO) -> Iterator[tuple[int, str, JSON]]:
-    decode = json.JSONDecoder().raw_decode
+    decode = json.JSONDecoder(parse_constant=_refuse).raw_decode
     text, at, line = file.read(WINDOW), 0, 1
     before = "{"  # the character before a member: "{" before the first, then a comma
     while True:
@@ -68,6 +69,11 @@ def _members(path: Path, file: TextIO) -> Iterator[tuple[int, str, JSON]]:
     if _skip(text, start + 1) != len(text):
         line += text.count("\n", at, start)
         raise bad_line(path, line, "the end of the file after the object", text[start : start + SHOWN])
+
+
+def _refuse(constant: str) -> JSON:
+    """Refuse NaN and the infinities, which the library reads although JSON has none of them."""
+    raise ValueError(constant)
 
 
 def _skip(text: str, at: int) -> int:

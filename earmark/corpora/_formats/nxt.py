@@ -9,14 +9,15 @@ The XML declaration names the encoding (ISO-8859-1), so files are opened as byte
 Times in seconds. Source: the NITE XML Toolkit's data format as AMI's manual annotations 1.6.2 use it.
 """
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from earmark.corpora._formats.lines import unreadable
-from earmark.errors import CorpusError
+from earmark.corpora._formats.broken import BrokenLabelError, one_row
+from earmark.corpora._formats.lines import open_label_file, unreadable
 
 ID = "{http://nite.sourceforge.net/}id"
 HREF = re.compile(r"[^#]+#id\(([^)]+)\)(?:\.\.id\(([^)]+)\))?")
@@ -55,12 +56,15 @@ def read_speakers(path: Path) -> dict[str, list[Speaker]]:
     """Return the speakers of each meeting. Raises CorpusError."""
     meetings: dict[str, list[Speaker]] = {}
     for meeting in _elements(path, "meeting"):
-        speakers = [
-            Speaker(_attribute(path, part, "nxt_agent"), _attribute(path, part, "global_name"), part.get("channel", ""))
-            for part in meeting
-            if _name(part) == "speaker"
-        ]
-        meetings[_attribute(path, meeting, "observation")] = speakers
+        with one_row(path):
+            speakers = [
+                Speaker(
+                    _attribute(path, part, "nxt_agent"), _attribute(path, part, "global_name"), part.get("channel", "")
+                )
+                for part in meeting
+                if _name(part) == "speaker"
+            ]
+            meetings[_attribute(path, meeting, "observation")] = speakers
     return meetings
 
 
@@ -97,12 +101,14 @@ def _text(tokens: list[Token]) -> str:
 
 def _root(path: Path) -> ET.Element:
     try:
-        with path.open("rb") as file:
+        with open_label_file(path) as file:
             return ET.parse(file).getroot()  # noqa: S314 - expat bounds entities and reads no external one
     except ET.ParseError as error:
-        raise CorpusError(
-            f"{path}:{error.position[0]}: broken label file: expected XML, got: {error}. Extract the archive again."
+        raise BrokenLabelError(
+            path, error.position[0], f"expected XML, got: {error}", "Extract the archive again."
         ) from error
+    except (LookupError, ValueError) as error:  # an encoding that there is not, or that is not read
+        raise BrokenLabelError(path, 1, f"expected XML, got: {error}", "Extract the archive again.") from error
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -124,12 +130,14 @@ def _attribute(path: Path, part: ET.Element, name: str) -> str:
 
 def _time(path: Path, part: ET.Element, name: str) -> float:
     try:
-        return float(part.get(name, ""))
+        seconds = float(part.get(name, ""))
     except ValueError:
-        raise _broken(path, f"{_name(part)} {part.get(ID, '')}", f"seconds in {name}", part.get(name)) from None
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise _broken(path, f"{_name(part)} {part.get(ID, '')}", f"seconds in {name}", part.get(name))
+    return seconds
 
 
-def _broken(path: Path, what: str, expected: str, got: str | None) -> CorpusError:
-    return CorpusError(
-        f"{path}: {what.strip()}: broken label: expected {expected}, got {got!r}. Extract the archive again."
-    )
+def _broken(path: Path, what: str, expected: str, got: str | None) -> BrokenLabelError:
+    detail = f"{what.strip()}: expected {expected}, got {got!r}"
+    return BrokenLabelError(path, None, detail, "Extract the archive again.")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
+from earmark.corpora._formats.lines import require_file
 from earmark.disk.faults import require_content
 from earmark.disk.inside import ARROW, COLUMN, FIELD, open_table
 from earmark.errors import CorpusError, WorkerError
@@ -54,6 +55,11 @@ def table_rows(path: Path, columns: Sequence[str]) -> Iterator[Cells]:
         raise _crashed(path, error) from error
 
 
+def first_line(error: Exception) -> str:
+    """Return what an error says, without the trace that pyarrow appends."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def audio_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[AudioCell, Cells]]:
     """Yield (audio, values of the other columns) of each row of a table with a column `audio`. Raises CorpusError."""
     for row in table_rows(path, [COLUMN, *columns]):
@@ -87,14 +93,17 @@ def _crashed(path: Path, error: WorkerError) -> Exception:
 
 def _read_schema(path: Path) -> TableSchema:
     try:
+        require_file(path)
         with open_table(path) as table:
             schema: pyarrow.Schema = table.schema if path.suffix == ARROW else table.schema_arrow
             with_bytes = frozenset(name for name in schema.names if _contains_bytes(schema.field(name).type))
             return TableSchema(tuple(schema.names), with_bytes, dict(schema.metadata or {}))
+    except CorpusError:
+        raise
     except Exception as error:  # of a damaged table pyarrow raises whatever its size or its depth leads to
         require_content(path, error)
         raise CorpusError(
-            f"{path}: expected a Parquet file or an Arrow stream, got: {_first_line(error)}. Download it again."
+            f"{path}: expected a Parquet file or an Arrow stream, got: {first_line(error)}. Download it again."
         ) from error
 
 
@@ -135,19 +144,18 @@ def _read_rows(call: tuple[tuple[Path, tuple[str, ...]], int]) -> _Columns | Non
     path, columns = table
     try:
         return next(_READINGS.find(table, number).batches, None)
+    except CorpusError:
+        raise
     except Exception as error:  # of a damaged table pyarrow raises whatever its size or its depth leads to
         require_content(path, error)
         raise CorpusError(
-            f"{path}: expected a table with the columns {', '.join(columns)}, got: {_first_line(error)}."
+            f"{path}: expected a table with the columns {', '.join(columns)}, got: {first_line(error)}."
             " Download it again, or correct `folder` and `root` in the catalog."
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
 def _batches(path: Path, columns: tuple[str, ...]) -> Iterator[_Columns]:
+    require_file(path)
     with open_table(path) as table:
         yield from _stream_batches(table, columns) if path.suffix == ARROW else _parquet_batches(table, columns)
 

@@ -37,7 +37,7 @@ def turns(path: Path) -> Iterator[tuple[int, str, Turn]]:
 
     Raises CorpusError for a line of another form, a negative onset or a negative duration.
     """
-    for number, line in lines(path):
+    for number, line in lines(path, strict=True):
         fields = line.split()
         try:
             start_s = float(fields[3])

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from earmark.corpora._formats.lines import bad_line, unreadable
-from earmark.errors import CorpusError
+from earmark.corpora._formats.broken import BrokenLabelError
+from earmark.corpora._formats.lines import bad_line, label_bytes, unreadable
 
 VALUE = re.compile(r'"([^"]*(?:""[^"]*)*)"|(?<!\S)(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)')
 HEADER = re.compile(r'\s*File type = "ooTextFile')
@@ -51,7 +51,7 @@ class Tier:
 def read_tiers(path: Path, *, backward: bool = False) -> list[Tier]:
     """Return the interval tiers in the order of the file.
 
-    Raises CorpusError for another format, a file cut short, and an interval that ends before it starts, which is
+    Raises BrokenLabelError for another format, a file cut short, and an interval that ends before it starts, which is
     returned instead with `backward`.
     """
     text = _text(path)
@@ -76,7 +76,7 @@ def _tier(path: Path, values: Values, backward: bool) -> Tier | None:
     for _ in range(_count(path, values)):
         number, start = _take(path, values, float, "an item's time")
         stop = _take(path, values, float, "an interval's end")[1] if kind == INTERVALS else start
-        if not (start <= stop or backward) or not math.isfinite(stop):
+        if not (start <= stop or backward) or min(start, stop) < 0 or not math.isfinite(start + stop):
             raise bad_line(path, number, "an interval that ends after its start", f"{start} to {stop}")
         intervals.append(Interval(start, stop, _take(path, values, str, "an item's text")[1]))
     return Tier(name, end, tuple(intervals)) if kind == INTERVALS else None
@@ -93,7 +93,7 @@ def _take(path: Path, values: Values, kind: type[V], expected: str) -> tuple[int
     """Return the next value and its line. Raises CorpusError where it is missing or of another kind."""
     number, value = next(values, (0, None))
     if value is None:
-        raise CorpusError(f"{path}: cut short: expected {expected}, got the end. Extract the archive again.")
+        raise BrokenLabelError(path, None, f"cut short: expected {expected}, got the end", "Extract the archive again.")
     if not isinstance(value, kind):
         raise bad_line(path, number, expected, str(value))
     return number, value
@@ -109,11 +109,10 @@ def _values(text: str) -> Values:
 
 def _text(path: Path) -> str:
     try:
-        raw = path.read_bytes()
+        raw = label_bytes(path)
         return raw.decode("utf-16" if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
     except OSError as error:
         raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path}: not UTF-8: expected a TextGrid in UTF-8 or UTF-16, got other bytes. Extract the archive again."
-        ) from error
+        detail = "not UTF-8: expected a TextGrid in UTF-8 or UTF-16, got other bytes"
+        raise BrokenLabelError(path, None, detail, "Extract the archive again.") from error

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from earmark.corpora._formats.broken import one_row
 from earmark.corpora._formats.lines import Entry, bad_line, lines
 
 TRANSCRIPT = ".trans.txt"
@@ -19,16 +20,17 @@ def chapter_entries(
 ) -> Iterator[Entry[T]]:
     """Yield the entries of a folder's files with an ending, their values parsed from what follows the id and a space.
 
-    Raises CorpusError for a line without such an id.
+    A line without such an id is broken and passed over.
     """
     for name in files:
         if name.endswith(ending):
             path = root / folder / name
             for number, line in lines(path):
-                key, space, rest = line.partition(" ")
-                if not space or key.count("-") != 2:
-                    raise bad_line(path, number, "<speaker>-<chapter>-<number>, one space, and text", line)
-                yield key, f"{folder}/{name}:{number}", parse(path, number, rest)
+                with one_row(path, number):
+                    key, space, rest = line.partition(" ")
+                    if not space or key.count("-") != 2:
+                        raise bad_line(path, number, "<speaker>-<chapter>-<number>, one space, and text", line)
+                    yield key, f"{folder}/{name}:{number}", parse(path, number, rest)
 
 
 def transcripts(root: Path, folder: str, files: list[str]) -> Iterator[Entry[str]]:

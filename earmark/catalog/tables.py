@@ -258,7 +258,18 @@ class JobTable(Table):
     )
     unit: Literal["recording", "segment"] = Field(default="recording", description="what a row is")
     features: tuple[str, ...] = Field(default=(), strict=False, description="encoders whose features rows refer to")
-    keep_defects: bool = Field(default=False, description="whether rows with known defects stay")
+    keep_defects: bool | Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=False, description="whether rows with known defects stay, or a list of the kinds with which they do"
+    )
+    min_rms_db: float | None = Field(
+        default=None, le=0, description="loudness of a recording at the least, RMS in dB below full scale, such as -50"
+    )
+    max_clipped: float | None = Field(
+        default=None, ge=0, le=1, description="share of a recording's samples that may be at full scale"
+    )
+    max_silence: float | None = Field(
+        default=None, ge=0, le=1, description="share of a recording's frames of 20 ms that may be below -60 dB"
+    )
     min_duration: float | None = Field(default=None, ge=0, description="seconds")
     max_duration: float | None = Field(default=None, gt=0, description="seconds")
     max_overlap: float | None = Field(
@@ -298,6 +309,11 @@ class JobTable(Table):
     accept_leakage: dict[str, Reason] = Field(
         default={}, description="kinds of leakage that are right here -> the reason, in words"
     )
+
+    @property
+    def asks_levels(self) -> bool:
+        """Whether how loud a recording is decides on its rows."""
+        return any(limit is not None for limit in (self.min_rms_db, self.max_clipped, self.max_silence))
 
 
 class RunTable(Table):

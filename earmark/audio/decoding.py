@@ -48,6 +48,7 @@ MIN_BLOCK_FRAMES = 1 << 12  # sample frames in a block however many channels the
 CHECKED_CODECS = {
     "ac3", "ape", "eac3", "flac", "mp1float", "mp2float", "mp3float", "mp1", "mp2", "mp3", "tak", "tta", "wavpack",
 }  # fmt: skip
+CLOCK_S = 0.002  # twice the step of most containers' clocks
 LOSSLESS_CODECS = {"alac", "ape", "flac", "tak", "tta", "wavpack", "shorten", "truehd"}
 STATING = {"mov", "wv", "tta", "ape", "tak", "mpc", "mpc8"}  # FFmpeg's demuxers that read a stream's length
 
@@ -369,8 +370,8 @@ def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str, en
 
     rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
     n_frames = max(BLOCK_VALUES // channels, MIN_BLOCK_FRAMES)
-    waiting, n_waiting, got, end_s = list[Block](), 0, 0, 0.0
-    md5, timeline = _FlacMd5(stream), timeline_of(media, stream, ending.media_time)
+    waiting, n_waiting, got, end_s, lengths = list[Block](), 0, 0, 0.0, [0, 0]
+    md5, timeline = _FlacMd5(media, stream), timeline_of(media, stream, ending.media_time)
     try:
         for frame in media.decode(stream):
             form = (frame.sample_rate, frame.layout.nb_channels)
@@ -384,6 +385,7 @@ def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str, en
             waiting.append(_frame_samples(frame, channels))
             md5.update(waiting[-1])
             n_waiting, got = n_waiting + frame.samples, got + frame.samples
+            lengths = [max(lengths[0], frame.samples), frame.samples]
             end_s = (frame.time or 0.0) + frame.samples / rate_hz
             if n_waiting >= n_frames:
                 yield np.concatenate(waiting)
@@ -402,7 +404,7 @@ def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str, en
     if ending.link.n_samples:
         ending.check(ending.link.n_samples, got, ending.link.slack, rate_hz, name)
     else:
-        _check_time(_stated_end_s(media, stream), end_s, stream, ending, name)
+        _check_time(_stated_end_s(media, stream), end_s, stream, lengths, ending)
     md5.check(got, name)
 
 
@@ -413,26 +415,31 @@ def _zeros(like: Block, n: int, before: list[Block], n_frames: int) -> Iterator[
         yield np.zeros((min(n_frames, n - first), like.shape[1]), like.dtype)
 
 
-def _check_time(stated_s: float, end_s: float, stream: "AudioStream", ending: _Ending, name: str) -> None:
+def _check_time(stated_s: float, end_s: float, stream: "AudioStream", lengths: list[int], ending: _Ending) -> None:
     """Hold the end of the last frame against the time that a container states.
 
-    A codec's delay and padding, and a container's rounding, make these differ by up to two of the codec's frames.
+    A codec's delay and padding make these differ by up to two of its frames. A lossless codec has none, but a last
+    frame that is shorter than others may have been counted as if it were as long. `lengths`: the longest, and the last.
     """
     codec = stream.codec_context
+    longest, last = lengths
     exact = codec.name in LOSSLESS_CODECS or codec.name.startswith("pcm_")
-    slack_s = 0.002 if exact else 2 * (codec.frame_size or 1024) / codec.sample_rate
+    slack_s = CLOCK_S + (longest - last if exact else 2 * longest) / codec.sample_rate
     missing_s = stated_s - end_s
     if missing_s > slack_s:
         detail = f"expected {stated_s:.3f} s, got {end_s:.3f} s"
-        ending.note(shorter(missing_s, max(ending.max_short, slack_s), detail, name))
+        ending.note(shorter(missing_s, max(ending.max_short, slack_s), detail, f"pyav/{codec.name}"))
 
 
 class _FlacMd5:
-    """The MD5 of a FLAC's samples in another container, where the codec's own header is kept and states one."""
+    """The MD5 of a FLAC's samples in another container, where the codec's own header is kept and states one.
 
-    def __init__(self, stream: "AudioStream") -> None:
+    Not in Ogg, see `earmark.audio.ogg`.
+    """
+
+    def __init__(self, media: "InputContainer", stream: "AudioStream") -> None:
         codec, head = stream.codec_context, stream.codec_context.extradata or b""
-        stated = len(head) >= 34 and codec.name == "flac" and any(head[18:34])
+        stated = len(head) >= 34 and codec.name == "flac" and any(head[18:34]) and media.format.name != "ogg"
         self._stated = head[18:34].hex() if stated else ""
         self._samples = int.from_bytes(head[10:18], "big") & (1 << 36) - 1 if stated else 0
         self._width = -(-((int.from_bytes(head[10:18], "big") >> 36 & 31) + 1) // 8) if stated else 0

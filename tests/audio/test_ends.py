@@ -6,6 +6,8 @@ import struct
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.damaged import RATE_HZ, mp3_frames, muxed, tone, written
 
 from earmark.audio import chunked, defects, mpeg
@@ -475,6 +477,44 @@ def test_matroska_s_own_checksums_are_compared(tmp_path):
     data[len(data) // 2] ^= 0x10
     with pytest.raises(BadAudioError, match=r"corrupt: Matroska element at byte .*: expected CRC"):
         decoded(tmp_path / "a", bytes(data))
+
+
+@pytest.mark.parametrize(("codec", "container"), [("pcm_s16le", "avi"), ("wmav2", "asf")])
+def test_a_film_that_ends_in_the_middle_of_its_sound_is_truncated(tmp_path, codec, container):
+    data = muxed(codec, container, tone(2.0, 44_100), 44_100, 64_000)
+    assert decoded(tmp_path / "a", data)[1] == []
+    for share in (0.5, 0.7, 0.9):
+        with pytest.raises(BadAudioError, match=r"truncated: expected .* up to the end of its sound"):
+            decoded(tmp_path / "a", data[: int(len(data) * share)])
+
+
+def test_an_flv_is_held_against_the_time_that_it_states(tmp_path):
+    data = muxed("libmp3lame", "flv", tone(2.0, 44_100), 44_100)
+    with pytest.raises(BadAudioError, match=r"truncated: expected 2\.0\d\d s, got 1"):
+        decoded(tmp_path / "a", data[: int(len(data) * 0.7)])
+
+
+# Ordinary files
+
+
+@settings(deadline=None, max_examples=120)
+@given(
+    form=st.sampled_from(["FLAC", "MP3", "OGG", "WAV", "AIFF", "AU", "CAF", "W64", "RF64", "NIST", "WAVEX"]),
+    n=st.integers(1, 20_000),
+    channels=st.integers(1, 2),
+    rate_hz=st.sampled_from([8_000, 16_000, 22_050, 44_100]),
+    scale=st.sampled_from([0.0, 1e-4, 0.1, 0.9]),
+    seed=st.integers(0, 99),
+)
+def test_an_ordinary_file_is_decoded_as_it_is_and_has_no_defect(
+    tmp_path_factory, form, n, channels, rate_hz, scale, seed
+):
+    x = scale * np.random.default_rng(seed).uniform(-1, 1, (n, channels))
+    path = tmp_path_factory.getbasetemp() / "ordinary"
+    found, told, name = decoded(path, written(form, x, rate_hz))
+    assert inspect_file(path, 0.0).as_it_is
+    assert (len(found), told) == (n, [])
+    assert name.startswith("soundfile/")
 
 
 # Rows and policies

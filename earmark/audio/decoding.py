@@ -48,6 +48,7 @@ MIN_BLOCK_FRAMES = 1 << 12  # sample frames in a block however many channels the
 CHECKED_CODECS = {
     "ac3", "ape", "eac3", "flac", "mp1float", "mp2float", "mp3float", "mp1", "mp2", "mp3", "tak", "tta", "wavpack",
 }  # fmt: skip
+CLOCK_S = 0.002  # twice the step of most containers' clocks
 LOSSLESS_CODECS = {"alac", "ape", "flac", "tak", "tta", "wavpack", "shorten", "truehd"}
 STATING = {"mov", "wv", "tta", "ape", "tak", "mpc", "mpc8"}  # FFmpeg's demuxers that read a stream's length
 
@@ -364,46 +365,78 @@ def _ffmpeg_decoder(source: Source, refusal: str, ending: _Ending, number: int) 
         yield Decoder(codec.sample_rate, codec.channels, name, "", source.descriptor, blocks, defects=ending.defects)
 
 
+@dataclass
+class _Reading:
+    """How far FFmpeg has come with a stream; `cut`: the last packet is not whole."""
+
+    rate_hz: int
+    channels: int
+    name: str
+    got: int = 0
+    end_s: float = 0.0
+    longest: int = 0  # samples of a frame
+    last: int = 0
+    cut: bool = False
+
+    def frames(self, media: "InputContainer", stream: "AudioStream") -> "Iterator[AudioFrame]":
+        """Yield frames. Raises BadAudioError for what FFmpeg knows to be damaged, and av.FFmpegError."""
+        for packet in media.demux(stream):
+            if self.cut and packet.size:
+                raise BadAudioError("corrupt", f"expected whole packets, got a part after {self.got:,}", self.name)
+            self.cut = self.cut or packet.is_corrupt
+            for frame in packet.decode():
+                self._require(frame)
+                yield frame
+
+    def _require(self, frame: "AudioFrame") -> None:
+        form = (frame.sample_rate, frame.layout.nb_channels)
+        if form != (self.rate_hz, self.channels):  # a resampler set up for the first frame would change pitch
+            wanted = f"{self.rate_hz} Hz, {self.channels} channels"
+            raise BadAudioError("corrupt", f"expected {wanted}, got {form}", self.name)
+        if frame.is_corrupt:  # FFmpeg makes up what it could not decode
+            detail = f"expected sound frames, got a damaged one after {self.got:,} samples"
+            raise BadAudioError("corrupt", detail, self.name)
+
+    def take(self, frame: "AudioFrame") -> None:
+        """Note a frame."""
+        self.got += frame.samples
+        self.longest, self.last = max(self.longest, frame.samples), frame.samples
+        self.end_s = (frame.time or 0.0) + frame.samples / self.rate_hz
+
+
 def _ffmpeg_blocks(media: "InputContainer", stream: "AudioStream", name: str, ending: _Ending) -> Iterator[Block]:
     import av
 
-    rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-    n_frames = max(BLOCK_VALUES // channels, MIN_BLOCK_FRAMES)
-    waiting, n_waiting, got, end_s = list[Block](), 0, 0, 0.0
-    md5, timeline = _FlacMd5(stream), timeline_of(media, stream, ending.media_time)
+    codec = stream.codec_context
+    reading = _Reading(codec.sample_rate, codec.channels, name)
+    n_frames = max(BLOCK_VALUES // codec.channels, MIN_BLOCK_FRAMES)
+    waiting, n_waiting = list[Block](), 0
+    md5, timeline = _FlacMd5(media, stream), timeline_of(media, stream, ending.media_time)
     try:
-        for frame in media.decode(stream):
-            form = (frame.sample_rate, frame.layout.nb_channels)
-            if form != (rate_hz, channels):  # a resampler set up for the first frame would change pitch without a word
-                raise BadAudioError("corrupt", f"expected {rate_hz} Hz, {channels} channels, got {form}", name)
-            if frame.is_corrupt:  # FFmpeg makes up what it could not decode
-                raise BadAudioError("corrupt", f"expected sound frames, got a damaged one after {got:,} samples", name)
+        for frame in reading.frames(media, stream):
             if silence := timeline.silence_before(frame):
-                yield from _zeros(_frame_samples(frame, channels), silence, waiting, n_frames)
+                yield from _zeros(_frame_samples(frame, codec.channels), silence, waiting, n_frames)
                 waiting, n_waiting = [], 0
-            waiting.append(_frame_samples(frame, channels))
+            waiting.append(_frame_samples(frame, codec.channels))
             md5.update(waiting[-1])
-            n_waiting, got = n_waiting + frame.samples, got + frame.samples
-            end_s = (frame.time or 0.0) + frame.samples / rate_hz
+            reading.take(frame)
+            n_waiting += frame.samples
             if n_waiting >= n_frames:
                 yield np.concatenate(waiting)
                 waiting, n_waiting = [], 0
     except av.FFmpegError as error:
         require_memory(name, error)
-        if not got or not 0 < _stated_end_s(media, stream) <= end_s:  # else it is behind the sound: a tag, or junk
-            detail = f"expected samples up to the end, got an error after {got:,}: {error.strerror}"
+        # behind the stated end it is no sound that is damaged, but a tag or junk
+        if not reading.got or not 0 < _stated_end_s(media, stream) <= reading.end_s:
+            detail = f"expected samples up to the end, got an error after {reading.got:,}: {error.strerror}"
             raise BadAudioError("corrupt", detail, name) from error
     if waiting:
         yield np.concatenate(waiting)
-    if not got:
-        return
-    for told in timeline.defects():
-        ending.note(told)
-    if ending.link.n_samples:
-        ending.check(ending.link.n_samples, got, ending.link.slack, rate_hz, name)
-    else:
-        _check_time(_stated_end_s(media, stream), end_s, stream, ending, name)
-    md5.check(got, name)
+    if reading.got:
+        for told in timeline.defects():
+            ending.note(told)
+        _check_end(media, stream, reading, ending)
+        md5.check(reading.got, name)
 
 
 def _zeros(like: Block, n: int, before: list[Block], n_frames: int) -> Iterator[Block]:
@@ -413,26 +446,42 @@ def _zeros(like: Block, n: int, before: list[Block], n_frames: int) -> Iterator[
         yield np.zeros((min(n_frames, n - first), like.shape[1]), like.dtype)
 
 
-def _check_time(stated_s: float, end_s: float, stream: "AudioStream", ending: _Ending, name: str) -> None:
-    """Hold the end of the last frame against the time that a container states.
+def _check_end(media: "InputContainer", stream: "AudioStream", reading: _Reading, ending: _Ending) -> None:
+    """Hold what came against what was counted before, or else against the time that the container states."""
+    if ending.link.n_samples:
+        ending.check(ending.link.n_samples, reading.got, ending.link.slack, reading.rate_hz, reading.name)
+    else:
+        _check_time(_stated_end_s(media, stream), stream, reading, ending)
+    if reading.cut:
+        lost_s = reading.longest / reading.rate_hz
+        ending.note(shorter(lost_s, max(lost_s, ending.max_short), ""))
 
-    A codec's delay and padding, and a container's rounding, make these differ by up to two of the codec's frames.
+
+def _check_time(stated_s: float, stream: "AudioStream", reading: _Reading, ending: _Ending) -> None:
+    """Hold the end of the last frame against a time.
+
+    A codec's delay and padding make these differ by up to two of its frames. A lossless codec has none, but a last
+    frame that is shorter than others may have been counted as if it were as long.
     """
     codec = stream.codec_context
     exact = codec.name in LOSSLESS_CODECS or codec.name.startswith("pcm_")
-    slack_s = 0.002 if exact else 2 * (codec.frame_size or 1024) / codec.sample_rate
-    missing_s = stated_s - end_s
+    slack = reading.longest - reading.last if exact else 2 * reading.longest
+    slack_s = CLOCK_S + slack / codec.sample_rate
+    missing_s = stated_s - reading.end_s
     if missing_s > slack_s:
-        detail = f"expected {stated_s:.3f} s, got {end_s:.3f} s"
-        ending.note(shorter(missing_s, max(ending.max_short, slack_s), detail, name))
+        detail = f"expected {stated_s:.3f} s, got {reading.end_s:.3f} s"
+        ending.note(shorter(missing_s, max(ending.max_short, slack_s), detail, reading.name))
 
 
 class _FlacMd5:
-    """The MD5 of a FLAC's samples in another container, where the codec's own header is kept and states one."""
+    """The MD5 of a FLAC's samples in another container, where the codec's own header is kept and states one.
 
-    def __init__(self, stream: "AudioStream") -> None:
+    Not in Ogg, see `earmark.audio.ogg`.
+    """
+
+    def __init__(self, media: "InputContainer", stream: "AudioStream") -> None:
         codec, head = stream.codec_context, stream.codec_context.extradata or b""
-        stated = len(head) >= 34 and codec.name == "flac" and any(head[18:34])
+        stated = len(head) >= 34 and codec.name == "flac" and any(head[18:34]) and media.format.name != "ogg"
         self._stated = head[18:34].hex() if stated else ""
         self._samples = int.from_bytes(head[10:18], "big") & (1 << 36) - 1 if stated else 0
         self._width = -(-((int.from_bytes(head[10:18], "big") >> 36 & 31) + 1) // 8) if stated else 0
@@ -464,11 +513,11 @@ def _stated_end_s(media: "InputContainer", stream: "AudioStream") -> float:
     """Return where a container says that the audio ends, in seconds; 0 where it says nothing certain.
 
     Most containers state no length, and FFmpeg then guesses one from the bit rate: no evidence of a cut. MP4 states one
-    a stream, and so do the headers of lossless codecs' own files. Matroska states one for all streams, so that a video
-    longer than its audio would look like a cut.
+    a stream, and so do the headers of lossless codecs' own files. Matroska and FLV state one for all streams, so that a
+    video longer than its audio would look like a cut.
     """
     if stream.duration is not None and stream.time_base is not None and ({*media.format.name.split(",")} & STATING):
         return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
-    if "matroska" in media.format.name and media.duration and not media.streams.video:
+    if ("matroska" in media.format.name or media.format.name == "flv") and media.duration and not media.streams.video:
         return float(media.duration) / 1e6  # microseconds
     return 0.0

@@ -1,6 +1,7 @@
 """What a recording's own bytes promise, read before any decoder is trusted with them.
 
-Each kind of container has a module beside this one: `chunked` (WAV, AIFF, CAF, ...), `flac`, `mpeg`, `ogg`, `matroska`.
+Each kind of container has a module beside this one: `chunked` (WAV, AIFF, CAF, ...), `flac`, `mpeg`, `ogg`, `matroska`,
+`movies`.
 """
 
 import os
@@ -9,6 +10,7 @@ from earmark.audio.chunked import inspect_chunked
 from earmark.audio.container import READER, Container
 from earmark.audio.flac import inspect_flac
 from earmark.audio.matroska import inspect_matroska
+from earmark.audio.movies import inspect_movie
 from earmark.audio.mpeg import inspect_mpeg, is_frame
 from earmark.audio.ogg import inspect_ogg
 from earmark.audio.tags import after_tags
@@ -61,6 +63,7 @@ def inspect(descriptor: int, size: int, max_short: float) -> Container:
         return inspect_ogg(descriptor, size, max_short)
     if head[:4] == b"\x1a\x45\xdf\xa3":
         inspect_matroska(descriptor, size)
+    inspect_movie(descriptor, head, size)
     start = after_tags(descriptor, 0)
     body = head[:HEAD_BYTES] if start == 0 else os.pread(descriptor, HEAD_BYTES, start)
     if body[:4] == b"fLaC":

@@ -28,7 +28,6 @@ class _Stream:
     rate_hz: int = 0
     channels: int = 0
     preskip: int = 0
-    md5: str = ""
     page: int = 0
     granule: int = 0  # of the page last seen that states one
     before: int = 0  # of the page before that
@@ -82,9 +81,9 @@ def inspect_ogg(descriptor: int, size: int, max_short: float) -> Container:
         defects += _end_told(sound, max_short)
     form = "opus" if first.codec == "opus" else "ogg"
     if len(chains) == 1 and chains[0].end == size:
-        return Container(form, (Link(n_samples=_n_samples(first), md5=first.md5),), defects=tuple(defects))
+        return Container(form, (Link(n_samples=_n_samples(first)),), defects=tuple(defects))
     links = tuple(
-        Link((Stretch(chain.start, chain.end),), _n_samples(sound), md5=sound.md5)
+        Link((Stretch(chain.start, chain.end),), _n_samples(sound))
         for chain, sound in zip(chains, sounds, strict=True)
         if sound
     )
@@ -184,9 +183,10 @@ def _first_packet(page: _Page) -> _Stream:
         check_format(rate_hz, data[11])
         return _Stream(page.serial, "vorbis", rate_hz, data[11])
     if data[:5] == b"\x7fFLAC" and len(data) >= 51:
-        fields, md5 = int.from_bytes(data[27:35], "big"), data[35:51]
+        # its MD5 is not compared: FFmpeg writes a wrong one for a stream of one frame, and pages have a CRC
+        fields = int.from_bytes(data[27:35], "big")
         check_format(fields >> 44, (fields >> 41 & 7) + 1)
-        return _Stream(page.serial, "flac", fields >> 44, (fields >> 41 & 7) + 1, md5=md5.hex() if any(md5) else "")
+        return _Stream(page.serial, "flac", fields >> 44, (fields >> 41 & 7) + 1)
     if data[:8] == b"Speex   " and len(data) >= 52:
         rate_hz, _, channels = struct.unpack("<III", data[36:48])
         return _Stream(page.serial, "speex", rate_hz, channels)

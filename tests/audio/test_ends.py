@@ -6,14 +6,18 @@ import struct
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.damaged import RATE_HZ, mp3_frames, muxed, tone, written
 
 from earmark.audio import chunked, defects, mpeg
 from earmark.audio.canonical import canonical_blocks, standardize
 from earmark.audio.chunked import Layout, is_placeholder
 from earmark.audio.decoding import inspect_file, open_decoder
+from earmark.audio.doubts import is_still_true
 from earmark.audio.ogg import _crc
 from earmark.audio.policy import Policy, stated_max_short
+from earmark.audio.table import GoodAudio
 from earmark.disk.files import Scratch
 from earmark.errors import BadAudioError
 
@@ -475,6 +479,85 @@ def test_matroska_s_own_checksums_are_compared(tmp_path):
     data[len(data) // 2] ^= 0x10
     with pytest.raises(BadAudioError, match=r"corrupt: Matroska element at byte .*: expected CRC"):
         decoded(tmp_path / "a", bytes(data))
+
+
+@pytest.mark.parametrize(("codec", "container"), [("pcm_s16le", "avi"), ("wmav2", "asf")])
+def test_a_film_that_ends_in_the_middle_of_its_sound_is_truncated(tmp_path, codec, container):
+    data = muxed(codec, container, tone(2.0, 44_100), 44_100, 64_000)
+    assert decoded(tmp_path / "a", data)[1] == []
+    for share in (0.5, 0.7, 0.9):
+        with pytest.raises(BadAudioError, match=r"truncated: expected .* up to the end of its sound"):
+            decoded(tmp_path / "a", data[: int(len(data) * share)])
+
+
+def test_an_flv_is_held_against_the_time_that_it_states(tmp_path):
+    data = muxed("libmp3lame", "flv", tone(2.0, 44_100), 44_100)
+    with pytest.raises(BadAudioError, match=r"truncated: expected 2\.0\d\d s, got 1"):
+        decoded(tmp_path / "a", data[: int(len(data) * 0.7)])
+
+
+# Inside other files
+
+
+def test_a_row_of_a_table_is_read_to_its_end_as_a_file_is(tmp_path, whole, samples):
+    import pyarrow
+    import pyarrow.parquet
+
+    kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    rows = [{"audio": {"bytes": whole[name] * 2, "path": name}} for name in ("mp3", "vorbis", "flac")]
+    table = pyarrow.Table.from_pylist(rows, pyarrow.schema([("audio", kind)]))
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    for number, name in enumerate(("mp3", "vorbis", "flac")):
+        with open_decoder(tmp_path / "a.parquet" / f"{number}.row") as decoder:
+            found = np.concatenate(list(decoder.blocks))[:, 0]
+        np.testing.assert_array_equal(found, np.tile(samples[name], 2))
+
+
+def test_a_stream_of_a_media_file_is_compared_with_its_checksums(tmp_path):
+    data = bytearray(muxed("flac", "mp4", X))
+    (tmp_path / "a.mp4").write_bytes(data)
+    with open_decoder(tmp_path / "a.mp4" / "0.stream") as decoder:
+        assert sum(map(len, decoder.blocks)) == N
+    data[len(data) // 2] ^= 0x10
+    (tmp_path / "a.mp4").write_bytes(data)
+    with pytest.raises(BadAudioError, match="corrupt"), open_decoder(tmp_path / "a.mp4" / "0.stream") as decoder:
+        list(decoder.blocks)
+
+
+# What an earlier version found
+
+
+@pytest.mark.parametrize("name", ["wav", "flac", "mp3", "cbr", "vorbis", "opus"])
+def test_what_an_earlier_version_found_stands_where_it_read_all(tmp_path, whole, name):
+    (tmp_path / "a").write_bytes(whole[name])
+    audio, _ = standardize(tmp_path / "a", None, Policy(format="none"), Scratch(tmp_path / "scratch"))
+    row = GoodAudio(path="a", source_hash="0" * 32, policy=Policy(format="none"), **vars(audio))
+    assert is_still_true(tmp_path / "a", row)
+    (tmp_path / "a").write_bytes(whole[name] * 2)
+    assert not is_still_true(tmp_path / "a", row)
+
+
+# Ordinary files
+
+
+@settings(deadline=None, max_examples=120)
+@given(
+    form=st.sampled_from(["FLAC", "MP3", "OGG", "WAV", "AIFF", "AU", "CAF", "W64", "RF64", "NIST", "WAVEX"]),
+    n=st.integers(1, 20_000),
+    channels=st.integers(1, 2),
+    rate_hz=st.sampled_from([8_000, 16_000, 22_050, 44_100]),
+    scale=st.sampled_from([0.0, 1e-4, 0.1, 0.9]),
+    seed=st.integers(0, 99),
+)
+def test_an_ordinary_file_is_decoded_as_it_is_and_has_no_defect(
+    tmp_path_factory, form, n, channels, rate_hz, scale, seed
+):
+    x = scale * np.random.default_rng(seed).uniform(-1, 1, (n, channels))
+    path = tmp_path_factory.getbasetemp() / "ordinary"
+    found, told, name = decoded(path, written(form, x, rate_hz))
+    assert inspect_file(path, 0.0).as_it_is
+    assert (len(found), told) == (n, [])
+    assert name.startswith("soundfile/")
 
 
 # Rows and policies

@@ -14,6 +14,7 @@ import xxhash
 from earmark.disk.junk import SCRATCH_NAME
 from earmark.errors import ArchiveError
 
+NOT_UNICODE = "its name is not Unicode"
 MAX_DEPTH = 100  # folders inside each other; corpora have a few, and recursion here and elsewhere counts on a bound
 
 
@@ -28,7 +29,7 @@ def safe_path(name: str) -> str:
         "its path leaves the tree": ".." in parts,
         f"it is more than {MAX_DEPTH} folders deep": len(parts) > MAX_DEPTH,
         f"its path goes into {SCRATCH_NAME}": SCRATCH_NAME in parts[:1],
-        "its name is not Unicode": not is_unicode(name),
+        NOT_UNICODE: not is_unicode(name),
     }
     for problem, is_so in problems.items():
         if is_so:
@@ -43,9 +44,12 @@ def is_unicode(name: str) -> bool:
 
 def refusal(name: str, problem: str) -> ArchiveError:
     """Return the error for a member that must not reach the tree."""
-    return ArchiveError(
-        f"member {name!r} refused: {problem}. Nothing was extracted; `skip` in the catalog leaves it out."
-    )
+    way = "`names` of the archive in the catalog names the encoding, such as `latin-1`"
+    if problem != NOT_UNICODE:
+        way = (
+            "if it is of no use, `skip` of the archive in the catalog leaves it out, and cleanup then keeps the archive"
+        )
+    return ArchiveError(f"member {name!r} refused: {problem}. Nothing was extracted; {way}.")
 
 
 class MemberNames:

@@ -63,7 +63,9 @@ def source_of(project: Project, dataset: str, archive: ArchiveTable) -> "Archive
         unpack.ArchiveFile(path, download.size, download.sums)
         for path, download in zip(paths, archive.downloads, strict=True)
     )
-    return unpack.Archive(tuple(files), tuple(archive.nested), tuple(archive.skip), archive.rest == "ignore")
+    return unpack.Archive(
+        tuple(files), tuple(archive.nested), tuple(archive.skip), archive.rest == "ignore", archive.names
+    )
 
 
 def staged(project: Project, dataset: str, archive: ArchiveTable) -> Path | None:

@@ -12,7 +12,7 @@ from typing import Literal
 from earmark.archives.members import ListedMember, parse_member
 from earmark.archives.merging import lstat
 from earmark.archives.staging import FOLDERS_KNOWN, MEMO_ENTRIES, READ_BACK_LINES, READERS, remember
-from earmark.disk.hashing import HashMemo, StatKey, hash_from_disk, stat_key
+from earmark.disk.hashing import Hasher, HashMemo, StatKey, hash_from_disk, stat_key
 from earmark.workers.prefetch import threaded_prefetch
 
 # Whose content is read: no file's; every file's except those that the memo knows to be what is listed; every file's.
@@ -26,6 +26,7 @@ class _Checked:
     faults: list[str] = field(default_factory=list)  # a sentence each
     hashes: list[tuple[StatKey, str]] = field(default_factory=list)  # of the files that were read
     size: int = 0  # bytes of all these members, read or not
+    seen: list[StatKey] = field(default_factory=list)  # of files and links, in the order of the list
 
 
 class _Tree:
@@ -60,6 +61,7 @@ class _Tree:
         status = lstat(self.folder / path)
         if status is None:
             return "gone"
+        checked.seen.append(stat_key(status))
         if member.link:
             same = stat.S_ISLNK(status.st_mode) and str((self.folder / path).readlink()) == member.link
             return "" if same else f"no link to {member.link!r} any more"
@@ -106,11 +108,13 @@ def faults(
     reading: Reading,
     memo: HashMemo | None = None,
     on_bytes: Callable[[int], None] = lambda n_bytes: None,
+    look: Hasher | None = None,
 ) -> Generator[str, None, None]:
     """Yield a sentence for each member that is not below `folder` as the members file lists it; none if all are.
 
     Links are not followed. Hashes of what was read go to the memo; `on_bytes` is called with the sizes of members as
-    they are passed, read or not. Raises OSError where the list or the folder itself cannot be read.
+    they are passed, read or not. `look` is given the stats of all members: where two looks come to the same, nothing
+    was written to or exchanged between them. Raises OSError where the list or the folder itself cannot be read.
     """
     tree, fresh = _Tree(folder, reading, memo), list[tuple[StatKey, str]]()
     with members.open("rb") as lines:
@@ -118,6 +122,8 @@ def faults(
         with closing(threaded_prefetch(tree.check, batches, READERS, 2 * READERS)) as results:
             for checked in results:
                 on_bytes(checked.size)
+                if look is not None:
+                    look.update(repr(checked.seen).encode())
                 fresh += checked.hashes
                 if len(fresh) >= MEMO_ENTRIES:
                     remember(fresh, memo)

@@ -129,7 +129,7 @@ def extract_archive(
     """
     stats = [_require_whole_size(file) for file in archive.files]
     home = scratch.folder(folder)
-    staging = Staging(home / f"extract-{staging_name}", folder, memo, others)
+    staging = Staging(home / f"extract-{staging_name}", folder, memo, others, scratch.volumes)
     try:
         reader, n_skipped = _stage_members(archive, staging, members, home / f"nested-{staging_name}", on_bytes)
         sums = reader.checked_sums()

@@ -16,7 +16,10 @@ from earmark.errors import BadAudioError, CorpusError
 
 @dataclass(frozen=True)
 class Work:
-    """One recording to standardize; `path` is below the root. `target` is None where no standard file is to be made."""
+    """One recording to standardize; `path` is below the root. `target` is None where no standard file is to be made.
+
+    `made`: the hashes of standard files that were made for it before, and may be replaced.
+    """
 
     path: str
     source_hash: str
@@ -24,6 +27,7 @@ class Work:
     mtime_ns: int
     source: Path
     target: Path | None
+    made: tuple[str, ...] = ()
 
 
 def standard_name(path: str, form: str) -> str:
@@ -61,7 +65,7 @@ def _standardize(work: Work, policy: Policy, scratch: Scratch) -> AudioRow:
     if (status.st_size, status.st_mtime_ns) != (work.size, work.mtime_ns):
         raise CorpusError(f"{work.path}: changed since it was scanned. Run again.")
     try:
-        audio, size = standardize(work.source, work.target, policy, scratch)
+        audio, size = standardize(work.source, work.target, policy, scratch, work.made)
     except BadAudioError as error:
         return BadAudio(work.path, work.source_hash, error.kind, error.detail, error.decoder, policy)
     return GoodAudio(

@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from earmark.audio.decoding import Block, Decoder, open_decoder
 from earmark.audio.levels import FULL_SCALE, LevelMeter
+from earmark.audio.placing import place
 from earmark.audio.policy import Policy
 from earmark.disk.files import Scratch, disk_error, make_folder, remove, size_on_disk
 from earmark.errors import BadAudioError
@@ -69,20 +70,23 @@ def canonical_blocks(path: Path, policy: Policy) -> Iterator[Samples]:
         yield from _canonical(decoder, policy)
 
 
-def standardize(source: Path, target: Path | None, policy: Policy, scratch: Scratch) -> tuple[Audio, int]:
+def standardize(
+    source: Path, target: Path | None, policy: Policy, scratch: Scratch, made: Collection[str] = ()
+) -> tuple[Audio, int]:
     """Make a recording's standard file, whole or not at all; return what it became and the bytes of the target.
 
     With `target` None or format "none" nothing is written and the bytes are 0. A source that already has the format,
     rate and channel asked for is copied byte for byte after it was decoded. The target is renamed into place and not
-    flushed: a flush a file is many times slower than one for a whole shard, which the caller makes.
+    flushed: a flush a file is many times slower than one for a whole shard, which the caller makes. What has one of the
+    hashes `made` may be replaced, see `placing.place`.
 
     Raises BadAudioError for the recording, DiskFullError or OSError for the disk.
     """
     if target is None or policy.format == "none":
         with open_decoder(source) as decoder:
             return _measured(decoder, policy, None), 0
-    make_folder(target.parent)
     temporary = scratch.new(target)
+    make_folder(target.parent)
     try:
         with open_decoder(source) as decoder:
             if _is_standard(decoder, policy):
@@ -91,7 +95,7 @@ def standardize(source: Path, target: Path | None, policy: Policy, scratch: Scra
             else:
                 audio = _encoded(decoder, policy, temporary)
         size = temporary.stat().st_size
-        temporary.replace(target)
+        place(temporary, target, made, scratch)
     except OSError as error:
         raise disk_error(error, target, written=size_on_disk(temporary)) from error
     finally:

@@ -183,6 +183,7 @@ class PackWriter:
 
     def _write(self) -> None:
         """Write the buffer as one whole shard (the last may be short), so that zarr never reads one back."""
+        self._scratch.volumes.require(self._folder)  # Zarr would make its folders anew, on another disk
         rows = self._buffer[: self._buffered]
         with clear_disk_errors(self.path, self._needed):
             self._frames[self._written : self._written + len(rows)] = rows

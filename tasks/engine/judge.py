@@ -106,6 +106,8 @@ def database_failure(project: Project, error: sqlite3.Error) -> str:
 
 
 def _perform(run: Run, rule: Rule[Outputs], unit: Unit) -> None:
+    run.project.claim()
+    run.project.scratch.volumes.require_all()
     verdict = judge(run, rule, unit)
     if verdict.state == "U" and not run.force:
         run.log.reused(str(unit))
@@ -115,7 +117,11 @@ def _perform(run: Run, rule: Rule[Outputs], unit: Unit) -> None:
     started = time.monotonic()
     rule.prepare(run, unit)  # before `inputs`, which may read what it fetches
     inputs = rule.inputs(run, unit)  # before the work: an edit during it is noticed next time
-    built = rule.build(run, unit)
+    try:
+        built = rule.build(run, unit)
+    except (OSError, sqlite3.Error):
+        run.project.scratch.volumes.require_all()  # then that is the cause
+        raise
     key = make_key(rule.name, rule.version, inputs)
     seconds = round(time.monotonic() - started, 3)
     receipt = Receipt(rule.name, rule.version, key, inputs, built.outputs, built.counts, seconds)

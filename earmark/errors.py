@@ -59,7 +59,11 @@ class ForeignError(EarmarkError):
 
 
 class WorkerError(EarmarkError):
-    """A worker process died under a unit of work."""
+    """A worker process died under a unit of work; `crashed` is the signal by which it ended itself, "" if another."""
+
+    def __init__(self, text: str, crashed: str = "") -> None:
+        super().__init__(text)
+        self.crashed = crashed
 
 
 def near(name: str, known: Iterable[str]) -> str:

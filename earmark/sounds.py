@@ -6,11 +6,8 @@ Nothing heavy is imported here, since every listing asks.
 
 # FFmpeg's demuxers that a recording may need (`ffmpeg -demuxers`), each with the suffixes of its files. A demuxer
 # that is not named here does not run: playlists and the like open other files or addresses.
-# Left out, though a demuxer reads them, are suffixes that mean something else more often: .ts (Qt's translations,
-# TypeScript), .voc (a vocabulary), .mj2 (pictures alone). So are the names that libsndfile's own rarer formats go by,
-# such as .mat, .htk, .sf and .xi. A reader that is given such a path still has it decoded.
 DEMUXERS = {
-    "aac": (".aac",),
+    "aac": (".aac", ".adts"),
     "ac3": (".ac3",),
     "aiff": (".aif", ".aiff", ".aifc"),
     "amr": (".amr", ".awb"),
@@ -19,40 +16,92 @@ DEMUXERS = {
     "au": (".au", ".snd"),
     "avi": (".avi",),
     "caf": (".caf",),
+    "dsf": (".dsf",),
+    "dss": (".dss",),  # dictation machines
     "dts": (".dts",),
     "eac3": (".eac3", ".ec3"),
     "flac": (".flac",),
     "flv": (".flv",),
-    "matroska": (".mka", ".mkv"),
-    "webm": (".webm",),
-    "mov": (".mov",),
-    "mp4": (".mp4",),
-    "m4a": (".m4a", ".m4b"),
+    "matroska": (".mka", ".mkv", ".mk3d"),
+    "webm": (".webm", ".weba"),
+    "mov": (".mov", ".qt", ".f4v"),
+    "mp4": (".mp4", ".m4v"),
+    "m4a": (".m4a", ".m4b", ".m4r"),
     "3gp": (".3gp",),
     "3g2": (".3g2",),
     "mj2": (),
-    "mp3": (".mp2", ".mp3"),
+    "mp3": (".mp1", ".mp2", ".mp3", ".m2a", ".mpa"),
     "mpc": (".mpc",),
     "mpc8": (),  # shares .mpc
-    "mpeg": (".mpeg", ".mpg"),
+    "mpeg": (".mpeg", ".mpg", ".vob"),
     "mpegts": (".m2ts", ".mts"),
     "nistsphere": (".nist", ".sph", ".wv1", ".wv2"),  # the last two: channels of the Wall Street Journal corpora
-    "ogg": (".oga", ".ogg", ".opus", ".spx"),
+    "ogg": (".oga", ".ogg", ".ogv", ".ogx", ".opus", ".spx"),
+    "oma": (".aa3", ".oma", ".omg"),
+    "qcp": (".qcp",),
     "rm": (".ra", ".rm"),
     "shn": (".shn",),
     "tak": (".tak",),
+    "truehd": (".thd",),
     "tta": (".tta",),
     "voc": (),
     "w64": (".w64",),
-    "wav": (".rf64", ".wav"),
+    "wav": (".bwf", ".rf64", ".wav", ".wave"),
     "wv": (".wv",),
     "xwma": (".xwma",),
 }
-SUFFIXES = frozenset(suffix for suffixes in DEMUXERS.values() for suffix in suffixes)
+# What libsndfile reads besides, by its own names of formats; of a format that FFmpeg's demuxers name, nothing more.
+SNDFILE = {
+    **dict.fromkeys(("AIFF", "AU", "CAF", "FLAC", "MP3", "NIST", "OGG", "RF64", "W64", "WAV", "WAVEX"), ()),
+    "AVR": (".avr",),
+    "IRCAM": (".ircam",),
+    "PAF": (".fap", ".paf"),
+    "PVF": (".pvf",),
+    "SVX": (".8svx", ".svx"),
+    "SDS": (".sds",),
+    "WVE": (".wve",),
+    "HTK": (),
+    "MAT4": (),
+    "MAT5": (),
+    "MPC2K": (),
+    "RAW": (),
+    "SD2": (),
+    "VOC": (),
+    "XI": (),
+}
+# Suffixes that are not looked for, though a decoder reads files of that name, and why. A reader that is given such a
+# path has it decoded; where one stands in a tree, it is counted among what was passed over.
+LEFT_OUT = {
+    "means something else more often": (
+        ".ts .voc .mj2 .mat .htk .sf .xi .sd2 .iff .str .v .son .vb .adp .ads .way .dat .art .asc .ans .diz .ice .nfo"
+        " .txt .vt .sub .idx .cgi .nc .al .ul .sb .ub .sw .uw .mac .apl .act .bit .c2 .ism .psp .rt .v210 .ty .ty+ .imx"
+    ),
+    "no header: rate and coding would be a guess": (
+        ".raw .pcm .sln .g722 .722 .g723_1 .g728 .g729 .gsm .tco .rco .aptx .aptxhd .sbc .msbc .dfpwm .302 .daud .lc3"
+    ),
+    "pictures without sound": (
+        ".264 .265 .266 .avc .h261 .h264 .h265 .h266 .h26l .hevc .vvc .evc .obu .avs .avs2 .avs3 .apv .vc1 .rcv .viv"
+        " .j2k .jxl .gif .mjpeg .mjpg .mpo .avif .heic .heif .yuv .yuv10 .y4m .cif .qcif .rgb .dv .dif .flm .ser .cdxl"
+        " .xl .ipu .pdv .bitpacked .cdg .mods .moflex .mvi .yop"
+    ),
+    "text": ".aqt .jss .mcc .mks .mpl2 .pjs .sami .smi .sbg .scc .stl .sup .vtt .webvtt",
+    "locked, by their sellers": ".aa .aax .isma .ismv",
+    "of games and consoles": (
+        ".acm .adf .adx .aea .afc .aix .apc .ast .bcstm .bfstm .binka .bmv .brstm .cdata .dtk .ss2 .fsb .fwse .genh"
+        " .hca .hxvs .idf .ifv .ivr .kux .laf .luodat .lvf .mca .msf .mtaf .musx .mxg .nsp .rsd .rso .sdns .sdr2 .sdx"
+        " .sga .svag .svs .usm .vag .vpk .xmd .xmv .xvag .dav"
+    ),
+    "so rare that no corpus is known to have it": (
+        ".ac4 .bonk .dtshd .iamf .mlp .nut .osq .qoa .rka .vqe .vqf .vql .wa .wsd .dff"
+    ),
+}
+SUFFIXES = frozenset(suffix for formats in (DEMUXERS, SNDFILE) for suffixes in formats.values() for suffix in suffixes)
 
 # Suffixes of files that usually carry samples as they are: an archive makes these smaller, and no others.
 UNCOMPRESSED = frozenset(
-    {".aif", ".aifc", ".aiff", ".au", ".avi", ".caf", ".nist", ".rf64", ".snd", ".sph", ".w64", ".wav"}
+    {".aif", ".aifc", ".aiff", ".au", ".avi", ".bwf", ".caf", ".dsf", ".nist", ".rf64", ".snd", ".sph", ".w64"}
+    | {".wav", ".wave"}
+    | {suffix for suffixes in SNDFILE.values() for suffix in suffixes}
 )
 
 # Bytes a second of typical corpora: enough to cut shards of about the wished length without opening a file. A number

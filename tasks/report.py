@@ -1,6 +1,7 @@
 """What a run prints: progress while it works, a line for each failure, a summary at the end."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -123,15 +124,17 @@ class RunLog:
     @contextlib.contextmanager
     def progress(self, label: str, total: int, *, unit: str = "files", after: int = 0) -> Iterator[Bar]:
         """Show progress of a piece of work: live on a terminal, plain lines elsewhere."""
-        stream = sys.__stderr__ or sys.stderr  # doit replaces sys.stderr while a task runs
-        live = stream.isatty()
-        bar = (
-            _LiveBar(label, total, unit, after, stream) if live else _PlainBar(label, total, unit, after, stream, self)
-        )
-        try:
-            yield bar
-        finally:
-            bar.stop()
+        with _own_stderr() as stream:
+            live = stream.isatty()
+            bar = (
+                _LiveBar(label, total, unit, after, stream)
+                if live
+                else _PlainBar(label, total, unit, after, stream, self)
+            )
+            try:
+                yield bar
+            finally:
+                bar.stop()
 
     def summary(self) -> str:
         """Return in one line what the run did."""
@@ -141,6 +144,22 @@ class RunLog:
         parts.append(f"{len(self.failures):,} failed")
         parts.append(f"{human(self.written_bytes)} written")
         return f"{', '.join(parts)} in {_clock(time.monotonic() - self.started)}"
+
+
+@contextlib.contextmanager
+def _own_stderr() -> Iterator[TextIO]:
+    """Yield standard error under a descriptor of its own, seen while `earmark.workers.chatter` takes the usual one."""
+    stream = sys.__stderr__ or sys.stderr  # doit replaces sys.stderr while a task runs
+    try:
+        own = os.fdopen(os.dup(stream.fileno()), "w", encoding=stream.encoding, errors=stream.errors)
+    except (OSError, ValueError, AttributeError):  # closed, or no file
+        yield stream
+        return
+    try:
+        yield own
+    finally:
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            own.close()
 
 
 def human(size_bytes: float) -> str:

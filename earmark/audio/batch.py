@@ -3,15 +3,23 @@
 The catalog and the project stay with the parent: what a worker gets is all that its result depends on.
 """
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
+import msgspec
+
+from earmark.audio.defects import of_levels
+from earmark.audio.doubts import is_still_true
 from earmark.audio.policy import Policy
 from earmark.audio.table import AudioRow, BadAudio, GoodAudio
+from earmark.disk.faults import MachineError, is_machine_fault
 from earmark.disk.files import Scratch
 from earmark.disk.hashing import hash_file
 from earmark.disk.inside import CHANNEL, locate
 from earmark.errors import BadAudioError, CorpusError
+from earmark.workers.chatter import told_of
 
 
 @dataclass(frozen=True)
@@ -19,6 +27,7 @@ class Work:
     """One recording to standardize; `path` is below the root. `target` is None where no standard file is to be made.
 
     `made`: the hashes of standard files that were made for it before, and may be replaced.
+    `before`: what an earlier version found, to be kept if decoding it again would give the same.
     """
 
     path: str
@@ -28,6 +37,10 @@ class Work:
     source: Path
     target: Path | None
     made: tuple[str, ...] = ()
+    before: GoodAudio | None = None
+
+
+Batch: TypeAlias = tuple[list[Work], Policy, Scratch]  # what is sent to a worker at a time
 
 
 def standard_name(path: str, form: str) -> str:
@@ -46,28 +59,39 @@ def standard_name(path: str, form: str) -> str:
     return f"{path}.{form}" if has_suffix else f"{path}..{form}"
 
 
-def standardize_batch(batch: tuple[list[Work], Policy, Scratch]) -> list[AudioRow]:
+def standardize_batch(batch: Batch) -> list[AudioRow]:
     """Standardize some recordings, a row each; a bad one becomes a row that says why.
 
-    Raises CorpusError for a source that is not the one that was scanned.
+    Raises CorpusError for a source that is not the one that was scanned, MachineError where that cannot be known.
     """
     works, policy, scratch = batch
-    return [_standardize(work, policy, scratch) for work in works]
+    rows = []
+    for work in works:
+        with told_of(work.path):
+            rows.append(_standardize(work, policy, scratch))
+    return rows
 
 
 def _standardize(work: Work, policy: Policy, scratch: Scratch) -> AudioRow:
-    from earmark.audio.canonical import standardize
-
+    """Return a recording's row; a bad one is one that its own bytes say is bad, read again and decoded again."""
+    _require_unchanged(work)
+    if work.before is not None and is_still_true(work.source, work.before):
+        found = of_levels(work.before.peak, work.before.clipped, work.before.defects)
+        return msgspec.structs.replace(work.before, defects=(*work.before.defects, *found))
     try:
-        status = locate(work.source).file.stat()
-    except OSError as error:
-        raise CorpusError(f"{work.path}: vanished since it was scanned ({error.strerror}). Run again.") from error
-    if (status.st_size, status.st_mtime_ns) != (work.size, work.mtime_ns):
-        raise CorpusError(f"{work.path}: changed since it was scanned. Run again.")
+        return _good_row(work, policy, scratch)
+    except BadAudioError:
+        require_source(work)
     try:
-        audio, size = standardize(work.source, work.target, policy, scratch, work.made)
+        return _good_row(work, policy, scratch)
     except BadAudioError as error:
         return BadAudio(work.path, work.source_hash, error.kind, error.detail, error.decoder, policy)
+
+
+def _good_row(work: Work, policy: Policy, scratch: Scratch) -> GoodAudio:
+    from earmark.audio.canonical import standardize
+
+    audio, size = standardize(work.source, work.target, policy, scratch, work.made)
     return GoodAudio(
         path=work.path,
         source_hash=work.source_hash,
@@ -76,3 +100,38 @@ def _standardize(work: Work, policy: Policy, scratch: Scratch) -> AudioRow:
         file_xxh3=hash_file(work.target) if work.target is not None else None,
         policy=policy,
     )
+
+
+def _require_unchanged(work: Work) -> None:
+    try:
+        status = locate(work.source).file.stat()
+    except OSError as error:
+        if is_machine_fault(error):
+            raise MachineError(work.path, error) from error
+        raise CorpusError(f"{work.path}: vanished since it was scanned ({error.strerror}). Run again.") from error
+    if (status.st_size, status.st_mtime_ns) != (work.size, work.mtime_ns):
+        raise CorpusError(f"{work.path}: changed since it was scanned. Run again.")
+
+
+def require_source(work: Work) -> None:
+    """Read a recording's file whole, and see that it is what scan read: only then is a verdict on it its own.
+
+    libsndfile and FFmpeg tell a disk's fault from damage no better than a user could: both are "corrupt" to them.
+    Raises MachineError, and CorpusError where the file is another one.
+    """
+    try:
+        got = _hash_once(locate(work.source).file, work.size, work.mtime_ns)
+    except OSError as error:
+        raise MachineError(work.path, error) from error
+    if got != work.source_hash:
+        raise CorpusError(
+            f"{work.path}: not the bytes that were scanned: expected XXH3 {work.source_hash}, got {got}, though size"
+            " and time are the same. The disk or its memory is failing, or somebody wrote to it and put the time back:"
+            " see that the file is well, and run again."
+        )
+
+
+@functools.lru_cache(maxsize=8)
+def _hash_once(file: Path, _size: int, _mtime_ns: int) -> str:
+    """Return a file's hash; a table with many bad rows is read once."""
+    return hash_file(file)

@@ -22,10 +22,14 @@ import soxr
 import xxhash
 from numpy.typing import NDArray
 
-from earmark.audio.decoding import Block, Decoder, open_decoder
+from earmark.audio.decoding import Block, Decoder, open_decoder, open_file
+from earmark.audio.defects import BEYOND, FAR_BEYOND, OPPOSITE, defect, of_levels
+from earmark.audio.downmix import DownmixMeter
 from earmark.audio.levels import FULL_SCALE, LevelMeter
 from earmark.audio.placing import place
 from earmark.audio.policy import Policy
+from earmark.audio.source import Source, one_recording
+from earmark.disk.faults import MachineError, is_machine_fault
 from earmark.disk.files import Scratch, disk_error, make_folder, remove, size_on_disk
 from earmark.errors import BadAudioError
 from earmark.rates import RATE_HZ
@@ -66,7 +70,7 @@ def canonical_blocks(path: Path, policy: Policy) -> Iterator[Samples]:
 
     Raises BadAudioError, at the latest after the last block: use the samples only once all have come.
     """
-    with open_decoder(path) as decoder:
+    with open_decoder(path, policy.max_short_s, policy.keeps_time) as decoder:
         yield from _canonical(decoder, policy)
 
 
@@ -80,15 +84,15 @@ def standardize(
     flushed: a flush a file is many times slower than one for a whole shard, which the caller makes. What has one of the
     hashes `made` may be replaced, see `placing.place`.
 
-    Raises BadAudioError for the recording, DiskFullError or OSError for the disk.
+    Raises BadAudioError for the recording, MachineError, DiskFullError or OSError for what is around it.
     """
     if target is None or policy.format == "none":
-        with open_decoder(source) as decoder:
+        with open_decoder(source, policy.max_short_s, policy.keeps_time) as decoder:
             return _measured(decoder, policy, None), 0
     temporary = scratch.new(target)
     make_folder(target.parent)
     try:
-        with open_decoder(source) as decoder:
+        with open_decoder(source, policy.max_short_s, policy.keeps_time) as decoder:
             if _is_standard(decoder, policy):
                 audio = _measured(decoder, policy, None)
                 _copy(decoder.descriptor, source, temporary)
@@ -97,7 +101,8 @@ def standardize(
         size = temporary.stat().st_size
         place(temporary, target, made, scratch)
     except OSError as error:
-        raise disk_error(error, target, written=size_on_disk(temporary)) from error
+        failure = disk_error(error, target, written=size_on_disk(temporary))
+        raise MachineError(str(source), error) if failure is error and is_machine_fault(error) else failure from error
     finally:
         remove(temporary)
     return audio, size
@@ -113,16 +118,24 @@ def read_canonical(path: Path, start: int = 0, stop: int | None = None) -> Sampl
             _require_canonical(decoder.rate_hz, decoder.channels, decoder.form, decoder.name)
             whole: Samples = np.concatenate([np.zeros((0, 1), np.int16), *decoder.blocks])[:, 0]
             return whole
+    with one_recording(str(path), "soundfile"), open_file(path) as descriptor:
+        source = Source(descriptor)
+        try:
+            return _read_part(source, start, stop)
+        except Exception:
+            source.require_read()
+            raise
+
+
+def _read_part(source: Source, start: int, stop: int | None) -> Samples:
     try:
-        with path.open("rb") as file, soundfile.SoundFile(file.fileno(), closefd=False) as sound:
+        with soundfile.SoundFile(source) as sound:
             name = f"soundfile/{sound.format} {sound.subtype}"
             plain = sound.format.lower() if sound.subtype == "PCM_16" else ""
             _require_canonical(sound.samplerate, sound.channels, plain, name)
             wanted = (sound.frames if stop is None else stop) - start
             sound.seek(start)
             samples: Samples = sound.read(wanted, dtype="int16")
-    except OSError as error:
-        raise BadAudioError("unreadable", f"expected a readable file, got: {error.strerror}", "open") from error
     except soundfile.LibsndfileError as error:
         raise BadAudioError("corrupt", f"expected samples from {start:,}, got: {error}", "soundfile") from error
     if len(samples) != wanted:
@@ -157,14 +170,17 @@ def _canonical(decoder: Decoder, policy: Policy) -> Iterator[Samples]:
         where = "in the catalog" if decoder.channel is None else "in the labels"
         detail = f"expected a channel from 0 to {decoder.channels - 1}, got {channel} {where}"
         raise BadAudioError("no such channel", detail, decoder.name)
-    resampler, n_read, n_made = None, 0, 0
+    resampler, n_read, n_made, greatest = None, 0, 0, 0.0
+    phase = DownmixMeter(decoder.rate_hz, decoder.channels)
     if decoder.rate_hz != RATE_HZ:  # one stream for the whole recording: chunks alone would click at their edges
         resampler = soxr.ResampleStream(decoder.rate_hz, RATE_HZ, 1, dtype="float32", quality=policy.resampler)
     for block in decoder.blocks:
         samples = _mono(block, channel)
+        if channel == "mean" and decoder.channels > 1:
+            phase.update(block, cast("Floats", samples), _full_scale(block))
         if samples.dtype != np.int16 or resampler:  # else canonical already: bit by bit, without a way through floats
             values = _scaled(samples)
-            _require_finite(values, n_read, decoder)
+            greatest = max(greatest, _magnitude(values, n_read, decoder))
             samples = to_int16(resampler.resample_chunk(values.astype(np.float32, copy=False)) if resampler else values)
         n_read, n_made = n_read + len(block), n_made + len(samples)
         if len(samples):
@@ -176,6 +192,10 @@ def _canonical(decoder: Decoder, policy: Policy) -> Iterator[Samples]:
             yield rest
     if not n_made:
         raise BadAudioError("no samples", f"expected samples, got {n_read}", decoder.name)
+    if found := phase.found():
+        decoder.defects.append(defect(OPPOSITE, found))
+    if greatest > FAR_BEYOND:
+        decoder.defects.append(defect(BEYOND, f"up to {greatest:,.6g}, where full scale is 1"))
 
 
 def _mono(block: Block, channel: str | int) -> Block:
@@ -198,12 +218,19 @@ def _scaled(values: Block) -> Floats:
     return values / _full_scale(values) if values.dtype.kind == "i" else cast("Floats", values)
 
 
-def _require_finite(values: Floats, first: int, decoder: Decoder) -> None:
-    """Raise BadAudioError for values that are no sound; the first of them is sample `first` of the recording."""
-    if len(values) and not (values.max() < LIMIT and values.min() > -LIMIT):  # a NaN fails both
+def _magnitude(values: Floats, first: int, decoder: Decoder) -> float:
+    """Return the greatest magnitude of values. Raises BadAudioError for some that are no sound.
+
+    The first of them is sample `first` of the recording.
+    """
+    if not len(values):
+        return 0.0
+    high, low = float(values.max()), float(values.min())
+    if not (high < LIMIT and low > -LIMIT):  # a NaN fails both
         at = int(np.argmin(np.abs(values) < LIMIT))
         detail = f"expected finite samples, got {values[at]} at sample {first + at:,}"
         raise BadAudioError("not finite", detail, decoder.name)
+    return max(high, -low)
 
 
 def _measured(decoder: Decoder, policy: Policy, writer: soundfile.SoundFile | None) -> Audio:
@@ -214,14 +241,15 @@ def _measured(decoder: Decoder, policy: Policy, writer: soundfile.SoundFile | No
         meter.update(block)
         if writer is not None:
             writer.write(block)
+    levels = meter.levels()
     return Audio(
         audio_hash=hasher.hexdigest(),
         n_samples=meter.n_samples,
         source_rate_hz=decoder.rate_hz,
         source_channels=decoder.channels,
         decoder=decoder.name,
-        defects=tuple(decoder.defects),
-        **meter.levels(),
+        defects=(*decoder.defects, *of_levels(levels["peak"], levels["clipped"], decoder.defects)),
+        **levels,
     )
 
 

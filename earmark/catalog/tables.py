@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, field_validator
 
+from earmark.audio.policy import MAX_SHORT_S
 from earmark.catalog.licences import expected_licence, expected_pattern
 from earmark.encoders import AnyEncoderTable
 from earmark.languages import is_language
@@ -210,6 +211,16 @@ class DatasetTable(Table):
     # More than these shares are no broken files of the publisher but something that went wrong here: a decoder, a
     # download, a wrong folder. The task fails, and says so before the rows are missed in training.
     max_bad: float = Field(default=0.001, ge=0, le=1, description="share of recordings that may go to quarantine")
+    max_short: float = Field(
+        default=MAX_SHORT_S,
+        ge=0,
+        description="seconds that a recording may be shorter than its header says and stay, with a defect",
+    )
+    media_time: bool = Field(
+        default=False,
+        description="silence where a container's time stamps leave gaps or begin late, so that labels made with a"
+        " player fit; absent: what there is, one after the other, with a defect",
+    )
     max_missing: float = Field(
         default=0.01, ge=0, le=1, description="share of labels that may be without audio, or broken"
     )
@@ -261,7 +272,18 @@ class JobTable(Table):
     )
     unit: Literal["recording", "segment"] = Field(default="recording", description="what a row is")
     features: tuple[str, ...] = Field(default=(), strict=False, description="encoders whose features rows refer to")
-    keep_defects: bool = Field(default=False, description="whether rows with known defects stay")
+    keep_defects: bool | Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=False, description="whether rows with known defects stay, or a list of the kinds with which they do"
+    )
+    min_rms_db: float | None = Field(
+        default=None, le=0, description="loudness of a recording at the least, RMS in dB below full scale, such as -50"
+    )
+    max_clipped: float | None = Field(
+        default=None, ge=0, le=1, description="share of a recording's samples that may be at full scale"
+    )
+    max_silence: float | None = Field(
+        default=None, ge=0, le=1, description="share of a recording's frames of 20 ms that may be below -60 dB"
+    )
     min_duration: float | None = Field(default=None, ge=0, description="seconds")
     max_duration: float | None = Field(default=None, gt=0, description="seconds")
     max_overlap: float | None = Field(
@@ -301,6 +323,11 @@ class JobTable(Table):
     accept_leakage: dict[str, Reason] = Field(
         default={}, description="kinds of leakage that are right here -> the reason, in words"
     )
+
+    @property
+    def asks_levels(self) -> bool:
+        """Whether how loud a recording is decides on its rows."""
+        return any(limit is not None for limit in (self.min_rms_db, self.max_clipped, self.max_silence))
 
 
 class RunTable(Table):

@@ -33,11 +33,13 @@ DUPLICATE = "duplicate copy"
 INCOMPLETE = "incomplete download"
 SUSPICIOUS_TEXT = "suspicious text"  # no finding but the kind of a recording's defect, see `_texts`
 REFUSED = "refused"  # something that earmark never does, such as running a command in a label file
+PASSED_OVER = "passed over"  # files of one suffix that are in no recording; scan's own, no reader's
 KINDS = frozenset({LABEL_WITHOUT_AUDIO, AUDIO_WITHOUT_LABEL, REPEATED_ID, CONTRADICTION, WITHDRAWN}) | {
     BROKEN_LABEL,
     DOUBTFUL_LABEL,
     DUPLICATE,
     INCOMPLETE,
+    PASSED_OVER,
     REFUSED,
 }
 

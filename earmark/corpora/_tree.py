@@ -36,8 +36,12 @@ def listing(folder: Path) -> tuple[list[str], list[str]]:
         with os.scandir(folder) as entries:
             # is_dir() of an entry costs no stat, except for links: a folder of NSynth has 289,205 files.
             for entry in entries:
-                if not is_junk(entry.name):
-                    (folders if entry.is_dir() else files).append(entry.name)
+                if is_junk(entry.name):
+                    continue
+                if entry.is_dir():
+                    folders.append(entry.name)
+                elif not entry.name.startswith(".") or is_audio(entry.name):  # no label file of any corpus is hidden
+                    files.append(entry.name)
     except OSError as error:
         raise CorpusError(
             f"{folder}: cannot be listed: expected a folder, got: {error.strerror}."

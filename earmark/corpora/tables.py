@@ -24,7 +24,6 @@ labels of 1,000 rows in memory, never their sound.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 import orjson
 
@@ -41,15 +40,12 @@ from earmark.corpora import (
 from earmark.corpora._channels import first_channel, on_its_side
 from earmark.corpora._columns import labels_and_split, with_language
 from earmark.corpora._formats.broken import one_row
-from earmark.corpora._formats.parquet import audio_rows, contains_bytes, schema_of
+from earmark.corpora._formats.parquet import TableSchema, audio_rows, schema_of
 from earmark.corpora._huggingface import class_named, class_names, info_names
 from earmark.corpora._splits import split_folders_of, split_of_shard
 from earmark.corpora._tree import audio_files, every_file, layout_error
 from earmark.disk.inside import ARROW, COLUMN
 from earmark.errors import CorpusError
-
-if TYPE_CHECKING:
-    import pyarrow
 
 VERSION = 2
 OPTIONS = ("first_channel",)
@@ -127,7 +123,7 @@ def _table(root: Path, path: str, split: str | None, language: str | None) -> It
     schema = schema_of(root / path)
     names = _class_names(root / path, schema)
     others = [name for name in schema.names if name != COLUMN]
-    columns = [name for name in others if not contains_bytes(schema.field(name).type)]
+    columns = [name for name in others if name not in schema.with_bytes]
     if left := [name for name in others if name not in columns]:
         yield Finding(DOUBTFUL_LABEL, path, f"{', '.join(left)}: bytes, which are no label")
     stem = PurePosixPath(path).with_suffix("").as_posix()
@@ -143,9 +139,9 @@ def _table(root: Path, path: str, split: str | None, language: str | None) -> It
             yield Recording(name, where, split_of_row or split, with_language(labels, language))
 
 
-def _class_names(path: Path, schema: "pyarrow.Schema") -> Mapping[str, Sequence[str]]:
+def _class_names(path: Path, schema: TableSchema) -> Mapping[str, Sequence[str]]:
     """Return {column: names} by the table's features, or by the dataset_info.json in its folder. Raises CorpusError."""
-    written = (schema.metadata or {}).get(FEATURES)
+    written = schema.metadata.get(FEATURES)
     if written is None:
         return info_names(path.parent)
     try:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from earmark.disk.faults import is_machine_fault
 from earmark.errors import BadAudioError
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ def read_row(file: Path, number: int) -> bytes:
         data = values[number - first].as_py()
     except BadAudioError:
         raise
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors, KeyErrors and OSErrors
+    except Exception as error:  # of a damaged table pyarrow raises whatever its size or its depth leads to
+        if is_machine_fault(error):
+            raise
         raise BadAudioError("unreadable", f"expected a table with audio, got: {error}", READER) from error
     if not data:
         raise BadAudioError("empty", f"expected a recording in row {number:,}, got no bytes", READER)
@@ -142,4 +145,5 @@ def _group(file: Path, group: int, _mtime_ns: int) -> "ChunkedArray":
             column = table.read_all().column(COLUMN)
         else:
             column = table.read_row_group(group, columns=[f"{COLUMN}.{FIELD}"]).column(COLUMN)
+    column.validate(full=True)  # else an offset that leads out of its memory would be followed
     return pyarrow.chunked_array([chunk.field(FIELD) for chunk in column.chunks], type=column.type.field(FIELD).type)

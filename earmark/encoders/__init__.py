@@ -8,10 +8,11 @@ identities at its start-up.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from earmark.errors import near
+from earmark.disk.faults import require_content
+from earmark.errors import EarmarkError, ModelError, near
 from earmark.rates import RATE_HZ
 from earmark.rows import JSON
 from earmark.table import Table
@@ -179,6 +181,25 @@ class EncoderTable(Table):
         """
         _ = models, place
         return ""
+
+
+@contextlib.contextmanager
+def one_model(name: str) -> Iterator[None]:
+    """Turn whatever a damaged model raises while it is read into ModelError: it stops what names this encoder alone.
+
+    A fault of the machine becomes MachineError.
+    """
+    try:
+        yield
+    except EarmarkError:
+        raise
+    except Exception as error:
+        require_content(Path(f"encoder {name}"), error)
+        words = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"encoder {name}: its model cannot be used: expected a whole one, got {type(error).__name__}"
+            f"{f': {words}' if words else ''}. Download or export it again."
+        ) from error
 
 
 def names() -> list[str]:

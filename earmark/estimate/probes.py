@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from earmark.amounts import Amount, about, exact, ratio
 from earmark.disk.inside import TABLE_SUFFIXES, file_of, locate, read_row
-from earmark.errors import BadAudioError
 from earmark.rates import RATE_HZ, WAV_BYTES_PER_S
 from earmark.sounds import BYTES_PER_S, OTHER_BYTES_PER_S, is_audio, suffix_of
+from earmark.workers.chatter import captured
 
 if TYPE_CHECKING:
     from earmark.audio.canonical import Samples
@@ -38,7 +38,8 @@ def probe(source: Path | BinaryIO) -> Sound | None:
     """Read a recording's header; None where it states no length, or cannot be read."""
     import soundfile
 
-    with contextlib.suppress(BadAudioError, OSError):
+    # a decoder raises whatever damage leads it to, and libmpg123 prints: to a plan it is a recording without a length
+    with contextlib.suppress(Exception), captured():
         place = locate(source) if isinstance(source, Path) else None
         if place is not None and not place.file.is_file():  # opening a pipe would wait for ever
             return None
@@ -64,7 +65,10 @@ def _media_length(source: Path | BinaryIO, number: int) -> Sound | None:
 
     from earmark.audio.decoding import FFMPEG_OPTIONS
 
-    with contextlib.suppress(av.FFmpegError, IndexError), av.open(source, options=FFMPEG_OPTIONS) as media:
+    with (
+        contextlib.suppress(av.FFmpegError, IndexError),
+        av.open(source, options=FFMPEG_OPTIONS, metadata_errors="replace") as media,
+    ):
         stream = media.streams.audio[number]
         if stream.duration is not None:
             return Sound(float(stream.duration * stream.time_base))
@@ -101,7 +105,7 @@ def _excerpt(source: Path | BinaryIO, channel: str | int, resampler: str) -> "Sa
     place = locate(source) if isinstance(source, Path) else None
     if place is not None and place.channel is not None:
         channel = place.channel
-    with contextlib.suppress(BadAudioError, OSError, StopIteration):
+    with contextlib.suppress(Exception), captured():  # as above
         try:
             with soundfile.SoundFile(source if place is None or place.part else place.file) as sound:
                 wanted = int(EXCERPT_S * sound.samplerate)

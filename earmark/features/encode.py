@@ -5,6 +5,7 @@ writes.
 """
 
 import contextlib
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +24,7 @@ from earmark.errors import BadAudioError, CorpusError, ModelError
 from earmark.features.packs import PackWriter, chunk_frames_of
 from earmark.rates import RATE_HZ
 from earmark.rows import JSON
+from earmark.workers.chatter import captured
 from earmark.workers.prefetch import threaded_prefetch
 
 LOADERS = 2  # threads that decode; more than the encoder can follow would only fill memory
@@ -41,6 +43,7 @@ class Recording:
     n_samples: int
     standard: bool
     channel: str | int = "mean"
+    media_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,9 @@ def _loading(
     on_done: Callable[[int, float], None],
 ) -> Iterator[Iterator[Window]]:
     """Yield the windows of recordings in order, made by threads some chunks ahead."""
-    with _spool(scratch) as spool:
+    with _spool(scratch) as spool, contextlib.ExitStack() as stack:
+        # What libraries print of a source was told when it was standardized; a standard file gives them no cause.
+        stack.enter_context(contextlib.nullcontext() if all(one.standard for one in recordings) else captured())
         chunks = _chunks(recordings, spool, resampler, WINDOWS_A_CHUNK * front_end.window_samples)
         loaded = threaded_prefetch(lambda chunk: _load(chunk, front_end, resampler), chunks, LOADERS, LOOKAHEAD)
         with contextlib.closing(loaded):  # before the spool goes: a thread may be reading it
@@ -165,7 +170,8 @@ def _chunks(recordings: Iterable[Recording], spool: Path, resampler: str, step: 
 
 
 def _decode(recording: Recording, resampler: str) -> Iterator[NDArray[np.int16]]:
-    policy = Policy(channel=recording.channel, resampler=resampler, format="none")
+    # how much of it may be missing was judged before; its hash says that it is the same
+    policy = Policy(recording.channel, resampler, "none", max_short=math.inf, media_time=recording.media_time)
     yield from canonical.canonical_blocks(recording.path, policy)
 
 

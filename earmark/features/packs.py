@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from earmark.disk.faults import require_content
 from earmark.disk.files import Scratch, clear_disk_errors, publishing, remove, require_space
 from earmark.disk.hashing import hash_bytes, hash_file
 from earmark.errors import EarmarkError, ModelError
@@ -232,6 +233,7 @@ def read_seal(pack: Path) -> Seal:
             raise PackError("is not there") from None
         if isinstance(error, FileNotFoundError):
             raise PackError(f"{SEAL} is missing") from None
+        require_content(pack / SEAL, error)
         raise PackError(f"{SEAL} cannot be read: {error.strerror}") from None
     try:
         seal = json.loads(data)
@@ -250,7 +252,10 @@ def pack_damage(pack: Path) -> str | None:
 
 
 def verify_pack(pack: Path) -> list[str]:
-    """Read a whole pack again and return all that is wrong with it: sizes, hashes, files not sealed, structure."""
+    """Read a whole pack again and return all that is wrong with it: sizes, hashes, files not sealed, structure.
+
+    Raises MachineError.
+    """
     try:
         seal = read_seal(pack)
     except PackError as error:
@@ -273,6 +278,7 @@ def size_faults(pack: Path, seal: Seal) -> Iterator[str]:
         except (FileNotFoundError, NotADirectoryError):
             yield f"{name} is missing"
         except OSError as error:
+            require_content(pack / name, error)
             yield f"{name} cannot be read: {error.strerror}"
         else:
             if actual != size_bytes:
@@ -285,6 +291,7 @@ def hash_faults(pack: Path, seal: Seal, names: Iterable[str]) -> Iterator[str]:
         try:
             actual = hash_file(pack / name)
         except OSError as error:
+            require_content(pack / name, error)
             yield f"{name} cannot be read: {error.strerror}"
         else:
             if actual != seal.files[name][1]:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import orjson
 
 from earmark.audio.defects import SEGMENT_BEYOND
+from earmark.audio.table import GoodAudio, read_good
 from earmark.catalog.tables import JobTable
 from earmark.errors import JobError
 from earmark.features.manifest import read_rows
@@ -22,7 +23,7 @@ from earmark.schema import SchemaError, job_rows
 from earmark.training.job_summary import SharedValues, Summary
 from earmark.training.leakage import LeakFinder, Leaks, disjoint_labels, gives_way, marks_of
 from earmark.training.manifest_row import AUDIO, FeaturePlace, ManifestRow, dump_row
-from earmark.training.selection import JobDataset, refusal, rows_of, split_of, without_beyond
+from earmark.training.selection import JobDataset, refusal, refused_level, rows_of, split_of, without_beyond
 
 EXAMPLES = 3  # leaks of a kind that an error names
 PROGRESS_BYTES = 1 << 20  # bytes read between two calls of `on_bytes`
@@ -75,11 +76,18 @@ class _Job:
             for path in dataset.files:
                 # A feature manifest covers all splits, a file of the manifest one: each file reads from the beginning.
                 cursors = {name: _FeatureCursor(where) for name, where in dataset.features.items()} if features else {}
+                levels = _LevelCursor(dataset)
                 for recording in _read_manifest(path, self.on_bytes):
-                    yield from self._rows(dataset, recording, cursors, summary)
+                    level = refused_level(self.table, levels.find(recording)) if self.table.asks_levels else ""
+                    yield from self._rows(dataset, recording, cursors, level, summary)
 
     def _rows(
-        self, dataset: JobDataset, recording: ManifestRow, cursors: Mapping[str, "_FeatureCursor"], summary: Summary
+        self,
+        dataset: JobDataset,
+        recording: ManifestRow,
+        cursors: Mapping[str, "_FeatureCursor"],
+        level: str,
+        summary: Summary,
     ) -> Iterator[PickedRow]:
         split = split_of(self.table, dataset, recording)
         places: dict[str, FeaturePlace] = {}
@@ -88,7 +96,7 @@ class _Job:
             for _ in range(n_beyond):
                 summary.leave_out(dataset, SEGMENT_BEYOND)
         for row in rows_of(self.table, recording):
-            reason = refusal(self.table, dataset, row) or ("" if split else "no split")
+            reason = refusal(self.table, dataset, row) or level or ("" if split else "no split")
             if reason or split is None:
                 summary.leave_out(dataset, reason)
                 continue
@@ -179,6 +187,27 @@ class _FeatureCursor:
         raise JobError(
             f"{self._path.parent.name}/{self._path.name}: no features of {recording['id']}, or of other audio, or in"
             f" another order than the manifest's: run `doit features:{dataset.name}`."
+        )
+
+
+class _LevelCursor:
+    """Reads a dataset's tables of canonical audio along with one file of its manifest, as `_FeatureCursor` does.
+
+    Levels are not in manifest rows: they would make each a third longer for the few jobs that ask.
+    """
+
+    def __init__(self, dataset: JobDataset) -> None:
+        self._name = dataset.name
+        self._rows = (row for table in dataset.tables for row in read_good(table))
+
+    def find(self, recording: ManifestRow) -> GoodAudio:
+        """Return a recording's canonical audio; recordings come in the manifest's order. Raises JobError."""
+        for row in self._rows:
+            if row.audio_hash == recording[AUDIO]:
+                return row
+        raise JobError(
+            f"{self._name}: {recording['id']}: its levels are not in the tables of its audio, or in another order than"
+            f" the manifest's: run `doit manifest:{self._name}`."
         )
 
 

@@ -7,14 +7,15 @@ segment that reaches beyond its recording by more than rounding has a defect (se
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
 import xxhash
 
-from earmark.audio.defects import SEGMENT_BEYOND
+from earmark.audio.defects import SEGMENT_BEYOND, kind_of
+from earmark.audio.table import GoodAudio
 from earmark.catalog.licences import allows
 from earmark.catalog.tables import JobTable
 from earmark.training import bounds
@@ -29,7 +30,7 @@ class JobDataset:
     """One dataset of a job: its manifest's files in order, and its facts from the catalog.
 
     `spaces` names labels whose values mean the same in other datasets; `features` is the feature manifest of each
-    encoder by name.
+    encoder by name. `tables` are its tables of canonical audio in order, where how loud recordings are decides.
     """
 
     name: str
@@ -38,6 +39,7 @@ class JobDataset:
     disjoint: tuple[str, ...] = ()
     spaces: Mapping[str, str] = field(default_factory=dict)
     features: Mapping[str, Path] = field(default_factory=dict)
+    tables: tuple[Path, ...] = ()
 
     def qualified(self, label: str, value: object) -> bytes:
         """Return a label's value as it is compared: within its space, or else within its dataset."""
@@ -121,7 +123,7 @@ def _share(spans: list[tuple[float, float]], segment: Segment, duration_s: float
 
 def refusal(job: JobTable, dataset: JobDataset, row: ManifestRow) -> str:
     """Return why a job leaves a row out, in the words of its summary; an empty string where it takes it."""
-    if "defects" in row and not job.keep_defects:
+    if "defects" in row and not _are_kept(job, row["defects"]):
         return SEGMENT_BEYOND if any(map(bounds.is_segment_beyond, row["defects"])) else "defects"
     for label in job.labels:
         if label not in row and not any(name in row for name in label.split("|")):
@@ -143,6 +145,23 @@ def refusal(job: JobTable, dataset: JobDataset, row: ManifestRow) -> str:
     if job.splits and row.get("split") not in job.splits:
         return "other split" if "split" in row else "no split"
     return _refused_label(job, row) if job.where or job.without else ""
+
+
+def _are_kept(job: JobTable, defects: Collection[str]) -> bool:
+    """Say whether a row stays with these defects: all of their kinds are named, or any is taken."""
+    keep = job.keep_defects
+    return keep if isinstance(keep, bool) else all(kind_of(told) in keep for told in defects)
+
+
+def refused_level(job: JobTable, audio: GoodAudio) -> str:
+    """Return why a job leaves a recording out for how loud it is, all its segments with it; else an empty string."""
+    if job.min_rms_db is not None and audio.rms < 10 ** (job.min_rms_db / 20):
+        return "too quiet"
+    if job.max_clipped is not None and audio.clipped > job.max_clipped:
+        return "clipped"
+    if job.max_silence is not None and audio.silence > job.max_silence:
+        return "too much silence"
+    return ""
 
 
 def _refused_label(job: JobTable, labels: Mapping[str, object]) -> str:

@@ -16,19 +16,27 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import connection, resource_tracker
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar, cast
 
 from earmark.errors import EarmarkError, WorkerError
+from earmark.workers import chatter
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 JOIN_S = 5.0  # how long a worker whose pipe has closed may take to be gone before it is killed
+SILENCE_S = 60.0  # without a result, after which it is said what is waited for; then after twice as long each time
+NOTES_TOLD = 10  # of what libraries print, in a pool's life
+# By which a process ends at its own fault. SIGKILL is none: it comes from outside, mostly because memory ran out.
+CRASHES = frozenset(
+    {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS}
+)
 LABEL_CHARACTERS = 80  # of an item's repr in a message, which stays one line
 # The pool already uses every core; a numeric library that starts threads of its own in each worker only slows it.
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -55,16 +63,18 @@ class Call:
 class Pool:
     """Spawned worker processes of this machine, started when first needed and kept until `close` or `kill`.
 
-    `workers` = 0 means one a core that this process may use.
+    `workers` = 0 means one a core that this process may use. `notify` is given a line where nothing comes for long.
     """
 
-    def __init__(self, workers: int = 0) -> None:
+    def __init__(self, workers: int = 0, notify: Callable[[str], None] | None = None) -> None:
+        self._notify = notify
         self.workers = workers if workers > 0 else core_count()
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="earmark-pool")
         self._lock = threading.Lock()  # guards everything below, and starting and reaping processes
         self._idle: list[Worker] = []
         self._all: list[Worker] = []
         self._ended = False
+        self._n_told = 0
 
     def map(
         self,
@@ -73,37 +83,70 @@ class Pool:
         *,
         lookahead: int | None = None,
         label: Callable[[T], str] | None = None,
-    ) -> Iterator[R]:
+        instead: Callable[[T, WorkerError], R] | None = None,
+    ) -> Generator[R, None, None]:
         """Yield `function(item)` for each item, in order, computed by the workers.
 
         `lookahead` items are under way beyond the one that is waited for (default: twice the workers); more would only
         fill memory with results. `label` names an item in a message (default: its shortened repr).
         What the function raises is raised here at the item's turn; WorkerError if its worker died, and the next item
-        gets a fresh one. When the iteration ends early, items not started are dropped and workers busy with the others
-        are killed: no work goes on after its map.
+        gets a fresh one. With `instead`, what that returns for an item whose worker crashed is its result.
+        When the iteration ends early, items not started are dropped and workers busy with the others are killed: no
+        work goes on after its map.
         """
         assert not self._ended, "map() on a pool that was closed or killed"
         assert getattr(function, "__module__", "") != "__main__", "a worker cannot import a function of __main__"
         ahead = 2 * self.workers if lookahead is None else lookahead
-        return self._results(function, items, ahead, label or _short_repr)
+        return self._results(function, items, ahead, label or _short_repr, instead)
 
     def _results(
-        self, function: Callable[[T], R], items: Iterable[T], ahead: int, label: Callable[[T], str]
-    ) -> Iterator[R]:
-        pending: deque[tuple[Call, Future[object]]] = deque()
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        ahead: int,
+        label: Callable[[T], str],
+        instead: Callable[[T, WorkerError], R] | None,
+    ) -> Generator[R, None, None]:
+        pending: deque[tuple[T, Call, Future[object]]] = deque()
+
+        def first() -> R:
+            item, call, future = pending[0]
+            try:
+                return cast("R", self._wait(call, future))
+            except WorkerError as error:
+                if instead is None or not error.crashed:
+                    raise
+                return instead(item, error)
+
         try:
             for item in items:
                 where = f"{function.__module__}.{getattr(function, '__qualname__', function)}"
                 call = Call(pickle.dumps((function, item), pickle.HIGHEST_PROTOCOL), f"{where}({label(item)})")
-                pending.append((call, self._threads.submit(self._run, call)))
+                pending.append((item, call, self._threads.submit(self._run, call)))
                 if len(pending) > ahead:
-                    yield cast("R", pending[0][1].result())
+                    yield first()
                     pending.popleft()
             while pending:
-                yield cast("R", pending[0][1].result())
+                yield first()
                 pending.popleft()
         finally:
-            self._drop(call for call, future in pending if not future.cancel() and not future.done())
+            self._drop(call for _, call, future in pending if not future.cancel() and not future.done())
+
+    def _wait(self, call: Call, future: Future[object]) -> object:
+        """Wait for a call's result, and say what is waited for when nothing comes for long."""
+        silence_s = SILENCE_S
+        while not wait([future], silence_s).done:
+            if self._notify is not None:
+                self._notify(self._waiting_words(call, silence_s))
+            silence_s *= 2
+        return future.result()
+
+    def _waiting_words(self, call: Call, silence_s: float) -> str:
+        worker = call.worker
+        if worker is None:
+            return f"still waiting for a free worker process after {silence_s:.0f} s, for {call.name}"
+        stopped = f" It is stopped: `kill -CONT {worker.process.pid}` lets it go on." if _is_stopped(worker) else ""
+        return f"still waiting for worker process {worker.process.pid} after {silence_s:.0f} s: {call.name}.{stopped}"
 
     def _run(self, call: Call) -> object:
         """Do a call in a worker and return its result: what each of the threads here does."""
@@ -112,12 +155,23 @@ class Pool:
             worker.pipe.send_bytes(call.message)
             answer = worker.pipe.recv_bytes()
         except (OSError, EOFError):
-            raise WorkerError(self._death_message(call.name, worker)) from None
+            raise self._death(call.name, worker) from None
         self._give_back(call, worker)
-        good, value = pickle.loads(answer)  # noqa: S301 - from our own worker
+        good, value, notes = pickle.loads(answer)  # noqa: S301 - from our own worker
+        self._tell(notes)
         if good:
             return value
         raise _rebuilt(*value) if isinstance(value, tuple) else value
+
+    def _tell(self, notes: tuple[str, ...]) -> None:
+        """Pass on what libraries printed in a worker: a few of a pool's lines, for a corpus may have any number."""
+        for line in notes:
+            with self._lock:
+                self._n_told += 1
+                n_told = self._n_told
+            if self._notify is not None and n_told <= NOTES_TOLD:
+                last = " Later ones are not told." if n_told == NOTES_TOLD else ""
+                self._notify(f"a library printed: {line}.{last}")
 
     def _take(self, call: Call) -> Worker:
         with self._lock:
@@ -155,18 +209,20 @@ class Pool:
             self._all.remove(worker)
         return worker.process.exitcode
 
-    def _death_message(self, name: str, worker: Worker) -> str:
+    def _death(self, name: str, worker: Worker) -> WorkerError:
         with self._lock:
             code = self._reap(worker)
+        crashed = signal.Signals(-code).name if code is not None and -code in CRASHES else ""
         if code == -signal.SIGKILL:
             cause = "killed by SIGKILL, probably because memory ran out"
         elif code is not None and code < 0:
             cause = f"ended by {signal.Signals(-code).name}, probably a fault in a decoding library"
         else:
             cause = f"ended with exit status {code}"
-        return (
+        return WorkerError(
             f"{name}: worker process died: {cause}. Run the same command again; if it happens again, set fewer"
-            f" workers: [run] workers, now {self.workers}."
+            f" workers: [run] workers, now {self.workers}.",
+            crashed,
         )
 
     def close(self) -> None:
@@ -214,6 +270,14 @@ def core_count() -> int:
 def _short_repr(item: object) -> str:
     text = repr(item)
     return text if len(text) <= LABEL_CHARACTERS else text[: LABEL_CHARACTERS - 1] + "…"
+
+
+def _is_stopped(worker: Worker) -> bool:
+    """Say whether a worker was stopped by a signal, where the system tells (Linux)."""
+    with contextlib.suppress(OSError, IndexError):
+        status = Path(f"/proc/{worker.process.pid}/stat").read_text("utf-8", "replace")
+        return status.rpartition(")")[2].split()[0] in {"T", "t"}
+    return False
 
 
 def _start_worker() -> Worker:
@@ -272,24 +336,27 @@ def _die_with_parent() -> None:
 
 
 def _answer(call: bytes) -> bytes:
-    """Return a pickled (True, result) or (False, exception)."""
+    """Return a pickled (True, result, notes) or (False, exception, notes); see `earmark.workers.chatter`."""
     try:
         function, item = pickle.loads(call)  # noqa: S301 - from our own parent
-        return pickle.dumps((True, function(item)), pickle.HIGHEST_PROTOCOL)
+        with chatter.told_of(getattr(function, "__qualname__", "a worker")):
+            result = function(item)
+        return pickle.dumps((True, result, chatter.take_notes()), pickle.HIGHEST_PROTOCOL)
     except BaseException as error:
         if not isinstance(error, EarmarkError):  # a bug keeps its traceback; an expected failure is one line
             error.add_note(f"In the worker process:\n{traceback.format_exc()}")
-        return _pickled_error(error)
+        return _pickled_error(error, chatter.take_notes())
 
 
-def _pickled_error(error: BaseException) -> bytes:
+def _pickled_error(error: BaseException, notes: tuple[str, ...]) -> bytes:
     """Pickle an exception so that it can be read back, also one whose __init__ does not take its own `args`."""
     for value in (error, (type(error), error.args, vars(error))):
         with contextlib.suppress(Exception):  # whatever pickling raises: the next form is simpler
-            data = pickle.dumps((False, value), pickle.HIGHEST_PROTOCOL)
+            data = pickle.dumps((False, value, notes), pickle.HIGHEST_PROTOCOL)
             pickle.loads(data)  # noqa: S301 - our own
             return data
-    return pickle.dumps((False, RuntimeError("".join(traceback.format_exception(error)))), pickle.HIGHEST_PROTOCOL)
+    last = RuntimeError("".join(traceback.format_exception(error)))
+    return pickle.dumps((False, last, notes), pickle.HIGHEST_PROTOCOL)
 
 
 def _rebuilt(kind: type[BaseException], args: tuple[object, ...], fields: dict[str, object]) -> BaseException:

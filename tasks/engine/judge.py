@@ -9,6 +9,7 @@ from pathlib import Path
 from doit.exceptions import TaskFailed
 
 from earmark.catalog.project import Project
+from earmark.disk.faults import MachineError, is_machine_fault
 from earmark.disk.files import disk_error
 from earmark.disk.receipts import Outputs, Receipt, SealedFile, differences, make_key, publish_receipt, read_receipt
 from earmark.disk.shards import SealedShard
@@ -94,6 +95,8 @@ def perform(run: Run, rule: Rule[Outputs], unit: Unit) -> TaskFailed | None:
         return TaskFailed(database_failure(run.project, error))
     except OSError as error:
         failure = disk_error(error, Path(error.filename) if error.filename else run.project.cache)
+        if failure is error and is_machine_fault(error):
+            failure = MachineError(str(error.filename or unit), error)
         if isinstance(failure, EarmarkError):
             return TaskFailed(str(failure))
         raise  # not a disk that is full or gone, so a bug: doit prints its traceback

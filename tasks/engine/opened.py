@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from earmark.workers import apart
 from tasks.engine.stage import Run
 
 
@@ -34,7 +35,8 @@ class Opened:
         return self._run
 
     def stop_workers(self) -> None:
-        """End the run's worker processes at once, if it has started any."""
+        """End the run's worker processes at once, if it has started any, and the one beside it."""
+        apart.stop()
         if self._run is not None:
             self._run.pool.stop()
 

@@ -1,5 +1,6 @@
 """The run's pool of worker processes, started when the first shard needs it."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -7,10 +8,13 @@ if TYPE_CHECKING:
 
 
 class RunPool:
-    """A pool whose processes are started on first use: a run with nothing to decode would pay for them in vain."""
+    """A pool whose processes are started on first use: a run with nothing to decode would pay for them in vain.
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
+    `notify` is given a line where a worker says nothing for long.
+    """
+
+    def __init__(self, workers: int, notify: Callable[[str], None]) -> None:
+        self._workers, self._notify = workers, notify
         self._pool: Pool | None = None
 
     def open(self) -> "Pool":
@@ -18,7 +22,7 @@ class RunPool:
         if self._pool is None:
             from earmark.workers.pool import Pool
 
-            self._pool = Pool(self._workers)
+            self._pool = Pool(self._workers, self._notify)
         return self._pool
 
     def stop(self) -> None:

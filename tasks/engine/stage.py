@@ -61,7 +61,7 @@ class Run:
     def __post_init__(self) -> None:
         """Make the pool, which starts no process yet."""
         # a frozen dataclass sets its fields this way; `dataclasses.replace` makes a new pool, so a pool has one owner
-        object.__setattr__(self, "pool", RunPool(self.project.catalog.run.workers))
+        object.__setattr__(self, "pool", RunPool(self.project.catalog.run.workers, self.log.note))
 
     def stage(self, name: str) -> "Stage":
         """Return a stage by its name. Raises KeyError."""

@@ -8,7 +8,7 @@ import msgspec
 
 from earmark.catalog.project import Project
 from earmark.disk.hashing import digest
-from earmark.encoders import Identity
+from earmark.encoders import Identity, one_model
 from earmark.errors import CatalogError, ModelAbsentError
 from earmark.features.pack_index import PackIndex
 from earmark.features.packs import pack_damage
@@ -38,7 +38,8 @@ def identity(project: Project, name: str) -> Identity:
     Raises UpstreamError while its model is not on this disk, ModelError when it cannot be used.
     """
     try:
-        return project.encoder(name).identity(project.models)
+        with one_model(name):
+            return project.encoder(name).identity(project.models)
     except ModelAbsentError as error:
         raise UpstreamError(str(error)) from error
 

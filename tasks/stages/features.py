@@ -11,7 +11,7 @@ from earmark.audio.table import GoodAudio, read_good
 from earmark.catalog.project import Project
 from earmark.disk.hashing import digest
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
-from earmark.encoders import Encoder, EncoderTable, ModelStore
+from earmark.encoders import Encoder, EncoderTable, ModelStore, one_model
 from earmark.errors import CatalogError, EarmarkError
 from earmark.features.manifest import FeatureRow, dump_row
 from earmark.features.pack_index import PackIndex
@@ -47,7 +47,8 @@ def _prepare(run: Run, unit: Unit) -> None:
     """Fetch or write the models that are not here yet."""
     project = run.project
     for name in encoder_packs.encoder_names(project, unit.dataset):
-        project.encoder(name).prepare(project.models)
+        with one_model(name):
+            project.encoder(name).prepare(project.models)
 
 
 def _inputs(run: Run, unit: Unit) -> Inputs:
@@ -121,11 +122,16 @@ def _write_pack(run: Run, unit: Unit, name: str, rows: list[GoodAudio]) -> tuple
     from earmark.features.encode import Recording, encode_pack
 
     project, table = run.project, run.project.encoder(name)
-    standard, channel = project.catalog.standard.format != "none", project.dataset(unit.dataset).channel
+    standard, dataset = project.catalog.standard.format != "none", project.dataset(unit.dataset)
     path_of = functools.partial(standard_files.audio_file, project, unit.dataset)
-    recordings = [Recording(row.audio_hash, path_of(row.path), row.n_samples, standard, channel) for row in rows]
-    encoder = _opened(table, project.models)
-    if warning := table.warning(project.models, f"[encoders.{name}] of {project.path.name}"):
+    recordings = [
+        Recording(row.audio_hash, path_of(row.path), row.n_samples, standard, dataset.channel, dataset.media_time)
+        for row in rows
+    ]
+    with one_model(name):
+        encoder = _opened(table, project.models)
+        warning = table.warning(project.models, f"[encoders.{name}] of {project.path.name}")
+    if warning:
         run.log.note(f"encoder {name}: {warning}")
     # named by content, so that the same recordings have the same pack and no other pack is ever written over
     content = digest("pack", [row.audio_hash for row in rows])

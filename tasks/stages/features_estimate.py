@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from earmark.amounts import Amount, about, exact, total
 from earmark.audio.table import read_good
 from earmark.catalog.project import Project
-from earmark.encoders import EncoderForecast, Frames
+from earmark.encoders import EncoderForecast, Frames, one_model
 from earmark.errors import EarmarkError
 from earmark.features.packs import ITEM_BYTES, chunk_frames_of
 from earmark.features.sizes import INDEX_ROW_BYTES, pack_bytes
@@ -45,7 +45,12 @@ def _encode(expected: Expected, step: Step, name: str, late: set[str]) -> None:
     """Add what one encoder writes for the recordings whose audio hash is in no pack of it."""
     project = expected.project
     encoder = project.encoder(name)
-    forecast = encoder.forecast(project.models)
+    try:
+        with one_model(name):
+            forecast = encoder.forecast(project.models)
+    except EarmarkError as error:  # of this encoder alone: the others, and other datasets, are planned
+        step.state, step.why = "E", [str(error)]
+        return
     frames = forecast.frames
     if forecast.model_bytes:
         step.items.append(Item("model", project.cache / "models", exact(forecast.model_bytes), 2))

@@ -21,6 +21,7 @@ from tasks.engine.stage import Built, Rule, Run, UpstreamError
 from tasks.engine.units import Unit
 from tasks.stages import encoder_packs, features, presence
 from tasks.stages.joint import CombinedFiles, hashes, manifest_of, note_skipped
+from tasks.stages.standardize_gather import tables_of
 
 if TYPE_CHECKING:  # imported where a job is built: its states need receipts alone
     from earmark.training.job_summary import Summary
@@ -62,21 +63,29 @@ def _inputs(run: Run, unit: Unit) -> Inputs:
         "disjoint": {name: list(dataset.disjoint) for name, dataset in tables.items()},
         "spaces": {name: dict(dataset.spaces) for name, dataset in tables.items()},
         **({"licence_rule": licences.RULE} if table.licences else {}),
+        **({"levels": {name: _audio_hashes(project, name) for name in here}} if table.asks_levels else {}),
     }
+
+
+def _audio_hashes(project: Project, dataset: str) -> dict[str, str]:
+    """Return the hashes of a dataset's tables of canonical audio, by shard."""
+    return {shard: receipt.outputs.table.xxh3 for shard, receipt in tables_of(project, dataset).items()}
 
 
 def _intact(run: Run, _unit: Unit, receipt: Receipt[CombinedFiles]) -> list[str]:
     return broken(run.project, receipt.outputs.files.values())
 
 
-def _source(project: Project, name: str, encoders: tuple[str, ...]) -> "JobDataset":
+def _source(project: Project, name: str, job: JobTable) -> "JobDataset":
     """Return one dataset as the job reads it: its manifest's files, and what the catalog says of it."""
     from earmark.training.selection import JobDataset
 
     table, files = project.dataset(name), manifest_of(project, name).outputs.files
-    encoded = {encoder: project.home / _features(project, name, encoder)[0].path for encoder in encoders}
+    encoded = {encoder: project.home / _features(project, name, encoder)[0].path for encoder in job.features}
     paths = tuple(project.home / sealed.path for _, sealed in sorted(files.items()))
-    return JobDataset(name, paths, table.licence, table.disjoint, table.spaces, encoded)
+    shards = tables_of(project, name) if job.asks_levels else ()
+    tables = tuple(project.table(name, shard) for shard in shards)
+    return JobDataset(name, paths, table.licence, table.disjoint, table.spaces, encoded, tables)
 
 
 def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
@@ -86,7 +95,7 @@ def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
     table, folder = _table(project, unit), project.manifests / "jobs" / unit.dataset
     here, absent = presence.here_and_absent(project, table.datasets)
     note_skipped(run, unit, absent)
-    sources = [_source(project, name, table.features) for name in here]
+    sources = [_source(project, name, table) for name in here]
     size = sum(path.stat().st_size for source in sources for path in source.files)
     rows = [folder / f"{split}.jsonl" for split in SPLITS]
     before = receipt_of(project, unit, CombinedFiles)

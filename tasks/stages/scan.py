@@ -28,6 +28,7 @@ from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
 from tasks.stages import extract, presence
+from tasks.stages.passed_over import PassedOver
 
 NAME, VERSION = "scan", 1
 READERS = 4  # threads that hash files: hashing is faster than one disk
@@ -99,10 +100,11 @@ def _build(run: Run, unit: Unit) -> Built[Scanned]:
     counts: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
     texts = _Texts()
+    passed_over = PassedOver(root, ignored(project, dataset), snapshot)
     findings = project.findings(dataset)
     with contextlib.closing(writer), run.log.progress(str(unit), expected) as bar:
         with publishing(findings, project.scratch) as temporary, temporary.open("wb") as file:
-            for item in _hashed(project, dataset, texts):
+            for item in _all_items(_hashed(project, dataset, texts), passed_over):
                 if isinstance(item, ShardRow):
                     writer.add(item)
                     counts["recordings"] += 1
@@ -126,6 +128,14 @@ def _build(run: Run, unit: Unit) -> Built[Scanned]:
     lists = {shard: seal_file(project, project.shard_list(dataset, shard)) for shard in shards}
     written = sum(sealed.size for sealed in lists.values())
     return Built(Scanned(shards, lists, seal_file(project, findings)), dict(counts) | {"shards": len(shards)}, written)
+
+
+def _all_items(items: Iterator[ShardRow | Finding], passed_over: PassedOver) -> Iterator[ShardRow | Finding]:
+    """Yield what a reader found, and then what it passed over."""
+    for item in items:
+        passed_over.take(item)
+        yield item
+    yield from passed_over.findings()
 
 
 def _is_sealed(project: Project, dataset: str, path: Path) -> bool:
@@ -260,8 +270,8 @@ class _Texts:
 
 
 def _example(item: Finding) -> str:
-    """Return a finding as an example of its kind; of a broken label also what is broken in it."""
-    return f"{item.path}: {item.detail}" if item.kind == corpora.BROKEN_LABEL else item.path
+    """Return a finding as an example of its kind; of some kinds also what is in it."""
+    return f"{item.path}: {item.detail}" if item.kind in {corpora.BROKEN_LABEL, corpora.PASSED_OVER} else item.path
 
 
 def _n_missing(counts: Counter[str]) -> int:

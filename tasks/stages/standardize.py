@@ -8,13 +8,15 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import orjson
 
 from earmark.audio import placing
-from earmark.audio.batch import Work, standard_name, standardize_batch
-from earmark.audio.policy import Policy
+from earmark.audio.batch import Batch, Work, require_source, standard_name, standardize_batch
+from earmark.audio.defects import SHORTER, kind_of
+from earmark.audio.policy import Policy, stated_max_short
 from earmark.audio.table import (
     AudioRow,
     BadAudio,
@@ -31,7 +33,7 @@ from earmark.disk.hashing import digest
 from earmark.disk.inside import locate
 from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
-from earmark.errors import CorpusError
+from earmark.errors import CorpusError, WorkerError
 from earmark.json_bytes import json_bytes
 from earmark.rates import RATE_HZ
 from tasks.engine.judge import broken, receipt_of, seal_file
@@ -39,7 +41,11 @@ from tasks.engine.stage import Built, Rule, Run
 from tasks.engine.units import Unit
 from tasks.stages import presence, scan, standard_files
 
-NAME, VERSION = "standardize", 1
+if TYPE_CHECKING:
+    from earmark.workers.pool import Pool
+
+NAME = "standardize"
+VERSION = 2  # 2: streams read to their end, sizes held against the file, a tolerance in time
 BATCH_FILES = 16  # recordings sent to a worker at a time: so that short files do not cost a message each
 BATCH_BYTES = 16_000_000  # source bytes sent at a time, so that one long file travels alone
 STAT_LIMIT = 100_000  # standard files of a dataset; above, their folder alone is looked at (as with watch = "auto")
@@ -61,8 +67,10 @@ class StandardizedShard(msgspec.Struct, frozen=True):
 
 def policy_of(project: Project, dataset: str) -> Policy:
     """Return the settings that canonical audio depends on."""
-    standard = project.catalog.standard
-    return Policy(project.dataset(dataset).channel, standard.resampler, standard.format)
+    standard, table = project.catalog.standard, project.dataset(dataset)
+    max_short = stated_max_short(table.max_short)
+    media_time = table.media_time or msgspec.UNSET
+    return Policy(table.channel, standard.resampler, standard.format, max_short=max_short, media_time=media_time)
 
 
 def _inputs(run: Run, unit: Unit) -> Inputs:
@@ -93,6 +101,7 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     policy, table = policy_of(project, dataset), project.table(dataset, shard)
     journal = journal_path(project, dataset, shard)
     make_folder(journal.parent)
+    doubted = _is_of_earlier_version(project, unit)
     if policy.format != "none":
         standard_files.take(project, dataset)
     known = {} if run.force else _known(run, unit, policy)  # forced: decoded again, whatever it was before
@@ -100,9 +109,13 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     todo = []
     for row in rows:
         before = known.get((row.path, row.source_hash))
-        if before is not None and standard_files.is_whole(project, dataset, before):
+        if before is None or not standard_files.is_whole(project, dataset, before):
+            todo.append(_work(project, dataset, row))
+        elif not doubted:
             results[row.path] = before
-        else:
+        elif isinstance(before, GoodAudio):
+            todo.append(_work(project, dataset, row, before))
+        else:  # what was bad may be good enough today
             todo.append(_work(project, dataset, row))
     todo = _with_made(run, unit, todo)
     decoded = _standardize(run, unit, todo, policy, journal)
@@ -119,7 +132,18 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     _note_kept(run, unit)
     hashes = [result.audio_hash if isinstance(result, GoodAudio) else None for result in in_order]
     outputs = StandardizedShard(seal_file(project, table), digest("audio-hashes", hashes))
-    return Built(outputs, _counts(in_order, len(todo)), written)
+    return Built(outputs, _counts(in_order, _n_decoded(known, decoded)), written)
+
+
+def _is_of_earlier_version(project: Project, unit: Unit) -> bool:
+    """Say whether the rows of a shard are an earlier version's, of which some would come out otherwise today."""
+    receipt = receipt_of(project, unit, StandardizedShard)
+    return receipt is not None and receipt.version < VERSION
+
+
+def _n_decoded(known: dict[tuple[str, str], AudioRow], results: dict[str, AudioRow]) -> int:
+    """Count what was decoded: an earlier version's row that still stands was not."""
+    return sum(known.get((row.path, row.source_hash)) != row for row in results.values())
 
 
 def journal_path(project: Project, dataset: str, shard: str) -> Path:
@@ -130,10 +154,16 @@ def journal_path(project: Project, dataset: str, shard: str) -> Path:
 def _standardize(run: Run, unit: Unit, todo: list[Work], policy: Policy, journal: Path) -> dict[str, AudioRow]:
     """Decode recordings in worker processes; each row goes into the journal as soon as its batch is done."""
     results: dict[str, AudioRow] = {}
-    scratch = run.project.scratch
+    pool = run.pool.open()
+    decoded = pool.map(
+        standardize_batch,
+        _batches(todo, policy, run.project.scratch),
+        label=_batch_label,
+        instead=lambda batch, _error: _one_by_one(pool, batch),
+    )
     progress = run.log.progress(str(unit), len(todo), after=scan.files_after(run.project, unit))
     with progress as bar, journal.open("ab") as kept:
-        for batch in run.pool.open().map(standardize_batch, _batches(todo, policy, scratch)):
+        for batch in decoded:
             for result in batch:
                 kept.write(journal_line(result))
                 results[result.path] = result
@@ -178,6 +208,32 @@ def _note_kept(run: Run, unit: Unit) -> None:
     placing.forget(run.project.scratch)
 
 
+def _batch_label(batch: Batch) -> str:
+    works = batch[0]
+    return works[0].path if len(works) == 1 else f"{works[0].path} to {works[-1].path}"
+
+
+def _one_by_one(pool: "Pool", batch: Batch) -> list[AudioRow]:
+    """Return the rows of a batch whose worker crashed, each recording decoded by itself: one of them is the cause."""
+    works, policy, scratch = batch
+    alone: list[Batch] = [([work], policy, scratch) for work in works]
+    rows = pool.map(standardize_batch, alone, label=_batch_label, instead=lambda one, _error: _again(pool, one))
+    return [row for of_one in rows for row in of_one]
+
+
+def _again(pool: "Pool", batch: Batch) -> list[AudioRow]:
+    """Decode a recording that crashed its worker alone once more; the second time it is what is bad."""
+
+    def quarantined(batch: Batch, error: WorkerError) -> list[AudioRow]:
+        ((work,), policy, _) = batch
+        require_source(work)
+        detail = f"expected samples, got {error.crashed} in a decoding library, twice"
+        return [BadAudio(work.path, work.source_hash, "crashes its decoder", detail, "worker process", policy)]
+
+    (rows,) = pool.map(standardize_batch, [batch], label=_batch_label, instead=quarantined)
+    return rows
+
+
 def _standard_bytes(row: AudioRow) -> int:
     return (row.file_size or 0) if isinstance(row, GoodAudio) else 0
 
@@ -200,20 +256,28 @@ def _known(run: Run, unit: Unit, policy: Policy) -> dict[tuple[str, str], AudioR
     """
     table, receipt = run.project.table(unit.dataset, unit.part), receipt_of(run.project, unit, StandardizedShard)
     sealed = receipt is not None and not broken(run.project, [receipt.outputs.table])
-    rows = itertools.chain(
+    of_before = itertools.chain(
         read_table(table) if sealed else (), read_journal(journal_path(run.project, unit.dataset, unit.part))
     )
+    rows = (_under(row, policy) for row in of_before)
     return {(row.path, row.source_hash): row for row in rows if row.policy == policy}
 
 
-def _work(project: Project, dataset: str, row: ShardRow) -> Work:
+def _under(row: AudioRow, policy: Policy) -> AudioRow:
+    """Return a row under another limit of what may be missing, where nothing is missing; else as it is."""
+    same = msgspec.structs.replace(row.policy, max_short=policy.max_short) == policy
+    whole = isinstance(row, GoodAudio) and SHORTER not in map(kind_of, row.defects)
+    return msgspec.structs.replace(row, policy=policy) if same and whole else row
+
+
+def _work(project: Project, dataset: str, row: ShardRow, before: GoodAudio | None = None) -> Work:
     form = project.catalog.standard.format
     target = None if form == "none" else standard_files.audio_file(project, dataset, row.path)
     source = project.root(dataset) / row.path
-    return Work(row.path, row.source_hash, row.size, row.mtime_ns, source, target)
+    return Work(row.path, row.source_hash, row.size, row.mtime_ns, source, target, before=before)
 
 
-def _batches(todo: list[Work], policy: Policy, scratch: Scratch) -> Iterator[tuple[list[Work], Policy, Scratch]]:
+def _batches(todo: list[Work], policy: Policy, scratch: Scratch) -> Iterator[Batch]:
     """Yield what is sent to a worker at a time."""
     batch: list[Work] = []
     size = 0

@@ -13,6 +13,7 @@ import msgspec
 
 from earmark.audio.table import read_good
 from earmark.catalog.project import Project
+from earmark.disk.faults import MachineError
 from earmark.disk.files import make_folder
 from earmark.disk.hashing import hash_file
 from earmark.disk.inside import locate
@@ -32,6 +33,8 @@ from tasks.stages.standardize import StandardizedShard
 
 READERS = 4  # files hashed at a time: hashing is faster than one disk
 LOOKAHEAD = 64  # files hashed ahead of the one that is reported
+UNREADABLE = "cannot be read"  # begins what is said of a file whose content is not known
+_UNREAD = "It stays where it is, for its content is not known: see that the disk and its permissions are well."
 
 
 class Check(NamedTuple):
@@ -60,15 +63,16 @@ def verify(run: Run, datasets: list[str]) -> int:
                 bar.advance(1)
                 checked += 1
                 if fault:
-                    report(check.path, fault, _act(project, dataset, check.path, check.source))
+                    report(check.path, fault, _act(project, dataset, check.path, check.source, fault))
         for pack in _packs(project, dataset):
             checked += 1
-            if faults := verify_pack(pack) if pack.exists() else ["gone"]:
-                report(pack, faults[0], _act(project, dataset, pack, source=False))
+            if fault := _check_pack(pack):
+                report(pack, fault, _act(project, dataset, pack, source=False, fault=fault))
     for check, task in _combined(project, datasets):
         checked += 1
         if fault := _check(check)[1]:
-            report(check.path, fault, f"{_set_aside(project, check.path)}`doit {task}` makes it again.")
+            again = f"{_set_aside(project, check.path)}`doit {task}` makes it again."
+            report(check.path, fault, _UNREAD if fault.startswith(UNREADABLE) else again)
     print(f"{checked:,} files and packs read, {damaged:,} damaged")
     return damaged
 
@@ -158,11 +162,23 @@ def _check(check: Check) -> tuple[Check, str]:
             return check, f"{size:,} bytes instead of {check.size:,}"
         return check, "" if hash_file(check.path) == check.xxh3 else "same size, other content"
     except OSError as error:
-        return check, f"cannot be read ({error.strerror})"
+        return check, f"{UNREADABLE} ({error.strerror})"
 
 
-def _act(project: Project, dataset: str, path: Path, source: bool) -> str:
+def _check_pack(pack: Path) -> str:
+    """Read a pack again; return what is wrong with it, or ""."""
+    try:
+        return next(iter(verify_pack(pack)), "") if pack.exists() else "gone"
+    except OSError as error:
+        return f"{UNREADABLE} ({error.strerror})"
+    except MachineError as error:
+        return f"{UNREADABLE} ({error.reason})"
+
+
+def _act(project: Project, dataset: str, path: Path, source: bool, fault: str) -> str:
     """Set a damaged file aside, unless it is a source, and return in words what to do."""
+    if fault.startswith(UNREADABLE):
+        return _UNREAD
     if source and (deleted := deletions.words(project, dataset)):
         return f"It is a source: {deleted} Or, if you edited it, run `doit scan:{dataset}`."
     if source:

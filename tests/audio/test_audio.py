@@ -296,7 +296,7 @@ def test_row_is_json_with_the_facts_of_the_source(tmp_path):
     assert row | {"rms": 0, "dc": 0} == {
         "audio_hash": hash_of(samples), "n_samples": 1440, "source_rate_hz": 16000, "source_channels": 1,
         "decoder": "soundfile/WAV PCM_16", "peak": 1.0, "rms": 0, "clipped": 1 / 3, "silence": 3 / 5, "dc": 0,
-        "defects": (),
+        "defects": ("clipped: 33% of the samples",),
     }  # fmt: skip
     assert {type(value) for value in row.values()} == {str, int, float, tuple}
 
@@ -367,9 +367,8 @@ BAD = {
     ),
     "wav without a data chunk": ("no samples", "expected a data chunk", lambda whole: whole["wav"][:36]),
     "cut wav": ("truncated", "expected 160,000 bytes of samples, got 79,978", lambda whole: cut(whole["wav"], 0.5)),
-    "wav cut by one byte": ("truncated", "expected 160,000 .* got 159,999", lambda whole: whole["wav"][:-1]),
     "wav cut in its header": ("truncated", "'fmt ' chunk, got 30", lambda whole: whole["wav"][:30]),
-    "cut flac": ("truncated", "expected 80,000 samples, got an error", lambda whole: cut(whole["flac"], 0.7)),
+    "cut flac": ("truncated", "expected 80,000 samples, got 53,248 in", lambda whole: cut(whole["flac"], 0.7)),
     "flac cut by one byte": ("truncated", "expected 80,000 samples", lambda whole: whole["flac"][:-1]),
     "flac cut in its header": ("truncated", "FLAC header, got 20", lambda whole: whole["flac"][:20]),
     "cut ogg": ("truncated", "end of an Ogg page", lambda whole: cut(whole["ogg"], 0.8)),
@@ -377,10 +376,10 @@ BAD = {
     "opus cut between pages": (
         "truncated", "last Ogg page", lambda whole: whole["opus"][: whole["opus"].rindex(b"OggS")],
     ),
-    "cut mp3": ("truncated", "bytes of MP3 frames", lambda whole: cut(whole["mp3"], 0.6)),
-    "cut aiff": ("truncated", "bytes in all", lambda whole: cut(whole["aiff"], 0.6)),
-    "cut au": ("truncated", "bytes in all", lambda whole: cut(whole["au"], 0.6)),
-    "cut sphere": ("truncated", "bytes in all", lambda whole: cut(whole["nist"], 0.6)),
+    "cut mp3": ("truncated", "MP3 frames, got", lambda whole: cut(whole["mp3"], 0.6)),
+    "cut aiff": ("truncated", "bytes of samples", lambda whole: cut(whole["aiff"], 0.6)),
+    "cut au": ("truncated", "bytes of samples", lambda whole: cut(whole["au"], 0.6)),
+    "cut sphere": ("truncated", "bytes of samples", lambda whole: cut(whole["nist"], 0.6)),
     "cut webm": ("truncated", r"expected 5\.\d+ s, got [34]\.\d+ s", lambda whole: cut(whole["webm"], 0.8)),
     "cut m4a": ("undecodable", "FFmpeg: Invalid data", lambda whole: cut(whole["m4a"], 0.8)),
     "nan": ("not finite", "got nan at sample 4,321", lambda whole: whole["float"]),
@@ -496,7 +495,7 @@ def test_no_cut_passes_where_the_format_states_its_length(whole, tmp_path_factor
     path = tmp_path_factory.getbasetemp() / f"cut.{form}"
     path.write_bytes(cut(whole[form], share))
     with pytest.raises(BadAudioError) as caught:
-        canonical(path)
+        canonical(path, Policy(format="none", max_short=0.0))
     assert caught.value.kind in {"truncated", "no samples", "undecodable", "not audio", "wrong header"}
 
 
@@ -507,7 +506,7 @@ def test_no_bytes_make_the_header_check_fail_otherwise_than_by_its_own_error(tmp
     path.write_bytes(head + data)
     with path.open("rb") as file:
         try:
-            headers.inspect(file.fileno(), path.stat().st_size)
+            headers.inspect(file.fileno(), path.stat().st_size, 0.1)
         except BadAudioError as error:
             assert "\n" not in str(error)
 

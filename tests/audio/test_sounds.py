@@ -1,24 +1,45 @@
+import contextlib
+
+import numpy as np
 import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from earmark.audio.canonical import canonical_blocks
 from earmark.audio.decoding import FFMPEG_OPTIONS
-from earmark.sounds import DEMUXERS, SUFFIXES, UNCOMPRESSED, is_audio, is_compressed, suffix_of
-
-# libsndfile's formats -> a suffix that readers look for, or why none is
-SNDFILE = {
-    **{name: f".{name.lower()}" for name in ("AIFF", "AU", "CAF", "FLAC", "MP3", "OGG", "RF64", "W64", "WAV")},
-    **{"NIST": ".sph", "WAVEX": ".wav"},
-    **dict.fromkeys(("MAT4", "MAT5"), "matrices of MATLAB"),
-    **{"HTK": "features of HTK", "VOC": "vocabularies", "IRCAM": ".sf: fonts, and much else", "RAW": "no header"},
-    **dict.fromkeys(("AVR", "MPC2K", "PAF", "PVF", "SD2", "SDS", "SVX", "WVE", "XI"), "no corpus comes as this"),
-}
+from earmark.audio.policy import Policy
+from earmark.sounds import DEMUXERS, LEFT_OUT, SNDFILE, SUFFIXES, UNCOMPRESSED, is_audio, is_compressed, suffix_of
 
 
-def test_every_format_of_libsndfile_has_a_suffix_or_a_reason():
+def test_every_format_of_libsndfile_is_listed():
     assert SNDFILE.keys() == soundfile.available_formats().keys()
-    assert {suffix for suffix in SNDFILE.values() if suffix.startswith(".") and " " not in suffix} <= SUFFIXES
+
+
+def test_every_suffix_of_an_ffmpeg_demuxer_is_looked_for_or_left_out_for_a_reason():
+    import av
+
+    reading = set()
+    for name in av.formats_available:
+        with contextlib.suppress(ValueError):  # it only writes
+            reading |= {f".{suffix}" for suffix in av.ContainerFormat(name, "r").extensions}
+    left_out = [suffix for suffixes in LEFT_OUT.values() for suffix in suffixes.split()]
+    assert len(left_out) == len(set(left_out))
+    assert not SUFFIXES & set(left_out)
+    assert len(reading) > 200
+    assert reading - SUFFIXES - set(left_out) == set()
+
+
+@pytest.mark.parametrize(
+    "form", sorted(set(soundfile.available_formats()) - {"RAW", "SD2", "MAT4", "MAT5", "MPC2K", "XI"})
+)
+def test_what_libsndfile_writes_is_decoded(tmp_path, form):
+    path = tmp_path / "a"
+    subtype = "ALAW" if form == "WVE" else None
+    rate_hz = 8_000 if form == "WVE" else 16_000
+    soundfile.write(path, 0.1 * np.sin(np.arange(rate_hz) * 0.1), rate_hz, format=form, subtype=subtype)
+    samples = sum(map(len, canonical_blocks(path, Policy(format="none"))))
+    assert samples == pytest.approx(16_000, abs=40)
 
 
 def test_every_demuxer_that_may_run_is_one_that_ffmpeg_has():

@@ -19,29 +19,37 @@ SNDFILE = {  # suffix -> libsndfile's format; what is not here, FFmpeg writes
     **dict.fromkeys((".aif", ".aiff", ".aifc"), "AIFF"),
     **dict.fromkeys((".au", ".snd"), "AU"),
     **dict.fromkeys((".sph", ".nist", ".wv1", ".wv2"), "NIST"),
-    **dict.fromkeys((".ogg", ".oga", ".opus"), "OGG"),
-    **{suffix: suffix[1:].upper() for suffix in (".caf", ".flac", ".mp3", ".rf64", ".w64", ".wav")},
+    **dict.fromkeys((".ogg", ".oga", ".ogv", ".ogx", ".opus"), "OGG"),
+    **dict.fromkeys((".wav", ".wave", ".bwf"), "WAV"),
+    **dict.fromkeys((".8svx", ".svx"), "SVX"),
+    **dict.fromkeys((".fap", ".paf"), "PAF"),
+    **{suffix: suffix[1:].upper() for suffix in (".caf", ".flac", ".mp3", ".rf64", ".w64")},
+    **{suffix: suffix[1:].upper() for suffix in (".avr", ".ircam", ".pvf", ".sds")},
 }
 SUBTYPES = {"MP3": "MPEG_LAYER_III", "OGG": "VORBIS", ".opus": "OPUS"}
 FFMPEG = {  # suffix -> FFmpeg's muxer, codec and a sample rate in Hz that the codec takes
     **dict.fromkeys((".mp4", ".mov", ".3gp", ".3g2", ".flv"), (None, "aac", 16_000)),
-    **dict.fromkeys((".m4a", ".m4b"), ("ipod", "aac", 16_000)),
-    **dict.fromkeys((".mka", ".mkv"), ("matroska", "aac", 16_000)),
+    **dict.fromkeys((".qt", ".f4v", ".m4v"), ("mp4", "aac", 16_000)),
+    **dict.fromkeys((".m4a", ".m4b", ".m4r"), ("ipod", "aac", 16_000)),
+    **dict.fromkeys((".mka", ".mkv", ".mk3d"), ("matroska", "aac", 16_000)),
     **dict.fromkeys((".wma", ".wmv", ".asf"), ("asf", "wmav2", 44_100)),
-    **dict.fromkeys((".mpg", ".mpeg"), ("mpeg", "mp2", 16_000)),
+    **dict.fromkeys((".mpg", ".mpeg", ".vob"), ("mpeg", "mp2", 16_000)),
     **dict.fromkeys((".mts", ".m2ts"), ("mpegts", "mp2", 16_000)),
     **dict.fromkeys((".rm", ".ra"), ("rm", "ac3", 48_000)),
     **dict.fromkeys((".eac3", ".ec3"), ("eac3", "eac3", 48_000)),
-    ".aac": ("adts", "aac", 16_000),
+    **dict.fromkeys((".aac", ".adts"), ("adts", "aac", 16_000)),
+    **dict.fromkeys((".mp2", ".m2a", ".mpa"), ("mp2", "mp2", 16_000)),
+    **dict.fromkeys((".webm", ".weba"), ("webm", "libopus", 48_000)),
     ".ac3": (None, "ac3", 48_000),
     ".amr": (None, "libopencore_amrnb", 8_000),
     ".avi": (None, "pcm_s16le", 16_000),
-    ".mp2": (None, "mp2", 16_000),
     ".tta": (None, "tta", 16_000),
-    ".webm": (None, "libopus", 48_000),
     ".wv": (None, "wavpack", 16_000),
 }
-UNWRITTEN = {".ape", ".awb", ".dts", ".mpc", ".shn", ".spx", ".tak", ".xwma"}  # no encoder of these at hand
+UNWRITTEN = {  # no encoder of these at hand
+    ".aa3", ".ape", ".awb", ".dsf", ".dss", ".dts", ".mp1", ".mpc", ".oma", ".omg", ".qcp", ".shn", ".spx", ".tak",
+    ".thd", ".wve", ".xwma",
+}  # fmt: skip
 
 
 def recording(suffix: str) -> bytes:

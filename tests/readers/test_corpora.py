@@ -167,9 +167,7 @@ def test_a_missing_root_and_another_layout_are_refused_with_what_was_looked_for(
 
 
 def test_junk_of_other_programs_is_never_a_recording(tmp_path):
-    write(
-        tmp_path, {f"noise/x/{name}": "" for name in ("a.wav", "._a.wav", ".a.wav", "b.wav.lock", "c.wav.incomplete")}
-    )
+    write(tmp_path, {f"noise/x/{name}": "" for name in ("a.wav", "._a.wav", "b.wav.lock", "c.wav.incomplete")})
     write(
         tmp_path, {"noise/.cache/d.wav": "", "noise/__MACOSX/e.wav": "", "noise/x/.completed": "", "noise/x/F.WAV": ""}
     )

@@ -1,13 +1,20 @@
 """Home-made tables, Parquet and Arrow: class labels, columns of bytes, and tables of another form."""
 
+import struct
+
 import pyarrow
 import pyarrow.parquet
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.pool_jobs import crash_here
 from support.readers import write
 
 from earmark import corpora
 from earmark.corpora import Finding, ReaderOptions, Recording
-from earmark.errors import CorpusError
+from earmark.corpora._formats import parquet
+from earmark.disk.inside import read_row
+from earmark.errors import BadAudioError, CorpusError
 
 
 def write_tables(root, features=None, **columns):
@@ -58,6 +65,80 @@ def test_tables_of_another_form_are_refused_with_what_is_wrong(form, columns, me
     write_tables(tmp_path, **columns)
     with pytest.raises(CorpusError, match=message):
         list(corpora.read("tables", tmp_path / form, ReaderOptions()))
+
+
+def sounds(folder, form, texts=("abcdefg",) * 3):
+    """Write a table of some recordings, in a folder of its own; return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"train.{form}"
+    rows = [{"audio": {"bytes": b"RIFF" * 9, "path": "x.wav"}, "text": text, "tags": ["a", "b"]} for text in texts]
+    table = pyarrow.Table.from_pylist(rows)
+    if form == "parquet":
+        pyarrow.parquet.write_table(table, path)
+    else:
+        with pyarrow.ipc.new_stream(str(path), table.schema) as stream:
+            stream.write_table(table)
+    return path
+
+
+def read_all(folder):
+    return list(corpora.read("tables", folder, ReaderOptions()))
+
+
+def test_an_offset_that_leads_out_of_a_table_is_one_line_and_the_next_table_is_read(tmp_path):
+    path = sounds(tmp_path / "bad", "arrow")
+    data = bytearray(path.read_bytes())
+    data[data.find(struct.pack("<4i", 0, 7, 14, 21)) + 7] ^= 0x40
+    path.write_bytes(data)
+    with pytest.raises(CorpusError, match="expected a table with the columns"):
+        read_all(path.parent)
+    at = data.find(struct.pack("<4i", 0, 36, 72, 108))
+    path.write_bytes(data[: at + 7] + bytes([data[at + 7] ^ 0x40]) + data[at + 8 :])
+    with pytest.raises(BadAudioError, match="expected a table with audio"):
+        read_row(path, 1)
+    sounds(tmp_path / "good", "arrow")
+    assert len(read_all(tmp_path / "good")) == 3
+
+
+def test_a_table_that_ends_its_reader_is_named_and_the_next_table_is_read(tmp_path, monkeypatch):
+    path = sounds(tmp_path / "bad", "arrow")
+    monkeypatch.setattr(parquet, "_read_rows", crash_here)
+    with pytest.raises(
+        CorpusError, match=r"train\.arrow: expected a table, got one that crashes its reader \(SIGSEGV\)"
+    ):
+        read_all(path.parent)
+    monkeypatch.undo()
+    assert len(read_all(path.parent)) == 3
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=40)
+@given(
+    form=st.sampled_from(["arrow", "parquet"]),
+    flips=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 7)), min_size=1, max_size=4),
+)
+def test_no_flipped_bit_of_a_table_is_more_than_one_line(tmp_path_factory, form, flips):
+    path = sounds(tmp_path_factory.getbasetemp() / f"flipped-{form}", form)
+    data = bytearray(path.read_bytes())
+    for share, bit in flips:
+        data[min(int(share * len(data)), len(data) - 1)] ^= 1 << bit
+    path.write_bytes(data)
+    try:
+        assert len(read_all(path.parent)) <= 3
+    except CorpusError as error:
+        assert "\n" not in str(error)
+
+
+def test_tables_that_are_read_in_turn_give_each_its_own_rows(tmp_path):
+    texts = [[f"{name} {number}" for number in range(2_500)] for name in range(6)]
+    paths = [
+        sounds(tmp_path / str(name), form, of_one)
+        for (name, of_one), form in zip(enumerate(texts), ["arrow", "parquet"] * 3, strict=True)
+    ]
+    readings = [parquet.table_rows(path, ["text", "audio"]) for path in paths]
+    for number in range(2_500):
+        assert [next(reading)["text"] for reading in readings] == [of_one[number] for of_one in texts]
+    assert all(next(reading, None) is None for reading in readings)
 
 
 @each_form

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from earmark.audio.table import BadAudio
 from earmark.errors import BadAudioError
 
 
@@ -43,6 +44,35 @@ def die_on_three(number):
 
 def crash(number):
     os.kill(os.getpid(), number)
+
+
+def crash_on_three(number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return number
+
+
+def print_and_return(number):
+    os.write(2, f"library {number}\n".encode())
+    return number
+
+
+def crash_here(_):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def stop_on_three(number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return number
+
+
+def standardize_or_crash(batch):
+    """Stand in for standardize_batch: a recording of this name ends its process as a faulty decoder does."""
+    works, policy, _ = batch
+    if any(work.path == "crash.wav" for work in works):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return [BadAudio(work.path, work.source_hash, "no samples", "", "", policy) for work in works]
 
 
 def leave(status):

@@ -1,5 +1,6 @@
 import functools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -325,3 +326,34 @@ def test_closing_a_prefetch_drops_what_waits_and_joins_what_runs():
     results.close()
     assert sorted(started) == sorted(ended) == [0, 1, 2]
     until(lambda: set(threading.enumerate()) <= before)
+
+
+def test_an_item_whose_worker_crashes_is_asked_what_it_is_instead_and_the_others_go_on(pool):
+    seen = []
+
+    def instead(item, error):
+        seen.append((item, error.crashed))
+        return -item
+
+    assert list(pool.map(pool_jobs.crash_on_three, range(6), instead=instead)) == [0, 1, 2, -3, 4, 5]
+    assert seen == [(3, "SIGSEGV")]
+
+
+def test_a_worker_that_was_killed_from_outside_has_not_crashed(pool):
+    with pytest.raises(WorkerError, match="SIGKILL"):
+        list(pool.map(pool_jobs.die_on_three, range(6), instead=lambda item, _error: item))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells that a process is stopped")
+def test_a_worker_that_is_stopped_is_named_and_can_be_made_to_go_on(monkeypatch):
+    monkeypatch.setattr("earmark.workers.pool.SILENCE_S", 0.2)
+    lines = []
+
+    def go_on(line):
+        lines.append(line)
+        if match := re.search(r"kill -CONT (\d+)", line):
+            os.kill(int(match[1]), signal.SIGCONT)
+
+    with Pool(1, go_on) as own:
+        assert list(own.map(pool_jobs.stop_on_three, range(5), label=lambda number: f"item {number}")) == list(range(5))
+    assert any("item 3" in line and "It is stopped" in line for line in lines)

@@ -17,7 +17,9 @@ from earmark.disk.hashing import digest
 from earmark.encoders import Encoder, EncoderForecast, EncoderTable, Frames, Identity, ModelStore
 from earmark.encoders._log_mel import WINDOW_S, log_mel_identity
 from earmark.encoders.onnx import files
-from earmark.encoders.onnx.measured import Measured
+from earmark.encoders.onnx.measured import MOST_WINDOW_S, Measured
+from earmark.errors import ModelError, WorkerError
+from earmark.workers.apart import call_apart
 
 CODE_VERSION = 1  # raise it when our code changes the numbers
 ABSENT = EncoderForecast(768, Frames(320, first=400), 0.2, "the model is not here: assumed the shape of HuBERT base")
@@ -42,7 +44,7 @@ class Onnx(EncoderTable):
     normalize: bool = Field(
         default=False, description="scale the samples of each window to mean 0 and variance 1, as wav2vec2 wants"
     )
-    window_s: float = Field(default=30.0, gt=0, le=600, description="seconds of a recording encoded at once")
+    window_s: float = Field(default=30.0, gt=0, le=MOST_WINDOW_S, description="seconds of a recording encoded at once")
     precision: Literal["float32", "float16", "bfloat16"] = Field(default="float32", description="what it computes in")
 
     def fault(self) -> str:
@@ -96,13 +98,27 @@ class Onnx(EncoderTable):
         asked = [self.input, self.n_mels, self.input_name, self.outputs, self.window_s]
         asked.append("window_s" in self.model_fields_set)
 
-        def measure() -> str:
-            from earmark.encoders.onnx import graph
-
-            return graph.measure(path, self).to_json()
-
         what = f"onnx-frames-{digest('onnx', [CODE_VERSION, asked])[:8]}"
-        return Measured.from_json(files.remembered(path, models.memo, what, measure))
+        return Measured.from_json(files.remembered(path, models.memo, what, lambda: _measure_apart(path, self)))
 
 
 KIND = Onnx
+
+
+def _measure_apart(path: Path, table: Onnx) -> str:
+    """Measure a model in a process beside this one: a damaged one may crash OpenVINO. Raises ModelError."""
+    try:
+        return call_apart(_measure, (path, table), str(path))
+    except WorkerError as error:
+        if not error.crashed:
+            raise
+        raise ModelError(
+            f"{path}: expected an ONNX model, got one that crashes OpenVINO ({error.crashed}). Export it again."
+        ) from error
+
+
+def _measure(asked: tuple[Path, Onnx]) -> str:
+    from earmark.encoders.onnx import graph
+
+    path, table = asked
+    return graph.measure(path, table).to_json()

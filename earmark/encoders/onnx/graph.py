@@ -17,7 +17,7 @@ import numpy as np
 
 from earmark.encoders import Frames, _openvino
 from earmark.encoders._log_mel import HOP, WINDOW_SAMPLES
-from earmark.encoders.onnx.measured import Measured
+from earmark.encoders.onnx.measured import MOST_WINDOW_S, Measured
 from earmark.errors import ModelError, near
 from earmark.rates import RATE_HZ
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from earmark.encoders.onnx import Onnx
 
 MASK = "attention_mask"  # a second input: which samples are sound. All of them, since nothing is batched
+MOST_WIDTH = 1 << 20  # values in a frame, beyond any encoder
 CHECKED = 16  # random lengths at which a frame count is compared with the formula, apart from where it rises
 
 
@@ -102,8 +103,9 @@ def measure(path: Path, table: Onnx) -> Measured:
     if graph.fixed:
         return _measure_fixed(graph, table)
     asked = int(table.window_s * RATE_HZ)
-    even = _even(graph, asked // graph.unit)
     _, width = graph.shape(asked // graph.unit)
+    _require_width(path, width)
+    even = _even(graph, asked // graph.unit)
     reach = max(0, even.first - even.step) * graph.unit
     room = WINDOW_SAMPLES - reach if graph.n_mels else asked
     window = min(asked, room) // (even.step * graph.unit) * even.step * graph.unit
@@ -116,6 +118,10 @@ def measure(path: Path, table: Onnx) -> Measured:
 def _measure_fixed(graph: Graph, table: Onnx) -> Measured:
     """Return how a model of fixed length turns samples into frames: the share of its frames that a window fills."""
     samples = graph.fixed * graph.unit
+    if samples > MOST_WINDOW_S * RATE_HZ:
+        raise _refused(
+            graph.path, "input", f"at most {MOST_WINDOW_S:,} s", f"{samples / RATE_HZ:,.0f} s, its fixed length"
+        )
     if "window_s" in table.model_fields_set and round(table.window_s * RATE_HZ) != samples:
         raise _refused(graph.path, "window_s", f"{samples / RATE_HZ:g}, its fixed length", f"{table.window_s:g}")
     if graph.n_mels and samples > WINDOW_SAMPLES:
@@ -123,7 +129,14 @@ def _measure_fixed(graph: Graph, table: Onnx) -> Measured:
     n_frames, width = graph.shape(graph.fixed)
     if not n_frames:
         raise _refused(graph.path, "frames", "some", "none")
+    _require_width(graph.path, width)
     return Measured(Frames(samples, per=n_frames), width, samples, 0, samples)
+
+
+def _require_width(path: Path, width: int) -> None:
+    """Refuse a frame that nothing could hold: a damaged header may state one of any size."""
+    if width > MOST_WIDTH:
+        raise _refused(path, "width", f"at most {MOST_WIDTH:,} values in a frame", f"{width:,}")
 
 
 @dataclass(frozen=True)

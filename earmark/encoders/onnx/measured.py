@@ -8,6 +8,8 @@ import orjson
 
 from earmark.encoders import Frames
 
+MOST_WINDOW_S = 600  # seconds of a recording encoded at once
+
 
 @dataclass(frozen=True)
 class Measured:

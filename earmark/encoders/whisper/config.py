@@ -13,6 +13,9 @@ from earmark.errors import ModelError, near
 from earmark.rows import JSON
 
 WEIGHTS_NAMES = ("weights.safetensors", "weights.npz", "model.safetensors")  # in the order in which they are looked for
+CONFIG_BYTES = 1 << 20  # of config.json; Whisper's has less than one kilobyte
+MOST_LAYERS, MOST_STATE = 1_000, 65_536  # far beyond any encoder, and near enough to be counted through
+LEAST_BITS = 2  # a weight has, in the tightest quantisation
 N_AUDIO_CTX = 1_500  # rows of a 30 s window
 ENCODER_KEYS = ("n_mels", "n_audio_ctx", "n_audio_state", "n_audio_head", "n_audio_layer")
 TEXT_KEYS = ("n_vocab", "n_text_ctx", "n_text_state", "n_text_head", "n_text_layer")
@@ -60,7 +63,24 @@ def weights_file(folder: Path) -> Path:
 
 def read_config(folder: Path) -> WhisperConfig:
     """Return the encoder's shape from `config.json`; raises ModelError in one line when it is not one of Whisper."""
-    return parse_shape(folder / "config.json", read_json(folder))
+    config = parse_shape(folder / "config.json", read_json(folder))
+    _require_room(config, weights_file(folder))
+    return config
+
+
+def _require_room(config: WhisperConfig, weights: Path) -> None:
+    """Refuse a shape whose weights cannot be in the file beside it, before anything is made of it. Raises ModelError.
+
+    Every block has 12 * n_state ** 2 weights, and quantised ones have 2 bits at the least.
+    """
+    least = config.n_audio_layer * 12 * config.n_audio_state**2 * LEAST_BITS // 8
+    size = weights.stat().st_size
+    if least > size:
+        raise ModelError(
+            f"{weights}: wrong weights: config.json states {config.n_audio_layer:,} layers of width"
+            f" {config.n_audio_state:,}: expected {least:,} bytes or more, got {size:,}. Check that the two belong"
+            " together, or download them again."
+        )
 
 
 def read_json(folder: Path) -> dict[str, JSON]:
@@ -68,12 +88,24 @@ def read_json(folder: Path) -> dict[str, JSON]:
     weights_file(folder)
     path = folder / "config.json"
     try:
-        raw = json.loads(path.read_bytes())
-    except ValueError as error:
+        with path.open("rb") as file:
+            data = file.read(CONFIG_BYTES + 1)
+        raw = json.loads(data) if len(data) <= CONFIG_BYTES else None
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not JSON: {error}. Download it again.") from error
+    if raw is None:
+        got = f"more than {CONFIG_BYTES:,} bytes, or null"
+        raise ModelError(f"{path}: not a model configuration: expected a JSON object, got {got}. Download it again.")
     if not isinstance(raw, dict):
         raise ModelError(f"{path}: not a model configuration: expected a JSON object, got {type(raw).__name__}.")
     return raw
+
+
+def unreadable(path: Path, error: OSError) -> ModelError:
+    """Return the error for a file of a model that the system does not give: nothing is known of its content."""
+    return ModelError(f"{path}: cannot be read: {error.strerror}. See that disk and permissions are well; run again.")
 
 
 def parse_shape(path: Path, raw: dict[str, JSON]) -> WhisperConfig:
@@ -91,19 +123,24 @@ def parse_shape(path: Path, raw: dict[str, JSON]) -> WhisperConfig:
     for key in ENCODER_KEYS:
         value = raw[key]
         if type(value) is not int or value < 1:  # not isinstance: true would be one, too
-            raise ModelError(f"{path}: {key}: wrong value: expected a whole number from 1, got {value!r}. Correct it.")
+            raise ModelError(
+                f"{path}: {key}: wrong value: expected a whole number from 1, got {repr(value)[:80]}. Correct it."
+            )
         numbers[key] = value
     config = WhisperConfig(**numbers)
     n_state, n_head = config.n_audio_state, config.n_audio_head
     rules = {
         "n_mels": (config.n_mels in N_MELS, "80 or 128"),
         "n_audio_ctx": (config.n_audio_ctx == N_AUDIO_CTX, f"{N_AUDIO_CTX:,} (30 s)"),
-        "n_audio_state": (n_state % 2 == 0 and n_state > 2, "an even number from 4"),
+        "n_audio_state": (n_state % 2 == 0 and 2 < n_state <= MOST_STATE, f"an even number from 4 to {MOST_STATE:,}"),
+        "n_audio_layer": (config.n_audio_layer <= MOST_LAYERS, f"at most {MOST_LAYERS:,}"),
         "n_audio_head": (n_state % n_head == 0, f"a divisor of n_audio_state {n_state}"),
     }
     for key, (is_right, expected) in rules.items():
         if not is_right:
-            raise ModelError(f"{path}: {key}: wrong value: expected {expected}, got {raw[key]}. Use a Whisper model.")
+            raise ModelError(
+                f"{path}: {key}: wrong value: expected {expected}, got {repr(raw[key])[:80]}. Use a Whisper model."
+            )
     return config
 
 
@@ -134,6 +171,6 @@ def parse_quantisation(path: Path, raw: JSON) -> Quantisation | None:
     ):
         raise ModelError(
             f"{path}: quantization that cannot be read: expected group_size 32, 64 or 128 and bits 2, 4 or 8,"
-            f" got {json.dumps(raw)}. Take the model in float16, or in 4 or 8 bits."
+            f" got {json.dumps(raw)[:200]}. Take the model in float16, or in 4 or 8 bits."
         )
     return Quantisation(group_size, bits)

@@ -5,14 +5,17 @@ order); `numpy.lib.format`; MLX `mx.quantize`, mode "affine".
 """
 
 import json
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.disk.faults import require_content
+from earmark.encoders.whisper.config import unreadable
 from earmark.errors import ModelError
 
 Bits: TypeAlias = np.float32 | np.float16 | np.uint16 | np.uint32
@@ -24,6 +27,7 @@ STORED: dict[str, np.dtype[Bits]] = {
     "U32": np.dtype("<u4"),
 }
 NPY_KINDS = {"<f4": "F32", "<f2": "F16", "<u4": "U32"}
+MOST_DEFLATED = 20  # times the size of an npz that its arrays may have: weights are noise, which nothing makes smaller
 LENGTH_BYTES = 8  # of the header length that opens a safetensors file
 WORD_BITS = 32  # of one packed word
 QUANTISED_BITS = (2, 4, 8)
@@ -45,8 +49,13 @@ def read_tensors(path: Path, prefix: str) -> dict[str, Stored]:
     read = _read_npz if path.suffix == ".npz" else _read_safetensors
     try:
         return dict(sorted(read(path, prefix).items()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+    except ModelError:
+        raise
+    except Exception as error:  # a damaged header leads to whatever its sizes, its depth or its types lead to
+        require_content(path, error)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise unreadable(path, error) from error
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelError(
             f"{path}: damaged weights: expected a whole {path.suffix[1:]} file, got {path.stat().st_size:,} bytes"
             f" ({reason}). Download it again."
@@ -60,27 +69,52 @@ def _read_safetensors(path: Path, prefix: str) -> dict[str, Stored]:
     if raw.size < begin:
         raise ValueError(f"header of {length:,} bytes")
     header = json.loads(raw[LENGTH_BYTES:begin].tobytes())
-    tensors = {}
+    tensors, room = {}, raw.size - begin
     for name, entry in header.items():
         if name.startswith(prefix):
             dtype = STORED[_known_kind(path, name, entry["dtype"])]
             first, last = entry["data_offsets"]
-            bits = raw[begin + first : begin + last]
-            if bits.size != last - first:
-                raise ValueError(f"{name} ends at byte {begin + last:,}")
-            tensors[name] = Stored(entry["dtype"], bits.view(dtype).reshape(entry["shape"]))
+            if not 0 <= first <= last <= raw.size - begin:
+                raise ValueError(f"{name} is at bytes {first:,} to {last:,} of {raw.size - begin:,}")
+            room -= last - first
+            if room < 0:
+                raise ValueError(f"{name}: more bytes of tensors than there are")
+            tensors[name] = Stored(
+                entry["dtype"], raw[begin + first : begin + last].view(dtype).reshape(entry["shape"])
+            )
     return tensors
 
 
 def _read_npz(path: Path, prefix: str) -> dict[str, Stored]:
-    tensors = {}
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        for name in archive.files:
+    """Read an archive's arrays, each only once its header is seen to fit what the archive has of it.
+
+    numpy.load would allocate what a header claims, and a deflated archive may claim a thousand times its size.
+    """
+    tensors, room = {}, MOST_DEFLATED * path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
             if name.startswith(prefix):
-                data = archive[name]
-                kind = _known_kind(path, name, NPY_KINDS.get(data.dtype.str, data.dtype.str))
-                tensors[name] = Stored(kind, np.ascontiguousarray(data))
+                room -= member.file_size
+                if room < 0:
+                    raise ValueError(f"{name}: more than {MOST_DEFLATED} times the size of the file")
+                with archive.open(member) as file:
+                    tensors[name] = _read_npy(path, name, file, member.file_size)
     return tensors
+
+
+def _read_npy(path: Path, name: str, file: IO[bytes], size: int) -> Stored:
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(file)
+    if version not in readers:
+        raise ValueError(f"{name}: version {version} of NumPy's format")
+    shape, is_fortran, dtype = readers[version](file)
+    kind = _known_kind(path, name, NPY_KINDS.get(dtype.str, dtype.str))
+    claimed = math.prod(shape) * dtype.itemsize
+    if claimed != size - file.tell():
+        raise ValueError(f"{name}: {shape} of {dtype}, which is {claimed:,} bytes, in {size - file.tell():,}")
+    data = np.frombuffer(file.read(claimed), STORED[kind]).reshape(shape, order="F" if is_fortran else "C")
+    return Stored(kind, np.ascontiguousarray(data))
 
 
 def _known_kind(path: Path, name: str, kind: str) -> str:

@@ -124,8 +124,13 @@ def _perform(run: Run, rule: Rule[Outputs], unit: Unit) -> None:
 
 
 def seal_file(project: Project, path: Path) -> SealedFile:
-    """Return a finished file as a receipt records it: path, size, hash."""
-    return SealedFile(project.relative(path), path.stat().st_size, project.memo.hash_file(path))
+    """Return a finished file as a receipt records it: path, size, hash.
+
+    Read, and not looked up: where times are coarse, the stat of a file that was just replaced may be that of the old one.
+    """
+    key, xxh3 = stat_key(path.stat()), hash_file(path)
+    project.memo.put([(path, key, xxh3)])
+    return SealedFile(project.relative(path), key[2], xxh3)
 
 
 def broken(project: Project, files: Iterable[SealedFile]) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support import state_flips  # noqa: E402 - of the tests, which are no package
+from support import state_flips
 
 
 def main(trials: int, first: int) -> int:

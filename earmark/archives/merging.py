@@ -15,9 +15,10 @@ NAMES_AT_ONCE = 65_536  # names of one folder that are listed before they are mo
 
 
 def read_staged(staging: Path, folder: Path, lines: list[bytes]) -> list[Known]:
-    """Hash those of some listed members that are in staging, read from the disk, and compare; return what was read, as files of `folder`.
+    """Hash those of some listed members that are in staging, read from the disk, and compare; return what was read.
 
-    From the disk rather than from the system's cache: what is in the cache was never in doubt. Raises ArchiveError.
+    From the disk rather than from the system's cache: what is in the cache was never in doubt. Their paths are those
+    that they will have in `folder`. Raises ArchiveError.
     """
     entries = []
     for line in lines:

@@ -129,9 +129,20 @@ class HashMemo:
                 return None
             row = database.execute(
                 "select hash from known where what=? and path=? and dev=? and ino=? and size=? and mtime=? and ctime=?",
-                (what, _place(name), *map(_signed, key)),
+                (what, _place(name), *as_stored(key)),
             ).fetchone()
-            return _proved(what, name, key, row[0]) if row else None
+            return _proved(what, name, as_stored(key), row[0]) if row else None
+        return None
+
+    def last(self, path: Path, what: str = "xxh3") -> tuple[StatKey, str] | None:
+        """Return what was remembered of a file last, whatever its stat is now: that key, `as_stored`, and the hash."""
+        name = self._name(path)
+        with self._lock, contextlib.suppress(sqlite3.Error, ValueError, TypeError):  # of any damage: not known
+            database = self._open(create=False)
+            query = "select dev, ino, size, mtime, ctime, hash from known where what=? and path=?"
+            row = database.execute(query, (what, _place(name))).fetchone() if database is not None else None
+            if row and (proved := _proved(what, name, row[:5], row[5])):
+                return row[:5], proved
         return None
 
     def put(self, entries: Iterable[Known], what: str = "xxh3") -> None:
@@ -139,7 +150,8 @@ class HashMemo:
         rows = []
         for path, key, value in entries:
             name = self._name(path)
-            rows.append((what, _place(name), *map(_signed, key), value + _check(what, name, key, value)))
+            stat = as_stored(key)
+            rows.append((what, _place(name), *stat, value + _check(what, name, stat, value)))
         with self._lock, contextlib.suppress(sqlite3.Error):
             database = self._open(create=True)
             if database is not None and rows:
@@ -177,6 +189,12 @@ def _proved(what: str, name: bytes, key: StatKey, stored: str) -> str | None:
     """Return a remembered hash if it is as it was remembered."""
     value, check = stored[:-CHECK_DIGITS], stored[-CHECK_DIGITS:]
     return value if check == _check(what, name, key, value) else None
+
+
+def as_stored(key: StatKey) -> StatKey:
+    """Return a stat key as SQLite can store it."""
+    dev, ino, size, mtime, ctime = map(_signed, key)
+    return dev, ino, size, mtime, ctime
 
 
 def _signed(value: int) -> int:

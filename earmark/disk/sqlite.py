@@ -18,7 +18,7 @@ SETTINGS = ("journal_mode = wal", "synchronous = normal")
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # SQLite's file format, 1.3: the first 16 bytes of every database, and 4 bytes at 68 that name the program it is of.
 MAGIC, OWNER_AT, OWNER = b"SQLite format 3\0", 68, int.from_bytes(b"emrk", "big")
-TABLES = {"task", "memo", "packs", "held"}  # what earlier versions, which named no owner, made
+TABLES = {"task", "memo", "known", "packs", "held"}  # ours, by which a file without an owner is known
 NAMES = {"state.db", "memo.db", "index.db"}  # what is called so and cannot be read was one of ours, and is set aside
 
 

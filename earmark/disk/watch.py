@@ -33,6 +33,11 @@ class Snapshot:
     mode: Mode
     entries: dict[str, list[int]]
 
+    @property
+    def kind(self) -> str:
+        """What is watched, in words: "files" or "folders"."""
+        return "folders" if self.mode == "folders" else "files"
+
 
 @dataclass(frozen=True)
 class Changes:

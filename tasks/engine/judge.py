@@ -10,6 +10,7 @@ from doit.exceptions import TaskFailed
 
 from earmark.catalog.project import Project
 from earmark.disk.files import disk_error
+from earmark.disk.hashing import hash_file, stat_key
 from earmark.disk.receipts import Outputs, Receipt, SealedFile, differences, make_key, publish_receipt, read_receipt
 from earmark.disk.shards import SealedShard
 from earmark.errors import AbsentError, EarmarkError, WorkerError
@@ -126,7 +127,7 @@ def _perform(run: Run, rule: Rule[Outputs], unit: Unit) -> None:
 def seal_file(project: Project, path: Path) -> SealedFile:
     """Return a finished file as a receipt records it: path, size, hash.
 
-    Read, and not looked up: where times are coarse, the stat of a file that was just replaced may be that of the old one.
+    Read, and not looked up: where times are coarse, a file that was just replaced may have the stat of the old one.
     """
     key, xxh3 = stat_key(path.stat()), hash_file(path)
     project.memo.put([(path, key, xxh3)])

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import orjson
 import soundfile
+
 from support.archive_samples import pack
 from support.collection import Collection, speech
 from support.runs import open_run
-
 from tasks.engine.judge import listed_shards, perform
 from tasks.engine.stage import Run
 from tasks.engine.units import Unit
@@ -111,8 +111,11 @@ def verify_all(home: Path) -> tuple[int, str]:
 
 def products(home: Path) -> dict[str, bytes]:
     """Return what a user has: products by path, the sound of each row, the frames of each row of a feature manifest."""
-    found = {str(path.relative_to(home)): path.read_bytes() for path in sorted(home.glob("manifests/**/*.json*"))
-             if ".edited" not in path.name}
+    found = {
+        str(path.relative_to(home)): path.read_bytes()
+        for path in sorted(home.glob("manifests/**/*.json*"))
+        if ".edited" not in path.name
+    }
     for name in [name for name in found if name.startswith("manifests/") and name.count("/") == 1]:
         for line in found[name].splitlines():
             path = orjson.loads(line)["audio_path"]
@@ -145,7 +148,9 @@ class Damage:
 
     def words(self, home: Path) -> str:
         other = f" <-> {self.other.relative_to(home)}" if self.other else ""
-        return f"{self.seed}: {self.kind} {self.path.relative_to(home)}{other}{' (mtime put back)' if self.quiet else ''}"
+        return (
+            f"{self.seed}: {self.kind} {self.path.relative_to(home)}{other}{' (mtime put back)' if self.quiet else ''}"
+        )
 
     def apply(self) -> None:
         status, rng = self.path.stat(), random.Random(self.seed)
@@ -204,7 +209,7 @@ def choose(home: Path, seed: int) -> Damage:
         for path in sorted((home / place).rglob("*")):
             if path.is_file() and path.name not in NOT_STATE and "damaged" not in path.parts:
                 by_kind.setdefault(_kind_of(path.relative_to(home)), []).append(path)
-    kind, paths = rng.choice(sorted(by_kind.items()))
+    _, paths = rng.choice(sorted(by_kind.items()))
     path, what = rng.choice(paths), rng.choice(KINDS)
     others = [other for other in paths if other != path]
     if what == "swap" and not others:

@@ -185,8 +185,10 @@ def _check(what: str, name: bytes, key: StatKey, value: str) -> str:
     return xxhash.xxh3_64_hexdigest(b"%s %s %s %s" % (what.encode(), name, repr(key).encode(), value.encode()))
 
 
-def _proved(what: str, name: bytes, key: StatKey, stored: str) -> str | None:
+def _proved(what: str, name: bytes, key: StatKey, stored: object) -> str | None:
     """Return a remembered hash if it is as it was remembered."""
+    if not isinstance(stored, str):
+        return None
     value, check = stored[:-CHECK_DIGITS], stored[-CHECK_DIGITS:]
     return value if check == _check(what, name, key, value) else None
 

@@ -9,9 +9,19 @@ from typing import NamedTuple, TypeVar
 import xxhash
 
 from earmark.disk.files import clear_disk_errors, disk_error, flush_folder, make_folder
+from earmark.disk.hashing import HashMemo
 from earmark.disk.sqlite import connect, delete, primary_code, transaction
 from earmark.errors import AbsentError
-from earmark.features.packs import PackError, Seal, hash_faults, read_seal, size_faults, structure_faults
+from earmark.features.packs import (
+    PackError,
+    Seal,
+    hash_faults,
+    pack_damage,
+    read_seal,
+    size_faults,
+    small_files,
+    structure_faults,
+)
 
 T = TypeVar("T")
 
@@ -54,7 +64,8 @@ class PackIndex:
     Raises DiskFullError, and PackError if the file cannot be used.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, memo: HashMemo | None = None) -> None:
+        self._memo = memo
         self._packs = folder / "packs"
         self._damaged = folder / "damaged"
         self._path = folder / "index.db"
@@ -145,8 +156,9 @@ class PackIndex:
             try:
                 # A pack never changes, so one whose seal is known needs no more than a stat of its files.
                 seal = read_seal(self._packs / name)
-                for fault in size_faults(self._packs / name, seal):
-                    raise PackError(fault)
+                damage = pack_damage(self._packs / name, self._memo)
+                if damage:
+                    raise PackError(damage)
                 if known.get(name) != seal.digest:
                     new[name] = _indexable(self._packs / name)
             except PackError as error:
@@ -214,9 +226,7 @@ class PackIndex:
 def _indexable(pack: Path) -> Seal:
     """Return a pack's seal once everything but its frames is found as sealed. Raises PackError."""
     seal = read_seal(pack)
-    # Those files are small, and a wrong bit in them would give one recording another's features.
-    small = [name for name in seal.files if not name.startswith("frames/c/")]
-    for faults in (size_faults(pack, seal), hash_faults(pack, seal, small), structure_faults(pack, seal)):
+    for faults in (size_faults(pack, seal), hash_faults(pack, seal, small_files(seal)), structure_faults(pack, seal)):
         for fault in faults:
             raise PackError(fault)
     return seal

@@ -187,7 +187,7 @@ def _edited(data: bytes, rng: random.Random) -> bytes:
     lines = data.split(b"\n")
     what = rng.choice(["digit", "digit", "drop", "double", "move"])
     if what == "digit" or len(lines) < 3:
-        digits = [at for at, byte in enumerate(data) if chr(byte).isdigit()]
+        digits = [at for at, byte in enumerate(data) if byte in b"0123456789"]
         if not digits:
             return _flipped(data, rng)
         at = rng.choice(digits)

@@ -34,7 +34,7 @@ def connect(path: Path, *statements: str) -> sqlite3.Connection:
     try:
         for statement in (*(f"pragma {setting}" for setting in SETTINGS), *statements):
             database.execute(statement)
-        if database.execute("pragma application_id").fetchone() == (0,):  # fresh, or of an earlier version
+        if database.execute("pragma application_id").fetchone() != (OWNER,):  # fresh, or of an earlier version
             database.execute(f"pragma application_id = {OWNER}")
     except BaseException:
         database.close()
@@ -62,12 +62,14 @@ def _require_own(path: Path) -> None:
     if path.name in NAMES and not head.startswith(MAGIC):
         return
     owner = int.from_bytes(head[OWNER_AT:], "big")
-    if not head.startswith(MAGIC) or (owner != OWNER and not (owner == 0 and _has_only_our_tables(path))):
+    if not head.startswith(MAGIC) or (owner != OWNER and not _has_only_our_tables(path, owner)):
         raise ForeignError(f"{path}: it is not earmark's own database, and stays as it is. Name another file, or none.")
 
 
-def _has_only_our_tables(path: Path) -> bool:
-    """Say whether a database without an owner is one of an earlier version of ours, by its tables."""
+def _has_only_our_tables(path: Path, owner: int) -> bool:
+    """Say whether a database is ours by its tables, as earlier versions named no owner, and a header may be damaged."""
+    if owner and path.name not in NAMES:
+        return False
     database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE_S)
     try:
         found = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
@@ -75,7 +77,7 @@ def _has_only_our_tables(path: Path) -> bool:
         return path.name in NAMES and is_damaged(error)
     finally:
         database.close()
-    return found <= TABLES
+    return found <= TABLES and bool(found or not owner)
 
 
 def is_damaged(error: sqlite3.Error) -> bool:

@@ -37,7 +37,7 @@ _NOT_OF_THE_FILE = {
     sqlite3.SQLITE_NOMEM,
 }
 
-INDEX_VERSION = 2  # raise it when the tables change; an index of another version is deleted and made again
+INDEX_VERSION = 3  # raise it when the tables change; an index of another version is deleted and made again
 INDEX_CACHE_KIB = 64 << 10  # SQLite's page cache; the index of 10 million recordings is several times that
 QUERY_HASHES = 500  # hashes in one query
 INSERT_ROWS = 200_000  # rows that one transaction of a rescan sorts and inserts; pack by pack takes three times as long
@@ -93,6 +93,38 @@ class PackIndex:
             raise PackError(f"{pack}: {error}. Run doit features again.") from error
         self._rebuilding(lambda: self._insert({pack.name: seal}))
 
+    def faults(self) -> list[str]:
+        """Compare every entry with the packs; an index in which one is wrong is made again, and that is returned."""
+        if not self._path.exists():
+            return []
+        try:
+            self._compare()
+        except (sqlite3.DatabaseError, ValueError, TypeError, OverflowError) as error:
+            if isinstance(error, sqlite3.DatabaseError) and primary_code(error) in _NOT_OF_THE_FILE:
+                raise PackError(f"{self._path}: cannot be used: {error}.") from error
+            self._rebuild()
+            return [str(error)]
+        return []
+
+    def _compare(self) -> None:
+        database = self._open()
+        self._require_complete()
+        query = "select hash, name, row, n_frames, seal, proof from held left join packs using (pack)"
+        for entry in database.execute(query):
+            _require_proved(*entry)
+        ((said,),) = database.execute("pragma quick_check(1)")
+        if said != "ok":
+            raise DamagedIndexError(said)
+
+    def _require_complete(self) -> None:
+        """Raise DamagedIndexError if entries were lost, whose recordings would be encoded again into a second pack.
+
+        Counted as a whole, which SQLite does from its pages: pack by pack it takes a thousand times as long.
+        """
+        ((stored, expected),) = self._open().execute("select (select count(*) from held), (select sum(n) from packs)")
+        if stored != (expected or 0):
+            raise DamagedIndexError(f"{stored:,} entries instead of {expected or 0:,}")
+
     def close(self) -> None:
         """Close the database file."""
         if self._database is not None:
@@ -112,7 +144,9 @@ class PackIndex:
                 # The table `held` has a row for each recording of each pack, by hash: without rowids the rows are in
                 # the tree of the primary key itself, about half the size of a table and an index.
                 with transaction(database):
-                    database.execute("create table packs (pack integer primary key, name text unique, seal text)")
+                    database.execute(
+                        "create table packs (pack integer primary key, name text unique, seal text, n int)"
+                    )
                     database.execute(
                         "create table held (hash blob, pack int, row int, n_frames int, proof int,"
                         " primary key (hash, pack)) without rowid"
@@ -134,8 +168,7 @@ class PackIndex:
                     raise
             except (ValueError, TypeError, OverflowError):  # text that is no UTF-8, a value of another type
                 pass
-            self._discard()
-            self._sync(set_aside=False)
+            self._rebuild()
             return action()
         except sqlite3.Error as error:
             if primary_code(error) == sqlite3.SQLITE_FULL:
@@ -144,12 +177,17 @@ class PackIndex:
                 f"{self._path}: cannot be used: {error}. Make the folder writable, or delete this file: it is rebuilt."
             ) from error
 
+    def _rebuild(self) -> None:
+        self._discard()
+        self._sync(set_aside=False)
+
     def _sync(self, *, set_aside: bool) -> list[str]:
         if self._packs.is_symlink() and not self._packs.exists():
             raise AbsentError(f"{self._packs}: links to a folder that is not there. Mount its volume and run again.")
         names = {path.name for path in self._packs.glob("[!.]*.zarr")} if self._packs.is_dir() else set()
         database = self._open()
         known: dict[str, str] = dict(database.execute("select name, seal from packs"))
+        self._require_complete()
         lines = []
         new: dict[str, Seal] = {}
         for name in sorted(names):
@@ -188,7 +226,9 @@ class PackIndex:
             for name, seal in packs.items():
                 group = zarr.open_group(str(self._packs / name), mode="r")
                 edges, octets = group["offsets"][:].tolist(), group["audio_hash"][:]
-                place = database.execute("insert into packs (name, seal) values (?, ?)", (name, seal.digest)).lastrowid
+                place = database.execute(
+                    "insert into packs (name, seal, n) values (?, ?, ?)", (name, seal.digest, seal.n)
+                ).lastrowid
                 for i in range(seal.n):
                     held = (octets[i].tobytes(), i, edges[i + 1] - edges[i])
                     rows.append((held[0], place, held[1], held[2], _proof(name, seal.digest, *held)))
@@ -204,8 +244,7 @@ class PackIndex:
             columns = "hash, name, row, n_frames, seal, proof"
             query = f"select {columns} from held left join packs using (pack) where hash in ({marks})"  # noqa: S608 - marks
             for key, name, row, n_frames, seal, proof in database.execute(query, keys):
-                if name is None or proof != _proof(name, seal, key, row, n_frames):
-                    raise DamagedIndexError(f"an entry of pack {name} was changed")
+                _require_proved(key, name, row, n_frames, seal, proof)
                 place = PackPlace(name, row, n_frames)
                 places[key.hex()] = min(places.get(key.hex(), place), place)
         return places
@@ -235,6 +274,12 @@ def _indexable(pack: Path) -> Seal:
 def _proof(name: str, seal: str, key: bytes, row: int, n_frames: int) -> int:
     """Return 63 bits over an entry and the seal of its pack: SQLite notices a torn file, and no changed digit."""
     return xxhash.xxh3_64_intdigest(b"%s %s %s %d %d" % (name.encode(), seal.encode(), key, row, n_frames)) >> 1
+
+
+def _require_proved(key: bytes, name: str, row: int, n_frames: int, seal: str, proof: int) -> None:
+    """Raise DamagedIndexError unless an entry is as it was made."""
+    if name is None or proof != _proof(name, seal, key, row, n_frames):
+        raise DamagedIndexError(f"an entry of pack {name} was changed")
 
 
 def _forget(database: sqlite3.Connection, names: Iterable[str]) -> None:

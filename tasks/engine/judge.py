@@ -135,13 +135,16 @@ def seal_file(project: Project, path: Path) -> SealedFile:
 
 
 def broken(project: Project, files: Iterable[SealedFile]) -> list[str]:
-    """Say which sealed files are gone or were changed; an unchanged file costs one stat, its hash is remembered."""
+    """Say which sealed files are gone or were changed; an unchanged file costs one stat, its hash is remembered.
+
+    Raises OSError for what cannot be looked at: that it is gone cannot be known then.
+    """
     problems = []
     for sealed in files:
         path = project.home / sealed.path
         try:
             size = path.stat().st_size
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             problems.append(f"{sealed.path} is gone")
             continue
         if size != sealed.size:

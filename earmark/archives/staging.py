@@ -22,7 +22,7 @@ from earmark.archives.members import ListedMember, Member, parse_member
 from earmark.archives.merging import DiffersError, checked, differs, file_blocks, lstat, merge, read_staged
 from earmark.archives.safe_names import MemberNames, fold, hash_path, is_unicode, refusal, safe_path
 from earmark.disk.files import disk_error, require_space
-from earmark.disk.hashing import HashMemo, StatKey, new_hasher, stat_key
+from earmark.disk.hashing import HashMemo, Known, new_hasher, stat_key
 from earmark.disk.volumes import NO_VOLUMES, Volumes
 from earmark.errors import ArchiveError
 
@@ -85,7 +85,7 @@ class Staging:
         self._memo = memo
         self._until_look = LOOK_BYTES
         self._others = others
-        self._remembered: list[tuple[StatKey, str]] = []
+        self._remembered: list[Known] = []
         self._resumed = path.exists()
         self._entered: dict[str, bool] = {}  # folders that were checked -> whether the tree has them
         self._differing: dict[str, int] = {}  # members in whose place the tree has another file -> its bytes
@@ -218,7 +218,7 @@ class Staging:
         if self._resumed:  # what an interrupted run staged must not replace what matched
             (self.path / path).unlink(missing_ok=True)
         self.count["n_matched"] += 1
-        self._remember([(stat_key(status), hasher.hexdigest())])
+        self._remember([(final, stat_key(status), hasher.hexdigest())])
         return hasher.hexdigest()
 
     def _is_whole(self, path: str, size: int) -> bool:
@@ -282,7 +282,7 @@ class Staging:
         self._until_look = LOOK_BYTES
         require_space(self.path, RESERVE_BYTES, f"{self.folder}: extracting")
 
-    def _remember(self, entries: Iterable[tuple[StatKey, str]]) -> None:
+    def _remember(self, entries: Iterable[Known]) -> None:
         self._remembered.extend(entries)
         if len(self._remembered) >= MEMO_ENTRIES:
             remember(self._remembered, self._memo)
@@ -352,14 +352,14 @@ class Staging:
         with ThreadPoolExecutor(READERS) as pool, members.open("rb") as lines:
             while batch := list(itertools.islice(lines, READERS * READ_BACK_LINES)):
                 parts = [batch[at : at + READ_BACK_LINES] for at in range(0, len(batch), READ_BACK_LINES)]
-                for entries in pool.map(lambda part: read_staged(self.path, part), parts):
+                for entries in pool.map(lambda part: read_staged(self.path, self.folder, part), parts):
                     n_read += len(entries)
                     self._remember(entries)
         if n_read != expected:
             raise ArchiveError(f"{self.path}: {expected - n_read:,} of {expected:,} staged files are gone. Run again.")
 
 
-def remember(entries: list[tuple[StatKey, str]], memo: HashMemo | None) -> None:
+def remember(entries: list[Known], memo: HashMemo | None) -> None:
     """Put hashes of files into the memo, if there is one, and empty the list."""
     if memo is not None and entries:
         memo.put(entries)

@@ -105,7 +105,7 @@ class Project:
     @cached_property
     def memo(self) -> HashMemo:
         """Hashes of files by their stat."""
-        return HashMemo(self.cache / "memo.db")
+        return HashMemo(self.cache / "memo.db", self.home)
 
     def dataset(self, name: str) -> DatasetTable:
         """Return a dataset's table.

@@ -241,9 +241,10 @@ class DatasetTable(Table):
         ' `{ speaker_id = "librivox" }`',
     )
     per_split: bool = Field(default=True, description="one manifest file a split, or all rows in one")
-    watch: Literal["files", "folders", "auto"] = Field(
+    watch: Literal["files", "folders", "content", "auto"] = Field(
         default="auto",
-        description="how edits are noticed: by each file, by folders alone, or by files up to 100,000 of them",
+        description="how edits are noticed: by the stat of each file, by folders alone, by reading all files at each"
+        " look, or by files up to 100,000 of them",
     )
     # A shard is what one edit makes anew and what a stopped run loses. Larger ones cost more then; smaller ones make
     # more tasks, each with a receipt to read at every start.

@@ -85,6 +85,13 @@ def is_receipt(path: Path) -> bool:
     return False
 
 
+def read_any(path: Path) -> dict[str, Any] | None:
+    """Return a receipt of whatever kind of unit as JSON; None when there is none or it is damaged."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        return _sealed(path)
+    return None
+
+
 def _sealed(path: Path) -> dict[str, Any]:
     raw: dict[str, Any] = orjson.loads(path.read_bytes())
     if raw.pop("seal") != digest("receipt", raw):

@@ -134,7 +134,7 @@ def _prove_archive(run: Run, dataset: str, candidate: Candidate) -> None:
 def _content(run: Run, path: Path, same: bool) -> str:
     """Return a file's hash; it is read again unless its stat is that of its extraction (`same`), ctime included."""
     project, key = run.project, stat_key(path.stat())
-    known = project.memo.get(key) if same else None
+    known = project.memo.get(path, key) if same else None
     if known is not None:
         return known
     raw = HashingReader([ArchiveFile(path)])
@@ -143,7 +143,7 @@ def _content(run: Run, path: Path, same: bool) -> str:
             bar.advance(len(block))
     content = raw.checked_sums()[0]["xxh3"]
     if stat_key(path.stat()) == key:  # not written to while it was read
-        project.memo.put([(key, content)])
+        project.memo.put([(path, key, content)])
     return content
 
 

@@ -172,7 +172,8 @@ def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[Arc
     before = _keep_list(run, dataset, archive, known)
     unpacked = _unpack(run, dataset, archive, project.members(dataset, part))
     hashes = [sums["xxh3"] for sums in unpacked.sums]
-    project.memo.put(zip(map(stat_key, unpacked.stats), hashes, strict=True))
+    paths = archive_records.files_of(project, dataset, archive)
+    project.memo.put(zip(paths, map(stat_key, unpacked.stats), hashes, strict=True))
     outputs = ArchiveRead(
         archive_records.stat_of(unpacked.stats),
         archive_records.hash_of(hashes),

@@ -63,12 +63,26 @@ def take(project: Project, dataset: str) -> None:
     owners.take(folder, project.owner, project.scratch, made_here=made_here, name="paths.standard")
 
 
-def is_whole(project: Project, dataset: str, row: AudioRow) -> bool:
-    """Say by a stat whether a row's standard file is there with its size; true where the row has none."""
+def sealed_at(project: Project, dataset: str, shard: str) -> int:
+    """Return when a shard's receipt was written, in nanoseconds since the epoch; 0 where there is none."""
+    with contextlib.suppress(OSError):
+        return project.receipt("standardize", dataset, shard).stat().st_mtime_ns
+    return 0
+
+
+def is_whole(project: Project, dataset: str, row: AudioRow, sealed_at: int | None = None) -> bool:
+    """Say whether a row's standard file is there, whole; true where the row has none.
+
+    By its stat. Of a file that was touched since `sealed_at` the content is read, once: the memo remembers it.
+    """
     if isinstance(row, BadAudio) or row.file_size is None:
         return True
+    path = audio_file(project, dataset, row.path)
     with contextlib.suppress(OSError):
-        return audio_file(project, dataset, row.path).stat().st_size == row.file_size
+        status = path.stat()
+        if status.st_size == row.file_size:
+            untouched = sealed_at is None or status.st_ctime_ns <= sealed_at
+            return untouched or project.memo.hash_file(path) == row.file_xxh3
     return False
 
 

@@ -90,8 +90,9 @@ def _intact(run: Run, unit: Unit, receipt: Receipt[StandardizedShard]) -> list[s
     if sum(sealed.files for sealed in scan.shards_of(project, unit.dataset).values()) > STAT_LIMIT:
         return problems
     rows = read_table(project.table(unit.dataset, unit.part))
-    lost = [row.path for row in rows if not standard_files.is_whole(project, unit.dataset, row)]
-    return [f"{len(lost):,} standard files gone or of another size (such as that of {lost[0]})"] if lost else []
+    sealed_at = standard_files.sealed_at(project, unit.dataset, unit.part)
+    lost = [row.path for row in rows if not standard_files.is_whole(project, unit.dataset, row, sealed_at)]
+    return [f"{len(lost):,} standard files gone or changed (such as that of {lost[0]})"] if lost else []
 
 
 def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
@@ -105,11 +106,12 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     if policy.format != "none":
         standard_files.take(project, dataset)
     known = {} if run.force else _known(run, unit, policy)  # forced: decoded again, whatever it was before
+    sealed_at = standard_files.sealed_at(project, dataset, shard)
     results: dict[str, AudioRow] = {}
     todo = []
     for row in rows:
         before = known.get((row.path, row.source_hash))
-        if before is None or not standard_files.is_whole(project, dataset, before):
+        if before is None or not standard_files.is_whole(project, dataset, before, sealed_at):
             todo.append(_work(project, dataset, row))
         elif not doubted:
             results[row.path] = before

@@ -9,7 +9,7 @@ from earmark.archives.members import ListedMember
 from earmark.archives.merging import file_blocks
 from earmark.archives.safe_names import is_unicode
 from earmark.archives.staging import MEMO_ENTRIES, Extraction, remember
-from earmark.disk.hashing import HashMemo, StatKey, new_hasher, stat_key
+from earmark.disk.hashing import HashMemo, Known, new_hasher, stat_key
 from earmark.disk.junk import SCRATCH_NAME
 from earmark.errors import ArchiveError
 
@@ -31,7 +31,7 @@ def adopt_tree(
     unreadable files.
     """
     n_members = n_files = member_bytes = 0
-    fresh: list[tuple[StatKey, str]] = []
+    fresh: list[Known] = []
     with members.open("wb") as lines:
         for path, status in _tree(folder, "", {*ignored, SCRATCH_NAME}):
             member = ListedMember(path)
@@ -39,10 +39,10 @@ def adopt_tree(
                 member = ListedMember(path, link=_link_target(folder / path))
             elif stat.S_ISREG(status.st_mode):
                 key = stat_key(status)
-                xxh3 = memo.get(key) if memo else None
+                xxh3 = memo.get(folder / path, key) if memo else None
                 if xxh3 is None:
                     xxh3 = _hash_file(folder / path, on_bytes)
-                    fresh.append((key, xxh3))
+                    fresh.append((folder / path, key, xxh3))
                 member = ListedMember(path, status.st_size, xxh3)
                 n_files += 1
                 member_bytes += status.st_size

@@ -59,7 +59,9 @@ def find_format(head: bytes) -> str:
     raise DamageError(f"not an archive: expected {expected}, got bytes {head[:8].hex(' ')}")
 
 
-def read_nested(blocks: Iterator[bytes], spool: Path, *, ends_known: bool, rest: Rest) -> Generator[Member, None, None]:
+def read_nested(
+    blocks: Iterator[bytes], spool: Path, *, ends_known: bool, rest: Rest, names: str | None = None
+) -> Generator[Member, None, None]:
     """Yield the members of an archive that is itself a member; a zip is written to `spool` meanwhile.
 
     Raises DamageError; TrailingError.
@@ -70,12 +72,12 @@ def read_nested(blocks: Iterator[bytes], spool: Path, *, ends_known: bool, rest:
     kind = find_format(head[:TAR_BLOCK_BYTES])
     whole = itertools.chain([head], blocks)
     if kind != "zip":
-        yield from tar_members(decoded(whole, kind, rest), ends_known=ends_known, rest=rest)
+        yield from tar_members(decoded(whole, kind, rest), ends_known=ends_known, rest=rest, names=names)
         return
     try:
         with spool.open("wb") as file:
             file.writelines(whole)
-        yield from zip_members(spool, rest=rest)
+        yield from zip_members(spool, rest=rest, names=names)
     finally:
         spool.unlink(missing_ok=True)
 

@@ -8,16 +8,17 @@ from pathlib import Path
 
 from earmark.archives.members import parse_member
 from earmark.disk.files import flush_folder, make_folder
-from earmark.disk.hashing import BLOCK_BYTES, StatKey, hash_from_disk
+from earmark.disk.hashing import BLOCK_BYTES, Known, hash_from_disk
 from earmark.errors import ArchiveError
 
 NAMES_AT_ONCE = 65_536  # names of one folder that are listed before they are moved
 
 
-def read_staged(staging: Path, lines: list[bytes]) -> list[tuple[StatKey, str]]:
+def read_staged(staging: Path, folder: Path, lines: list[bytes]) -> list[Known]:
     """Hash those of some listed members that are in staging, read from the disk, and compare; return what was read.
 
-    From the disk rather than from the system's cache: what is in the cache was never in doubt. Raises ArchiveError.
+    From the disk rather than from the system's cache: what is in the cache was never in doubt. Their paths are those
+    that they will have in `folder`. Raises ArchiveError.
     """
     entries = []
     for line in lines:
@@ -33,7 +34,7 @@ def read_staged(staging: Path, lines: list[bytes]) -> list[tuple[StatKey, str]]:
                 f"member {member.path!r}: read back otherwise than written: expected xxh3 {member.xxh3}, got"
                 f" {xxh3}. Check the disk and the memory of this machine."
             )
-        entries.append((key, xxh3))
+        entries.append((folder / member.path, key, xxh3))
     return entries
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from earmark.archives.members import ListedMember, parse_member
 from earmark.archives.merging import lstat
 from earmark.archives.staging import FOLDERS_KNOWN, MEMO_ENTRIES, READ_BACK_LINES, READERS, remember
-from earmark.disk.hashing import HashMemo, StatKey, hash_from_disk, stat_key
+from earmark.disk.hashing import Hasher, HashMemo, Known, StatKey, hash_from_disk, stat_key
 from earmark.workers.prefetch import threaded_prefetch
 
 # Whose content is read: no file's; every file's except those that the memo knows to be what is listed; every file's.
@@ -24,8 +24,9 @@ class _Checked:
     """What comparing some members with the tree came to."""
 
     faults: list[str] = field(default_factory=list)  # a sentence each
-    hashes: list[tuple[StatKey, str]] = field(default_factory=list)  # of the files that were read
+    hashes: list[Known] = field(default_factory=list)  # of the files that were read
     size: int = 0  # bytes of all these members, read or not
+    seen: list[StatKey] = field(default_factory=list)  # of files and links, in the order of the list
 
 
 class _Tree:
@@ -60,6 +61,7 @@ class _Tree:
         status = lstat(self.folder / path)
         if status is None:
             return "gone"
+        checked.seen.append(stat_key(status))
         if member.link:
             same = stat.S_ISLNK(status.st_mode) and str((self.folder / path).readlink()) == member.link
             return "" if same else f"no link to {member.link!r} any more"
@@ -67,10 +69,10 @@ class _Tree:
             return "a link is in its place" if stat.S_ISLNK(status.st_mode) else "no file is in its place"
         if status.st_size != member.size:
             return f"{status.st_size:,} bytes instead of {member.size:,}"
-        if self.reading == "sizes" or (self.reading == "changed" and self._known(status) == member.xxh3):
+        if self.reading == "sizes" or (self.reading == "changed" and self._known(path, status) == member.xxh3):
             return ""
         key, xxh3 = hash_from_disk(self.folder / path)
-        checked.hashes.append((key, xxh3))
+        checked.hashes.append((self.folder / path, key, xxh3))
         return "" if xxh3 == member.xxh3 else "same size, other content"
 
     def _folder_fault(self, path: str) -> str:
@@ -95,8 +97,8 @@ class _Tree:
         self._folders.add(path)
         return ""
 
-    def _known(self, status: os.stat_result) -> str | None:
-        return self.memo.get(stat_key(status)) if self.memo else None
+    def _known(self, path: str, status: os.stat_result) -> str | None:
+        return self.memo.get(self.folder / path, stat_key(status)) if self.memo else None
 
 
 def faults(
@@ -106,18 +108,22 @@ def faults(
     reading: Reading,
     memo: HashMemo | None = None,
     on_bytes: Callable[[int], None] = lambda n_bytes: None,
+    look: Hasher | None = None,
 ) -> Generator[str, None, None]:
     """Yield a sentence for each member that is not below `folder` as the members file lists it; none if all are.
 
     Links are not followed. Hashes of what was read go to the memo; `on_bytes` is called with the sizes of members as
-    they are passed, read or not. Raises OSError where the list or the folder itself cannot be read.
+    they are passed, read or not. `look` is given the stats of all members: where two looks come to the same, nothing
+    was written to or exchanged between them. Raises OSError where the list or the folder itself cannot be read.
     """
-    tree, fresh = _Tree(folder, reading, memo), list[tuple[StatKey, str]]()
+    tree, fresh = _Tree(folder, reading, memo), list[Known]()
     with members.open("rb") as lines:
         batches = iter(lambda: list(itertools.islice(lines, READ_BACK_LINES)), [])
         with closing(threaded_prefetch(tree.check, batches, READERS, 2 * READERS)) as results:
             for checked in results:
                 on_bytes(checked.size)
+                if look is not None:
+                    look.update(repr(checked.seen).encode())
                 fresh += checked.hashes
                 if len(fresh) >= MEMO_ENTRIES:
                     remember(fresh, memo)

@@ -11,9 +11,10 @@ from pathlib import Path
 import orjson
 import xxhash
 
-from earmark.disk.junk import SCRATCH_NAME
+from earmark.disk.junk import RESERVED
 from earmark.errors import ArchiveError
 
+NOT_UNICODE = "its name is not Unicode"
 MAX_DEPTH = 100  # folders inside each other; corpora have a few, and recursion here and elsewhere counts on a bound
 
 
@@ -27,13 +28,24 @@ def safe_path(name: str) -> str:
         "its path is a Windows one": "\\" in name or re.match("[A-Za-z]:", parts[0] if parts else "") is not None,
         "its path leaves the tree": ".." in parts,
         f"it is more than {MAX_DEPTH} folders deep": len(parts) > MAX_DEPTH,
-        f"its path goes into {SCRATCH_NAME}": SCRATCH_NAME in parts[:1],
-        "its name is not Unicode": not is_unicode(name),
+        "its path has a name that earmark keeps for itself": any(map(is_reserved, parts)),
+        NOT_UNICODE: not is_unicode(name),
     }
     for problem, is_so in problems.items():
         if is_so:
             raise refusal(name, problem)
     return "/".join(parts)
+
+
+def is_reserved(name: str) -> bool:
+    """Say whether some file system takes a name for one of our own: of another case or form, with dots at its end.
+
+    Letters that are not shown are passed over by HFS+, dots and blanks at the end by FAT and NTFS.
+    """
+    if name.isascii():
+        return name.lower().rstrip(". ") in RESERVED
+    shown = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    return fold(unicodedata.normalize("NFKC", shown)).rstrip(". ") in RESERVED
 
 
 def is_unicode(name: str) -> bool:
@@ -43,9 +55,12 @@ def is_unicode(name: str) -> bool:
 
 def refusal(name: str, problem: str) -> ArchiveError:
     """Return the error for a member that must not reach the tree."""
-    return ArchiveError(
-        f"member {name!r} refused: {problem}. Nothing was extracted; `skip` in the catalog leaves it out."
-    )
+    way = "`names` of the archive in the catalog names the encoding, such as `latin-1`"
+    if problem != NOT_UNICODE:
+        way = (
+            "if it is of no use, `skip` of the archive in the catalog leaves it out, and cleanup then keeps the archive"
+        )
+    return ArchiveError(f"member {name!r} refused: {problem}. Nothing was extracted; {way}.")
 
 
 class MemberNames:

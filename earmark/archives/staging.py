@@ -22,7 +22,8 @@ from earmark.archives.members import ListedMember, Member, parse_member
 from earmark.archives.merging import DiffersError, checked, differs, file_blocks, lstat, merge, read_staged
 from earmark.archives.safe_names import MemberNames, fold, hash_path, is_unicode, refusal, safe_path
 from earmark.disk.files import disk_error, require_space
-from earmark.disk.hashing import HashMemo, StatKey, new_hasher, stat_key
+from earmark.disk.hashing import HashMemo, Known, new_hasher, stat_key
+from earmark.disk.volumes import NO_VOLUMES, Volumes
 from earmark.errors import ArchiveError
 
 FOLDERS_KNOWN = 65_536  # folders remembered as checked; one that is forgotten is checked again
@@ -66,9 +67,17 @@ class Staging:
     After a run that was interrupted the folder is still there, and what is whole in it is not written again.
     """
 
-    def __init__(self, path: Path, folder: Path, memo: HashMemo | None, others: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        folder: Path,
+        memo: HashMemo | None,
+        others: Sequence[Path] = (),
+        volumes: Volumes = NO_VOLUMES,
+    ) -> None:
         self.path = path
         self.folder = folder
+        self._volumes = volumes
         self.names = MemberNames()
         self.count: Counter[str] = Counter()
         self.repeated: list[str] = []
@@ -76,7 +85,7 @@ class Staging:
         self._memo = memo
         self._until_look = LOOK_BYTES
         self._others = others
-        self._remembered: list[tuple[StatKey, str]] = []
+        self._remembered: list[Known] = []
         self._resumed = path.exists()
         self._entered: dict[str, bool] = {}  # folders that were checked -> whether the tree has them
         self._differing: dict[str, int] = {}  # members in whose place the tree has another file -> its bytes
@@ -108,7 +117,7 @@ class Staging:
         in_tree = self._enter(path if member.kind == "folder" else path.rpartition("/")[0])
         if member.kind == "folder":
             if not in_tree:
-                (self.path / path).mkdir(parents=True, exist_ok=True)
+                _make_folder(self.path / path, self._volumes)
             return ListedMember(path)
         self.names.files.append(hash_path(fold(path)))
         if member.kind == "symlink":
@@ -167,7 +176,7 @@ class Staging:
                 raise differs(at, path)
             if status is not None:
                 at.unlink()
-        at.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(at.parent, self._volumes)
         at.symlink_to(target)
 
     def _resolved(self, path: str, member: Member) -> Member:
@@ -209,7 +218,7 @@ class Staging:
         if self._resumed:  # what an interrupted run staged must not replace what matched
             (self.path / path).unlink(missing_ok=True)
         self.count["n_matched"] += 1
-        self._remember([(stat_key(status), hasher.hexdigest())])
+        self._remember([(final, stat_key(status), hasher.hexdigest())])
         return hasher.hexdigest()
 
     def _is_whole(self, path: str, size: int) -> bool:
@@ -240,7 +249,7 @@ class Staging:
             before = None
         if member.size > LOOK_BYTES:  # a sparse member of a small archive may claim terabytes
             require_space(self.folder, member.size, f"{self.folder / path}")
-        descriptor = _open(staged, 0o755 if member.executable else 0o644)
+        descriptor = _open(staged, 0o755 if member.executable else 0o644, self._volumes)
         try:
             hasher = new_hasher("xxh3")
             at, same = 0, before is not None
@@ -273,7 +282,7 @@ class Staging:
         self._until_look = LOOK_BYTES
         require_space(self.path, RESERVE_BYTES, f"{self.folder}: extracting")
 
-    def _remember(self, entries: Iterable[tuple[StatKey, str]]) -> None:
+    def _remember(self, entries: Iterable[Known]) -> None:
         self._remembered.extend(entries)
         if len(self._remembered) >= MEMO_ENTRIES:
             remember(self._remembered, self._memo)
@@ -283,6 +292,8 @@ class Staging:
 
         Raises ArchiveError, with the tree as it was, for names that collide and for files that read back otherwise.
         """
+        for place in (self.path, self.folder):
+            self._volumes.require(place)
         found = self.names.check(members, self._are_one)
         if self._differing:
             raise ArchiveError(self._differing_words())
@@ -341,27 +352,33 @@ class Staging:
         with ThreadPoolExecutor(READERS) as pool, members.open("rb") as lines:
             while batch := list(itertools.islice(lines, READERS * READ_BACK_LINES)):
                 parts = [batch[at : at + READ_BACK_LINES] for at in range(0, len(batch), READ_BACK_LINES)]
-                for entries in pool.map(lambda part: read_staged(self.path, part), parts):
+                for entries in pool.map(lambda part: read_staged(self.path, self.folder, part), parts):
                     n_read += len(entries)
                     self._remember(entries)
         if n_read != expected:
             raise ArchiveError(f"{self.path}: {expected - n_read:,} of {expected:,} staged files are gone. Run again.")
 
 
-def remember(entries: list[tuple[StatKey, str]], memo: HashMemo | None) -> None:
+def remember(entries: list[Known], memo: HashMemo | None) -> None:
     """Put hashes of files into the memo, if there is one, and empty the list."""
     if memo is not None and entries:
         memo.put(entries)
     entries.clear()
 
 
-def _open(path: Path, mode: int) -> int:
+def _open(path: Path, mode: int, volumes: Volumes) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     try:
         return os.open(path, flags, mode)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent, volumes)
         return os.open(path, flags, mode)
+
+
+def _make_folder(path: Path, volumes: Volumes) -> None:
+    """Make a folder of staging; what has vanished with its volume is not begun anew under the mount point."""
+    volumes.require(path)
+    path.mkdir(parents=True, exist_ok=True)
 
 
 def _write(descriptor: int, block: bytes, at: int) -> None:

@@ -66,11 +66,12 @@ class _Stream:
             raise DamageError("it is cut short")
 
 
-def tar_members(blocks: Iterator[bytes], *, ends_known: bool, rest: Rest) -> Iterator[Member]:
+def tar_members(blocks: Iterator[bytes], *, ends_known: bool, rest: Rest, names: str | None = None) -> Iterator[Member]:
     """Yield the members of a tar file, or of several laid end to end.
 
     `ends_known`: a published size or sum will show whether the end is missing, so that a tar without its end mark, as
-    some writers leave it, is accepted. `rest`: what to do with bytes behind the end. Raises DamageError; TrailingError.
+    some writers leave it, is accepted. `rest`: what to do with bytes behind the end. `names`: the encoding of names
+    that pax headers do not give; UTF-8. Raises DamageError; TrailingError.
     """
     stream = _Stream(blocks)
     tar: tarfile.TarFile | None = None
@@ -85,7 +86,7 @@ def tar_members(blocks: Iterator[bytes], *, ends_known: bool, rest: Rest) -> Ite
             break
         if padding:  # another tar, or a single block of zeros in one, over which tar itself passes with a warning
             tar, padding = None, 0
-        tar, info = _next_header(tar, stream)
+        tar, info = _next_header(tar, stream, names or "utf-8")
         yield _tar_member(info, _tar_data(tar, info, stream))
         stream.seek(tar.offset)  # past what the caller did not read; never through the holes of a sparse file
     if not padding and not ends_known:
@@ -93,12 +94,12 @@ def tar_members(blocks: Iterator[bytes], *, ends_known: bool, rest: Rest) -> Ite
     _pass_rest(stream, padding, rest)
 
 
-def _next_header(tar: tarfile.TarFile | None, stream: _Stream) -> tuple[tarfile.TarFile, tarfile.TarInfo]:
+def _next_header(tar: tarfile.TarFile | None, stream: _Stream, names: str) -> tuple[tarfile.TarFile, tarfile.TarInfo]:
     """Read the header of a member; `tar` is None for the first one of a tar. Raises DamageError."""
     info: tarfile.TarInfo | None
     try:
         if tar is None:
-            tar = tarfile.TarFile(fileobj=stream, mode="r", encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
+            tar = tarfile.TarFile(fileobj=stream, mode="r", encoding=names, errors="surrogateescape")  # type: ignore[arg-type]
             info = tar.next()
         else:  # not TarFile.next(): that takes a damaged header for the end, and keeps every member it has seen
             info = tarfile.TarInfo.fromtarfile(tar)

@@ -40,12 +40,14 @@ class Archive:
 
     `nested` are patterns of base names of members that are archives themselves, `skip` patterns of member paths that
     are left out. `ignores_rest`: bytes of its file that are no part of the archive are passed over.
+    `names` is the encoding of members' names that are not said to be UTF-8.
     """
 
     files: tuple[ArchiveFile, ...]
     nested: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     ignores_rest: bool = False
+    names: str | None = None
 
     @property
     def path(self) -> Path:
@@ -127,7 +129,7 @@ def extract_archive(
     """
     stats = [_require_whole_size(file) for file in archive.files]
     home = scratch.folder(folder)
-    staging = Staging(home / f"extract-{staging_name}", folder, memo, others)
+    staging = Staging(home / f"extract-{staging_name}", folder, memo, others, scratch.volumes)
     try:
         reader, n_skipped = _stage_members(archive, staging, members, home / f"nested-{staging_name}", on_bytes)
         sums = reader.checked_sums()
@@ -230,7 +232,9 @@ def _unfolded(
             if depth == MAX_NESTING:
                 raise ArchiveError(f"member {member.name!r}: more than {MAX_NESTING} archives inside each other")
             inner_spool = spool.with_name(f"{spool.name}-{depth}")
-            inner = read_nested(member.blocks, inner_spool, ends_known=archive.is_known, rest=archive.rest)
+            inner = read_nested(
+                member.blocks, inner_spool, ends_known=archive.is_known, rest=archive.rest, names=archive.names
+            )
             yield from _unfolded(inner, archive, spool, depth + 1, folder)
 
 
@@ -258,10 +262,11 @@ def read_archive(
     if kind == "zip":  # its directory is at the end: two passes, the first for the sums
         for block in reader.blocks():
             on_bytes(len(block))
-        yield from zip_members(*(file.path for file in archive.files), rest=archive.rest)
+        yield from zip_members(*(file.path for file in archive.files), rest=archive.rest, names=archive.names)
         return
     with closing(read_ahead(decoded(reader.blocks(), kind, archive.rest))) as blocks:
-        yield from tar_members(_counted(blocks, reader, on_bytes), ends_known=archive.is_known, rest=archive.rest)
+        counted = _counted(blocks, reader, on_bytes)
+        yield from tar_members(counted, ends_known=archive.is_known, rest=archive.rest, names=archive.names)
 
 
 def _counted(blocks: Iterator[bytes], reader: HashingReader, on_bytes: Callable[[int], None]) -> Iterator[bytes]:

@@ -39,15 +39,17 @@ DESCRIPTOR_MARK = b"PK\7\x08"  # what the descriptor behind a member's data may 
 DESCRIPTOR_BYTES = 24  # the longest descriptor
 LINK_BYTES = 4096  # longest link target that systems allow (PATH_MAX)
 UNICODE_PATH = 0x7075  # the extra field with a member's name in UTF-8
+WINDOWS = {0, 10, 11}  # systems that members are made on (4.4.2): MS-DOS, NTFS, and what some programs there say
 ZIP_ENCRYPTED, ZIP_UTF8 = 0x1, 0x800  # bits of a member's flags
 JOIN = "join them: `zip -s 0 <this file> --out whole.zip`."
 ZIP64_DISKS = 0xFFFF  # in the end record: the number of files is in the zip64 record, and that says one
 
 
-def zip_members(*paths: Path, rest: Rest) -> Iterator[Member]:
+def zip_members(*paths: Path, rest: Rest, names: str | None = None) -> Iterator[Member]:
     """Yield the members of a zip in the order of its directory; of a split or cut one, `paths` are the files in order.
 
-    `rest`: what to do with bytes that neither a member nor the directory accounts for. Raises DamageError; ArchiveError
+    `rest`: what to do with bytes that neither a member nor the directory accounts for. `names`: the encoding of
+    names without the flag for UTF-8. Raises DamageError; ArchiveError
     for encrypted members, unsupported packing, and members that overlap; TrailingError.
     """
     with contextlib.ExitStack() as stack:
@@ -67,7 +69,7 @@ def zip_members(*paths: Path, rest: Rest) -> Iterator[Member]:
         if rest != "anything":
             _require_all_named(archive, file, end)
         for info in archive.infolist():
-            yield _zip_member(archive, info)
+            yield _zip_member(archive, info, names)
 
 
 @dataclass(frozen=True)
@@ -219,8 +221,8 @@ def _zip_count(end: _End) -> tuple[int, int]:
     return int.from_bytes(end.record[10:12], "little"), 1 << 16
 
 
-def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
-    name = _name_of(info)
+def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, names: str | None) -> Member:
+    name = _name_of(info, names)
     mode = info.external_attr >> 16
     mtime = 0.0
     with contextlib.suppress(OverflowError, ValueError):  # a date that is none
@@ -238,12 +240,18 @@ def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
     return Member(name, kind, info.file_size, mtime, bool(mode & 0o111), blocks=_zip_data(archive, info))
 
 
-def _name_of(info: zipfile.ZipInfo) -> str:
+def _name_of(info: zipfile.ZipInfo, names: str | None) -> str:
     """Return a member's name as its writer meant it.
 
     Without the flag for UTF-8 zipfile takes it for cp437. Info-ZIP then adds the name in UTF-8 as an extra field, with
-    a CRC of the other one (APPNOTE 4.6.9); zips made on a Mac are UTF-8 and do not say so.
+    a CRC of the other one (APPNOTE 4.6.9); zips made on a Mac are UTF-8 and do not say so. Some programs of Windows
+    write backslashes between folders, against 4.4.17.
     """
+    name = _decoded_name(info, names)
+    return name.replace("\\", "/") if info.create_system in WINDOWS and "/" not in name else name
+
+
+def _decoded_name(info: zipfile.ZipInfo, names: str | None) -> str:
     name = info.orig_filename
     if info.flag_bits & ZIP_UTF8:
         return name
@@ -256,7 +264,7 @@ def _name_of(info: zipfile.ZipInfo) -> str:
             if kind == UNICODE_PATH and data[:5] == struct.pack("<BI", 1, zlib.crc32(published)):
                 return data[5:].decode("utf-8")
             at += 4 + size
-        return published.decode("utf-8")
+        return published.decode(names or "utf-8")
     return name
 
 
@@ -274,7 +282,10 @@ def _zip_data(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes
                     break
                 yield piece
     except NotImplementedError as error:
-        raise ArchiveError(f"member {info.filename!r}: unsupported: {error}") from error
+        raise ArchiveError(
+            f"member {info.filename!r}: packed in a way that is not read here ({error}): unpack the archive by hand"
+            " into this folder (`7z x` does), and take it out of `archives` in the catalog"
+        ) from error
     except Exception as error:  # zipfile and its codecs meet altered bytes with whatever they lead to
         raise DamageError(f"its data is cut short or altered ({error})") from error
     if size != info.file_size:

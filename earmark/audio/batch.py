@@ -26,6 +26,7 @@ from earmark.workers.chatter import told_of
 class Work:
     """One recording to standardize; `path` is below the root. `target` is None where no standard file is to be made.
 
+    `made`: the hashes of standard files that were made for it before, and may be replaced.
     `before`: what an earlier version found, to be kept if decoding it again would give the same.
     """
 
@@ -35,6 +36,7 @@ class Work:
     mtime_ns: int
     source: Path
     target: Path | None
+    made: tuple[str, ...] = ()
     before: GoodAudio | None = None
 
 
@@ -89,7 +91,7 @@ def _standardize(work: Work, policy: Policy, scratch: Scratch) -> AudioRow:
 def _good_row(work: Work, policy: Policy, scratch: Scratch) -> GoodAudio:
     from earmark.audio.canonical import standardize
 
-    audio, size = standardize(work.source, work.target, policy, scratch)
+    audio, size = standardize(work.source, work.target, policy, scratch, work.made)
     return GoodAudio(
         path=work.path,
         source_hash=work.source_hash,

@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -26,6 +26,7 @@ from earmark.audio.decoding import Block, Decoder, open_decoder, open_file
 from earmark.audio.defects import BEYOND, FAR_BEYOND, OPPOSITE, defect, of_levels
 from earmark.audio.downmix import DownmixMeter
 from earmark.audio.levels import FULL_SCALE, LevelMeter
+from earmark.audio.placing import place
 from earmark.audio.policy import Policy
 from earmark.audio.source import Source, one_recording
 from earmark.disk.faults import MachineError, is_machine_fault
@@ -73,20 +74,23 @@ def canonical_blocks(path: Path, policy: Policy) -> Iterator[Samples]:
         yield from _canonical(decoder, policy)
 
 
-def standardize(source: Path, target: Path | None, policy: Policy, scratch: Scratch) -> tuple[Audio, int]:
+def standardize(
+    source: Path, target: Path | None, policy: Policy, scratch: Scratch, made: Collection[str] = ()
+) -> tuple[Audio, int]:
     """Make a recording's standard file, whole or not at all; return what it became and the bytes of the target.
 
     With `target` None or format "none" nothing is written and the bytes are 0. A source that already has the format,
     rate and channel asked for is copied byte for byte after it was decoded. The target is renamed into place and not
-    flushed: a flush a file is many times slower than one for a whole shard, which the caller makes.
+    flushed: a flush a file is many times slower than one for a whole shard, which the caller makes. What has one of the
+    hashes `made` may be replaced, see `placing.place`.
 
     Raises BadAudioError for the recording, MachineError, DiskFullError or OSError for what is around it.
     """
     if target is None or policy.format == "none":
         with open_decoder(source, policy.max_short_s, policy.keeps_time) as decoder:
             return _measured(decoder, policy, None), 0
-    make_folder(target.parent)
     temporary = scratch.new(target)
+    make_folder(target.parent)
     try:
         with open_decoder(source, policy.max_short_s, policy.keeps_time) as decoder:
             if _is_standard(decoder, policy):
@@ -95,7 +99,7 @@ def standardize(source: Path, target: Path | None, policy: Policy, scratch: Scra
             else:
                 audio = _encoded(decoder, policy, temporary)
         size = temporary.stat().st_size
-        temporary.replace(target)
+        place(temporary, target, made, scratch)
     except OSError as error:
         failure = disk_error(error, target, written=size_on_disk(temporary))
         raise MachineError(str(source), error) if failure is error and is_machine_fault(error) else failure from error

@@ -8,18 +8,20 @@ from pathlib import Path
 
 from earmark.catalog.read import read_catalog
 from earmark.catalog.tables import Catalog, DatasetTable
-from earmark.disk.files import Scratch
+from earmark.disk.files import Scratch, nearest_existing
 from earmark.disk.hashing import HashMemo
 from earmark.disk.junk import OWNER_NAME, SCRATCH_NAME
-from earmark.disk.owners import Owner, mark_cache, require_own_cache
+from earmark.disk.owners import Owner, mark_cache, owner_of, require_own_cache
+from earmark.disk.volumes import Volumes
 from earmark.encoders import EncoderTable, ModelStore
 from earmark.errors import CatalogError, near
 
+PATHS = ("data", "standard", "manifests", "cache")  # the keys of [paths] that name folders
 # What may be in a folder that becomes a cache: what earmark itself, git and backup programs put there before a run.
 _DATABASES = (f"{name}{ending}" for name in ("state.db", "memo.db") for ending in ("", "-wal", "-shm", ".damaged"))
 CACHE_NAMES = frozenset(_DATABASES) | frozenset(
     f"{OWNER_NAME} {SCRATCH_NAME} run.lock receipts members shards watch findings audio quarantine defects features"
-    " models tmp CACHEDIR.TAG .gitignore .gitkeep .DS_Store .nobackup lost+found".split()
+    " damaged models tmp CACHEDIR.TAG .gitignore .gitkeep .DS_Store .nobackup lost+found".split()
 )
 
 
@@ -58,8 +60,16 @@ class Project:
 
     @cached_property
     def scratch(self) -> Scratch:
-        """Where unfinished files are."""
-        return Scratch(self.cache / SCRATCH_NAME, (self.data, self.standard, self.manifests))
+        """Where unfinished files are; it remembers the folders as they are when it is first asked for."""
+        roots = (self.data, self.standard, self.manifests)
+        folders = (folder for name in self.catalog.datasets for folder in (self.folder(name), self.standard / name))
+        volumes = Volumes.of((self.cache, *roots, *folders))
+        return Scratch(self.cache / SCRATCH_NAME, roots, self.identity.cache, volumes)
+
+    @cached_property
+    def identity(self) -> Owner:
+        """The mark that the cache has or would be given; `owner` gives it."""
+        return owner_of(self.cache, self.path)
 
     @cached_property
     def owner(self) -> Owner:
@@ -68,16 +78,34 @@ class Project:
         Raises ForeignError for a cache that is somebody else's; a fresh one is marked.
         """
         self.require_own_cache()
-        return mark_cache(self.cache, self.path, self.scratch)
+        return mark_cache(self.cache, self.identity, self.scratch)
+
+    def claim(self) -> None:
+        """Mark a fresh cache as this collection's. Raises ForeignError for one that is somebody else's."""
+        _ = self.owner
 
     def require_own_cache(self) -> None:
-        """Raise ForeignError for a cache that is somebody else's."""
+        """Refuse folders of the catalog that are none, and a cache that is somebody else's.
+
+        Raises CatalogError, ForeignError.
+        """
+        for key in PATHS:
+            self._require_folder(key, getattr(self, key))
         require_own_cache(self.cache, self.path, CACHE_NAMES)
+
+    def _require_folder(self, key: str, path: Path) -> None:
+        there = path if path.is_symlink() else nearest_existing(path)
+        if not there.is_dir():
+            got = "a link that leads nowhere (not mounted?)" if there.is_symlink() else "a file"
+            raise CatalogError(
+                f"{self.path.name}: paths.{key}: {there}: expected a folder, got {got}. Move it away, or name another"
+                f" paths.{key}."
+            )
 
     @cached_property
     def memo(self) -> HashMemo:
         """Hashes of files by their stat."""
-        return HashMemo(self.cache / "memo.db")
+        return HashMemo(self.cache / "memo.db", self.home)
 
     def dataset(self, name: str) -> DatasetTable:
         """Return a dataset's table.

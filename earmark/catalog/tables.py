@@ -6,7 +6,7 @@ The description of each key is its entry in docs/catalog.md, which `doit docs` w
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, field_validator
 
 from earmark.audio.policy import MAX_SHORT_S
 from earmark.catalog.licences import expected_licence, expected_pattern
@@ -149,12 +149,26 @@ class ArchiveTable(DownloadTable):
         default=(), strict=False, description="patterns of members that are archives themselves, to be unpacked too"
     )
     skip: tuple[str, ...] = Field(default=(), strict=False, description="patterns of members that are left out")
+    names: str | None = Field(
+        default=None,
+        description="encoding of members' names where the archive does not say that they are UTF-8, such as `cp932`,"
+        " `gbk` or `latin-1`",
+    )
     rest: Literal["refuse", "ignore"] = Field(
         default="refuse",
         description="whether bytes of its files that are no part of the archive are an error, or passed over; cleanup"
         " never deletes an archive that is read so",
     )
     generator: Literal["demo"] | None = Field(default=None, description="made here instead of downloaded")
+
+    @field_validator("names")
+    @classmethod
+    def _known_encoding(cls, value: str | None) -> str | None:
+        try:
+            "".encode(value or "utf-8")
+        except LookupError:
+            raise ValueError(f"no encoding {value!r}; Python's documentation of codecs lists them") from None
+        return value
 
     @property
     def downloads(self) -> tuple[DownloadTable, ...]:
@@ -227,9 +241,10 @@ class DatasetTable(Table):
         ' `{ speaker_id = "librivox" }`',
     )
     per_split: bool = Field(default=True, description="one manifest file a split, or all rows in one")
-    watch: Literal["files", "folders", "auto"] = Field(
+    watch: Literal["files", "folders", "content", "auto"] = Field(
         default="auto",
-        description="how edits are noticed: by each file, by folders alone, or by files up to 100,000 of them",
+        description="how edits are noticed: by the stat of each file, by folders alone, by reading all files at each"
+        " look, or by files up to 100,000 of them",
     )
     # A shard is what one edit makes anew and what a stopped run loses. Larger ones cost more then; smaller ones make
     # more tasks, each with a receipt to read at every start.

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from earmark.disk.hashing import hash_bytes
 from earmark.disk.junk import SCRATCH_NAME
+from earmark.disk.volumes import NO_VOLUMES, Volumes
 from earmark.errors import DiskFullError
 
 SHARING = {"bcachefs", "btrfs", "ocfs2", "xfs", "zfs"}  # Linux file systems in which files may share blocks
@@ -30,6 +32,7 @@ REFUSED = {
     errno.EISDIR,
     errno.ENOTEMPTY,
 }
+OTHERS = re.compile("[0-9a-f]{8}|[0-9a-f]{32}")  # a scratch folder of another cache, see `Scratch.id`; never our file
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,19 @@ class Scratch:
 
     The name is the proof that what is swept is ours: a cache may be any folder of the user's, with a `tmp` of its own.
     A rename is atomic within one file system only, so a target is written on the file system that it will be on.
-    `roots` are the folders in which `.earmark-tmp` is made.
+    `roots` are the folders in which `.earmark-tmp` is made; on other volumes it has a folder of our own, `id`, which is
+    that of the cache. `volumes` are looked at before anything is put into a folder.
     """
 
     tmp: Path
     roots: tuple[Path, ...] = ()
+    id: str = ""
+    volumes: Volumes = NO_VOLUMES
 
     def folder(self, near: Path) -> Path:
-        """Return (and make) the scratch folder on the file system of `near`."""
+        """Return (and make) the scratch folder on the file system of `near`. Raises AbsentError, DiskFullError."""
+        self.volumes.require(near)
+        self.volumes.require(self.tmp)
         make_folder(self.tmp)
         home = nearest_existing(near)
         if home.stat().st_dev == self.tmp.stat().st_dev:
@@ -66,14 +74,17 @@ class Scratch:
         return next((path for path in places if path.exists()), None)
 
     def _below(self, home: Path) -> Path:
-        # Two collections may share a volume: neither deletes what the other is writing.
-        return home / SCRATCH_NAME / hash_bytes(str(self.tmp).encode())[:8]
+        # Two collections may share a volume, and two machines may have them at the same path: neither deletes what the
+        # other is writing.
+        return home / SCRATCH_NAME / (self.id or hash_bytes(str(self.tmp).encode())[:8])
 
     def sweep(self, keep: tuple[str, ...]) -> None:
         """Delete what a killed run left in the scratch folders, except names that begin with one of `keep`."""
         for folder in (self.tmp, *map(self._below, self.roots)):
+            if folder.is_symlink():  # none of ours, and it would lead to somebody's own files
+                continue
             for entry in folder.iterdir() if folder.is_dir() else ():
-                if not entry.name.startswith(keep):
+                if not entry.name.startswith(keep) and not OTHERS.fullmatch(entry.name):
                     remove(entry)
 
     def new(self, target: Path) -> Path:
@@ -104,12 +115,13 @@ def publishing(path: Path, scratch: Scratch, needed: int = 0) -> Iterator[Path]:
     """Yield a scratch path; if the block succeeds, flush and rename it to `path`, else delete it. Also for a folder.
 
     `needed` is the number of bytes that the block will write, for the message when they do not fit. Raises
-    DiskFullError.
+    DiskFullError, and AbsentError where the folder is no longer the one that it was when the run began.
     """
     temporary = scratch.new(path)
     try:
         yield temporary
         flush(temporary)
+        scratch.volumes.require(path)
         make_folder(path.parent)
         temporary.replace(path)
         flush_folder(path.parent)

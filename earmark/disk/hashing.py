@@ -16,21 +16,24 @@ from typing import TYPE_CHECKING, Protocol
 import orjson
 import xxhash
 
-from earmark.disk.sqlite import connect, transaction
+from earmark.disk.sqlite import connect_anew_if_damaged, transaction
 from earmark.json_bytes import json_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
 
 BLOCK_BYTES = 1 << 20  # read at a time; larger blocks were not faster
-XXH3_DIGITS, CHECK_DIGITS = 32, 16  # hex digits of an XXH3-128, and of an entry's own check
+CHECK_DIGITS = 16  # hex digits of an entry's own check
+# One entry a path, of what it was last: the table grows with the files, not with their edits. Earlier versions knew a
+# file by its stat alone, in a table `memo`; where inodes are not stable that gave one file the hash of another.
 MEMO_TABLE = (
-    "create table if not exists memo (what text, dev int, ino int, size int, mtime int, ctime int,"
-    " hash text, primary key (what, dev, ino, size, mtime, ctime)) without rowid"
+    "create table if not exists known (what text, path int, dev int, ino int, size int, mtime int, ctime int,"
+    " hash text, primary key (what, path)) without rowid"
 )
 
 
 StatKey = tuple[int, int, int, int, int]
+Known = tuple[Path, StatKey, str]  # a file, its stat key from before it was read, and its hash
 
 
 class Hasher(Protocol):
@@ -93,14 +96,15 @@ def stat_key(status: os.stat_result) -> StatKey:
 
 
 class HashMemo:
-    """Hashes of files remembered by their stat, in one SQLite file shared by all tasks.
+    """Hashes of files remembered by path and stat, in one SQLite file shared by all tasks.
 
-    Losing it costs time, never correctness: so work goes on without a memo that cannot be opened or written. Threads
-    may share one.
+    Losing it costs time, never correctness: so work goes on without a memo that cannot be opened or written. Paths are
+    remembered relative to `home`, so that a collection may be moved. Threads may share one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, home: Path | None = None) -> None:
         self._path = path
+        self._below = f"{home or path.parent}{os.sep}"
         self._database: sqlite3.Connection | None = None
         self._lock = threading.Lock()  # a connection has one transaction, whichever thread began it
 
@@ -108,41 +112,60 @@ class HashMemo:
         """Return the connection, or None; call it under the lock. Without `create`, no file is made by looking."""
         if self._database is None and (create or self._path.exists()):
             try:
-                self._database = connect(self._path, MEMO_TABLE)
+                self._database = connect_anew_if_damaged(self._path, MEMO_TABLE)
             except (sqlite3.Error, OSError):  # a memo is a convenience: work goes on without it
                 return None
         return self._database
 
-    def get(self, key: StatKey, what: str = "xxh3") -> str | None:
-        """Return the remembered hash for a stat key, or None."""
-        with self._lock, contextlib.suppress(sqlite3.Error):
+    def _name(self, path: Path) -> bytes:
+        return os.fsencode(str(path).removeprefix(self._below))
+
+    def get(self, path: Path, key: StatKey, what: str = "xxh3") -> str | None:
+        """Return the remembered hash of a file whose stat key is still this one, or None."""
+        name = self._name(path)
+        with self._lock, contextlib.suppress(sqlite3.Error, ValueError, TypeError):  # of any damage: not known
             database = self._open(create=False)
             if database is None:
                 return None
             row = database.execute(
-                "select hash from memo where what=? and dev=? and ino=? and size=? and mtime=? and ctime=?",
-                (what, *map(_signed, key)),
+                "select hash from known where what=? and path=? and dev=? and ino=? and size=? and mtime=? and ctime=?",
+                (what, _place(name), *as_stored(key)),
             ).fetchone()
-            return _proved(what, key, str(row[0])) if row else None
+            return _proved(what, name, as_stored(key), row[0]) if row else None
         return None
 
-    def put(self, entries: Iterable[tuple[StatKey, str]], what: str = "xxh3") -> None:
+    def last(self, path: Path, what: str = "xxh3") -> tuple[StatKey, str] | None:
+        """Return what was remembered of a file last, whatever its stat is now: that key, `as_stored`, and the hash."""
+        name = self._name(path)
+        with self._lock, contextlib.suppress(sqlite3.Error, ValueError, TypeError):  # of any damage: not known
+            database = self._open(create=False)
+            query = "select dev, ino, size, mtime, ctime, hash from known where what=? and path=?"
+            row = database.execute(query, (what, _place(name))).fetchone() if database is not None else None
+            if row and (proved := _proved(what, name, row[:5], row[5])):
+                return row[:5], proved
+        return None
+
+    def put(self, entries: Iterable[Known], what: str = "xxh3") -> None:
         """Remember hashes of files by their stat keys, which must be from before the files were read."""
-        rows = [(what, *map(_signed, key), value + _check(what, key, value)) for key, value in entries]
+        rows = []
+        for path, key, value in entries:
+            name = self._name(path)
+            stat = as_stored(key)
+            rows.append((what, _place(name), *stat, value + _check(what, name, stat, value)))
         with self._lock, contextlib.suppress(sqlite3.Error):
             database = self._open(create=True)
             if database is not None and rows:
                 with transaction(database):  # a full disk: forgotten, not half-remembered
-                    database.executemany("insert or replace into memo values (?,?,?,?,?,?,?)", rows)
+                    database.executemany("insert or replace into known values (?,?,?,?,?,?,?,?)", rows)
 
     def hash_file(self, path: Path) -> str:
         """Return the XXH3-128 of a file, reading it only if its stat was not seen before."""
         key = stat_key(path.stat())
-        known = self.get(key)
+        known = self.get(path, key)
         if known is None:
             known = hash_file(path)
             if stat_key(path.stat()) == key:  # else it was written to meanwhile, and the hash is of neither content
-                self.put([(key, known)])
+                self.put([(path, key, known)])
         return known
 
     def close(self) -> None:
@@ -153,17 +176,27 @@ class HashMemo:
                 self._database = None
 
 
-def _check(what: str, key: StatKey, value: str) -> str:
+def _place(name: bytes) -> int:
+    return _signed(xxhash.xxh3_64_intdigest(name))
+
+
+def _check(what: str, name: bytes, key: StatKey, value: str) -> str:
     """Return 16 hex digits over an entry: SQLite notices a torn file, and no changed digit in a hash."""
-    return xxhash.xxh3_64_hexdigest(f"{what} {key} {value}".encode())
+    return xxhash.xxh3_64_hexdigest(b"%s %s %s %s" % (what.encode(), name, repr(key).encode(), value.encode()))
 
 
-def _proved(what: str, key: StatKey, stored: str) -> str | None:
-    """Return a remembered hash if it is as it was remembered; entries of earlier versions have nothing to show it."""
+def _proved(what: str, name: bytes, key: StatKey, stored: object) -> str | None:
+    """Return a remembered hash if it is as it was remembered."""
+    if not isinstance(stored, str):
+        return None
     value, check = stored[:-CHECK_DIGITS], stored[-CHECK_DIGITS:]
-    if what == "xxh3" and len(stored) == XXH3_DIGITS:
-        return stored
-    return value if check == _check(what, key, value) else None
+    return value if check == _check(what, name, key, value) else None
+
+
+def as_stored(key: StatKey) -> StatKey:
+    """Return a stat key as SQLite can store it."""
+    dev, ino, size, mtime, ctime = map(_signed, key)
+    return dev, ino, size, mtime, ctime
 
 
 def _signed(value: int) -> int:

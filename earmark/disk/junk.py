@@ -1,13 +1,13 @@
 """Names that are no part of any corpus: left in folders by file managers, archivers, downloaders and this project."""
 
-SCRATCH_NAME = ".earmark-tmp"  # our own folder of unfinished files on a volume other than the cache's
-
+SCRATCH_NAME = ".earmark-tmp"  # our own folder of unfinished files, in the cache and on other volumes
 WITHDRAWN_NAME = ".earmark-withdrawn"  # our own folder of members that a newer archive no longer has
 OWNER_NAME = ".earmark-owner"  # our own mark of whose a folder is
+RESERVED = frozenset({SCRATCH_NAME, WITHDRAWN_NAME, OWNER_NAME})  # nothing else may be called so
 
 # Neither watched nor counted nor walked into: a Mac writes .DS_Store whenever somebody looks into a folder, and that
 # must not make a dataset look edited.
-UNSEEN = frozenset({SCRATCH_NAME, OWNER_NAME, WITHDRAWN_NAME, ".DS_Store"})
+UNSEEN = RESERVED | {".DS_Store"}
 APPLE_DOUBLE = "._"  # a Mac's metadata of the file of that name, on volumes and in archives that cannot store it
 FILE_MANAGERS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 TRASH = ".Trash"  # of a Mac, and with a user's number of Linux: what is in it was deleted

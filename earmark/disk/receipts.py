@@ -6,11 +6,12 @@ the stage before, so that an unchanged result stops the rebuild; names of fields
 in words which of them differ. `seal` is the hash of all the rest, so that damage to a receipt shows at once.
 """
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import orjson
@@ -77,12 +78,31 @@ def read_receipt(path: Path, outputs: type[Outputs]) -> Receipt[Outputs] | None:
         return None
 
 
+def is_receipt(path: Path) -> bool:
+    """Say whether a file is a receipt of whatever kind of unit, as it was sealed."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        return bool(_sealed(path))
+    return False
+
+
+def read_any(path: Path) -> dict[str, Any] | None:
+    """Return a receipt of whatever kind of unit as JSON; None when there is none or it is damaged."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        return _sealed(path)
+    return None
+
+
+def _sealed(path: Path) -> dict[str, Any]:
+    raw: dict[str, Any] = orjson.loads(path.read_bytes())
+    if raw.pop("seal") != digest("receipt", raw):
+        raise ValueError("not what was sealed")
+    return raw
+
+
 @functools.lru_cache(maxsize=8192)
 def _parsed(path: Path, _stat: StatKey, outputs: type[Outputs]) -> Receipt[Outputs]:
     """Parse a receipt once for as long as its file is not written to: thousands of shards ask for that of scan."""
-    raw = orjson.loads(path.read_bytes())
-    if raw.pop("seal") != digest("receipt", raw):
-        raise ValueError("not what was sealed")
+    raw = _sealed(path)
     return Receipt(**raw | {"outputs": msgspec.convert(raw["outputs"], outputs)})
 
 

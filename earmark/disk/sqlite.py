@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from earmark.disk.junk import OWNER_NAME
 from earmark.errors import ForeignError
 
 # How long to wait for another process that writes; runs exclude each other, but commands that look go on meanwhile.
@@ -18,8 +19,16 @@ SETTINGS = ("journal_mode = wal", "synchronous = normal")
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # SQLite's file format, 1.3: the first 16 bytes of every database, and 4 bytes at 68 that name the program it is of.
 MAGIC, OWNER_AT, OWNER = b"SQLite format 3\0", 68, int.from_bytes(b"emrk", "big")
-TABLES = {"task", "memo", "packs", "held"}  # what earlier versions, which named no owner, made
-NAMES = {"state.db", "memo.db", "index.db"}  # what is called so and cannot be read was one of ours, and is set aside
+# Ours, by which a file without an owner is known: tables, and some of their columns.
+TABLES = {
+    "task": {"name", "data"},
+    "memo": {"what", "dev", "ino"},
+    "known": {"what", "path", "hash"},
+    "packs": {"pack", "seal"},
+    "held": {"hash", "pack"},
+}
+NAMES = {"state.db", "memo.db", "index.db"}  # what is called so in a cache, and cannot be read, was one of ours
+DEPTH = 3  # folders above an index.db up to its cache
 
 
 def connect(path: Path, *statements: str) -> sqlite3.Connection:
@@ -29,12 +38,12 @@ def connect(path: Path, *statements: str) -> sqlite3.Connection:
     file that is somebody else's.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _require_own(path)
+    require_own(path)
     database = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
     try:
         for statement in (*(f"pragma {setting}" for setting in SETTINGS), *statements):
             database.execute(statement)
-        if database.execute("pragma application_id").fetchone() == (0,):  # fresh, or of an earlier version
+        if database.execute("pragma application_id").fetchone() != (OWNER,):  # fresh, or of an earlier version
             database.execute(f"pragma application_id = {OWNER}")
     except BaseException:
         database.close()
@@ -53,29 +62,46 @@ def connect_anew_if_damaged(path: Path, *statements: str) -> sqlite3.Connection:
     return connect(path, *statements)
 
 
-def _require_own(path: Path) -> None:
+def require_own(path: Path) -> None:
     """Raise ForeignError for a file that is not empty, and neither a database of ours nor what is left of one."""
-    if not path.is_file() or not path.stat().st_size:
+    if not path.exists() or path.is_dir():
         return
-    with path.open("rb") as file:
-        head = file.read(OWNER_AT + 4)
-    if path.name in NAMES and not head.startswith(MAGIC):
+    head = b""
+    if path.is_file():  # opening a pipe would wait for ever
+        if not path.stat().st_size:
+            return
+        with path.open("rb") as file:
+            head = file.read(OWNER_AT + 4)
+    if _is_left_of_ours(path) and not head.startswith(MAGIC):
         return
     owner = int.from_bytes(head[OWNER_AT:], "big")
-    if not head.startswith(MAGIC) or (owner != OWNER and not (owner == 0 and _has_only_our_tables(path))):
+    if not head.startswith(MAGIC) or (owner != OWNER and not _has_only_our_tables(path, owner)):
         raise ForeignError(f"{path}: it is not earmark's own database, and stays as it is. Name another file, or none.")
 
 
-def _has_only_our_tables(path: Path) -> bool:
-    """Say whether a database without an owner is one of an earlier version of ours, by its tables."""
+def _is_left_of_ours(path: Path) -> bool:
+    """Say whether a file that cannot be read must have been a database of ours: by its name, and a cache around it."""
+    around = path.absolute().parents[:DEPTH]
+    return path.name in NAMES and any((at / OWNER_NAME).is_file() or (at / "receipts").is_dir() for at in around)
+
+
+def _has_only_our_tables(path: Path, owner: int) -> bool:
+    """Say whether a database is ours by its tables, as earlier versions named no owner, and a header may be damaged."""
+    if owner and not _is_left_of_ours(path):
+        return False
+    found = 0
     database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE_S)
     try:
-        found = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
+        for kind, name in database.execute("select type, name from sqlite_master where name not glob 'sqlite_*'"):
+            columns = {column for (column,) in database.execute("select name from pragma_table_info(?)", (name,))}
+            if kind != "table" or name not in TABLES or not columns >= TABLES[name]:
+                return False
+            found += 1
     except sqlite3.Error as error:
-        return path.name in NAMES and is_damaged(error)
+        return is_damaged(error) and _is_left_of_ours(path)
     finally:
         database.close()
-    return found <= TABLES
+    return bool(found or not owner)
 
 
 def is_damaged(error: sqlite3.Error) -> bool:

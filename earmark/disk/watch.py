@@ -2,7 +2,8 @@
 
 Mode "files": size, mtime, ctime and inode of every file; ctime, since a program can set mtime back. Mode "folders":
 mtime of every folder, which notices files that come and go, and is instant over millions of files; edits in place are
-then found by a full scan or verify.
+then found by a full scan or verify. Mode "content": the hash of every file, read at each look, for file systems whose
+times or inode numbers say nothing.
 """
 
 import contextlib
@@ -14,19 +15,28 @@ from typing import Literal
 
 import orjson
 
+from earmark.disk.hashing import digest, hash_file
 from earmark.disk.junk import UNSEEN
 
 FILES_LIMIT = 100_000  # files; with watch = "auto", a larger tree is watched by its folders
 
-Mode = Literal["files", "folders"]
+Mode = Literal["files", "folders", "content"]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Stat of every watched entry: path -> [size, mtime_ns, ctime_ns, inode], or [mtime_ns] of a folder."""
+    """Every watched entry by path: [size, mtime_ns, ctime_ns, inode], of a folder [mtime_ns].
+
+    In mode "content": the size, and the two halves of its XXH3-128.
+    """
 
     mode: Mode
     entries: dict[str, list[int]]
+
+    @property
+    def kind(self) -> str:
+        """What is watched, in words: "files" or "folders"."""
+        return "folders" if self.mode == "folders" else "files"
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
 
 
 def take(root: Path, watch: str, ignored: Iterable[str] = ()) -> Snapshot:
-    """Stat a tree. `watch` is "files", "folders" or "auto" (files up to 100,000)."""
+    """Look at a tree. `watch` is "files", "folders", "content" or "auto" (files up to 100,000)."""
     files: dict[str, list[int]] = {}
     folders = {".": [root.stat().st_mtime_ns]}
     start = len(str(root)) + 1
@@ -95,17 +105,29 @@ def take(root: Path, watch: str, ignored: Iterable[str] = ()) -> Snapshot:
             continue
         if entry.is_dir():
             folders[entry.path[start:]] = [status.st_mtime_ns]
+        elif watch == "content":
+            files[entry.path[start:]] = _content(entry, status)
         elif watch != "folders":
             files[entry.path[start:]] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
             if watch == "auto" and len(files) > FILES_LIMIT:
                 watch = "folders"  # from here on: the tree is not walked a second time
                 files.clear()
-    return Snapshot("folders", folders) if watch == "folders" else Snapshot("files", files)
+    if watch == "folders":
+        return Snapshot("folders", folders)
+    return Snapshot("content" if watch == "content" else "files", files)
+
+
+def _content(entry: os.DirEntry[str], status: os.stat_result) -> list[int]:
+    """Return size and hash of a file; what cannot be read, or is none, counts as empty: its reader says why."""
+    with contextlib.suppress(OSError):
+        if entry.is_file():
+            return [status.st_size, *divmod(int(hash_file(Path(entry.path)), 16), 1 << 64)]
+    return [status.st_size, 0, 0]
 
 
 def compare(root: Path, old: Snapshot, ignored: Iterable[str] = ()) -> Changes:
     """Stat the tree again and return what differs from the snapshot."""
-    new = _stat_folders(root, old) if old.mode == "folders" else take(root, "files", ignored).entries
+    new = _stat_folders(root, old) if old.mode == "folders" else take(root, old.mode, ignored).entries
     return Changes(
         sorted(path for path in new if path not in old.entries),
         sorted(path for path, stat in new.items() if path in old.entries and old.entries[path] != stat),
@@ -126,13 +148,17 @@ def _stat_folders(root: Path, old: Snapshot) -> dict[str, list[int]]:
 
 def dump(snapshot: Snapshot) -> bytes:
     """Return a snapshot as JSON."""
-    return orjson.dumps({"mode": snapshot.mode, "entries": snapshot.entries})
+    seen = {"mode": snapshot.mode, "entries": snapshot.entries}
+    return orjson.dumps(seen | {"seal": digest("watch", seen)})
 
 
 def load(path: Path) -> Snapshot | None:
     """Read a snapshot; None when there is none or it is damaged."""
     try:
         raw = orjson.loads(path.read_bytes())
+        seen = {"mode": raw["mode"], "entries": raw["entries"]}
+        if raw.get("seal", None) not in (None, digest("watch", seen)):  # earlier versions wrote none
+            return None
         return Snapshot(raw["mode"], raw["entries"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -9,9 +9,19 @@ from typing import NamedTuple, TypeVar
 import xxhash
 
 from earmark.disk.files import clear_disk_errors, disk_error, flush_folder, make_folder
+from earmark.disk.hashing import HashMemo
 from earmark.disk.sqlite import connect, delete, primary_code, transaction
 from earmark.errors import AbsentError
-from earmark.features.packs import PackError, Seal, hash_faults, read_seal, size_faults, structure_faults
+from earmark.features.packs import (
+    PackError,
+    Seal,
+    hash_faults,
+    pack_damage,
+    read_seal,
+    size_faults,
+    small_files,
+    structure_faults,
+)
 
 T = TypeVar("T")
 
@@ -27,7 +37,7 @@ _NOT_OF_THE_FILE = {
     sqlite3.SQLITE_NOMEM,
 }
 
-INDEX_VERSION = 2  # raise it when the tables change; an index of another version is deleted and made again
+INDEX_VERSION = 3  # raise it when the tables change; an index of another version is deleted and made again
 INDEX_CACHE_KIB = 64 << 10  # SQLite's page cache; the index of 10 million recordings is several times that
 QUERY_HASHES = 500  # hashes in one query
 INSERT_ROWS = 200_000  # rows that one transaction of a rescan sorts and inserts; pack by pack takes three times as long
@@ -54,7 +64,8 @@ class PackIndex:
     Raises DiskFullError, and PackError if the file cannot be used.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, memo: HashMemo | None = None) -> None:
+        self._memo = memo
         self._packs = folder / "packs"
         self._damaged = folder / "damaged"
         self._path = folder / "index.db"
@@ -82,6 +93,38 @@ class PackIndex:
             raise PackError(f"{pack}: {error}. Run doit features again.") from error
         self._rebuilding(lambda: self._insert({pack.name: seal}))
 
+    def faults(self) -> list[str]:
+        """Compare every entry with the packs; an index in which one is wrong is made again, and that is returned."""
+        if not self._path.exists():
+            return []
+        try:
+            self._compare()
+        except (sqlite3.DatabaseError, ValueError, TypeError, OverflowError) as error:
+            if isinstance(error, sqlite3.DatabaseError) and primary_code(error) in _NOT_OF_THE_FILE:
+                raise PackError(f"{self._path}: cannot be used: {error}.") from error
+            self._rebuild()
+            return [str(error)]
+        return []
+
+    def _compare(self) -> None:
+        database = self._open()
+        self._require_complete()
+        query = "select hash, name, row, n_frames, seal, proof from held left join packs using (pack)"
+        for entry in database.execute(query):
+            _require_proved(*entry)
+        ((said,),) = database.execute("pragma quick_check(1)")
+        if said != "ok":
+            raise DamagedIndexError(said)
+
+    def _require_complete(self) -> None:
+        """Raise DamagedIndexError if entries were lost, whose recordings would be encoded again into a second pack.
+
+        Counted as a whole, which SQLite does from its pages: pack by pack it takes a thousand times as long.
+        """
+        ((stored, expected),) = self._open().execute("select (select count(*) from held), (select sum(n) from packs)")
+        if stored != (expected or 0):
+            raise DamagedIndexError(f"{stored:,} entries instead of {expected or 0:,}")
+
     def close(self) -> None:
         """Close the database file."""
         if self._database is not None:
@@ -101,7 +144,9 @@ class PackIndex:
                 # The table `held` has a row for each recording of each pack, by hash: without rowids the rows are in
                 # the tree of the primary key itself, about half the size of a table and an index.
                 with transaction(database):
-                    database.execute("create table packs (pack integer primary key, name text unique, seal text)")
+                    database.execute(
+                        "create table packs (pack integer primary key, name text unique, seal text, n int)"
+                    )
                     database.execute(
                         "create table held (hash blob, pack int, row int, n_frames int, proof int,"
                         " primary key (hash, pack)) without rowid"
@@ -123,8 +168,7 @@ class PackIndex:
                     raise
             except (ValueError, TypeError, OverflowError):  # text that is no UTF-8, a value of another type
                 pass
-            self._discard()
-            self._sync(set_aside=False)
+            self._rebuild()
             return action()
         except sqlite3.Error as error:
             if primary_code(error) == sqlite3.SQLITE_FULL:
@@ -133,20 +177,26 @@ class PackIndex:
                 f"{self._path}: cannot be used: {error}. Make the folder writable, or delete this file: it is rebuilt."
             ) from error
 
+    def _rebuild(self) -> None:
+        self._discard()
+        self._sync(set_aside=False)
+
     def _sync(self, *, set_aside: bool) -> list[str]:
         if self._packs.is_symlink() and not self._packs.exists():
             raise AbsentError(f"{self._packs}: links to a folder that is not there. Mount its volume and run again.")
         names = {path.name for path in self._packs.glob("[!.]*.zarr")} if self._packs.is_dir() else set()
         database = self._open()
         known: dict[str, str] = dict(database.execute("select name, seal from packs"))
+        self._require_complete()
         lines = []
         new: dict[str, Seal] = {}
         for name in sorted(names):
             try:
                 # A pack never changes, so one whose seal is known needs no more than a stat of its files.
                 seal = read_seal(self._packs / name)
-                for fault in size_faults(self._packs / name, seal):
-                    raise PackError(fault)
+                damage = pack_damage(self._packs / name, self._memo)
+                if damage:
+                    raise PackError(damage)
                 if known.get(name) != seal.digest:
                     new[name] = _indexable(self._packs / name)
             except PackError as error:
@@ -176,7 +226,9 @@ class PackIndex:
             for name, seal in packs.items():
                 group = zarr.open_group(str(self._packs / name), mode="r")
                 edges, octets = group["offsets"][:].tolist(), group["audio_hash"][:]
-                place = database.execute("insert into packs (name, seal) values (?, ?)", (name, seal.digest)).lastrowid
+                place = database.execute(
+                    "insert into packs (name, seal, n) values (?, ?, ?)", (name, seal.digest, seal.n)
+                ).lastrowid
                 for i in range(seal.n):
                     held = (octets[i].tobytes(), i, edges[i + 1] - edges[i])
                     rows.append((held[0], place, held[1], held[2], _proof(name, seal.digest, *held)))
@@ -192,8 +244,7 @@ class PackIndex:
             columns = "hash, name, row, n_frames, seal, proof"
             query = f"select {columns} from held left join packs using (pack) where hash in ({marks})"  # noqa: S608 - marks
             for key, name, row, n_frames, seal, proof in database.execute(query, keys):
-                if name is None or proof != _proof(name, seal, key, row, n_frames):
-                    raise DamagedIndexError(f"an entry of pack {name} was changed")
+                _require_proved(key, name, row, n_frames, seal, proof)
                 place = PackPlace(name, row, n_frames)
                 places[key.hex()] = min(places.get(key.hex(), place), place)
         return places
@@ -214,9 +265,7 @@ class PackIndex:
 def _indexable(pack: Path) -> Seal:
     """Return a pack's seal once everything but its frames is found as sealed. Raises PackError."""
     seal = read_seal(pack)
-    # Those files are small, and a wrong bit in them would give one recording another's features.
-    small = [name for name in seal.files if not name.startswith("frames/c/")]
-    for faults in (size_faults(pack, seal), hash_faults(pack, seal, small), structure_faults(pack, seal)):
+    for faults in (size_faults(pack, seal), hash_faults(pack, seal, small_files(seal)), structure_faults(pack, seal)):
         for fault in faults:
             raise PackError(fault)
     return seal
@@ -225,6 +274,12 @@ def _indexable(pack: Path) -> Seal:
 def _proof(name: str, seal: str, key: bytes, row: int, n_frames: int) -> int:
     """Return 63 bits over an entry and the seal of its pack: SQLite notices a torn file, and no changed digit."""
     return xxhash.xxh3_64_intdigest(b"%s %s %s %d %d" % (name.encode(), seal.encode(), key, row, n_frames)) >> 1
+
+
+def _require_proved(key: bytes, name: str, row: int, n_frames: int, seal: str, proof: int) -> None:
+    """Raise DamagedIndexError unless an entry is as it was made."""
+    if name is None or proof != _proof(name, seal, key, row, n_frames):
+        raise DamagedIndexError(f"an entry of pack {name} was changed")
 
 
 def _forget(database: sqlite3.Connection, names: Iterable[str]) -> None:

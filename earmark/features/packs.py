@@ -7,18 +7,18 @@ order. Nothing is compressed: chunks of 30 s follow each other in shard files, s
 zarr's usual 0 would be a frame like any other.
 """
 
+import itertools
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from earmark.disk.faults import require_content
 from earmark.disk.files import Scratch, clear_disk_errors, publishing, remove, require_space
-from earmark.disk.hashing import hash_bytes, hash_file
+from earmark.disk.hashing import HashMemo, hash_bytes, hash_file
 from earmark.errors import EarmarkError, ModelError
 from earmark.rows import JSON
 
@@ -91,7 +91,7 @@ class PackWriter:
         assert 0 < len(hashes) == len(n_frames) == len(set(hashes)) and min(n_frames) > 0 and n_state > 0
         self.path = folder / name
         self._hashes = list(hashes)
-        self._edges = [0, *accumulate(n_frames)]
+        self._edges = [0, *itertools.accumulate(n_frames)]
         self._total = self._edges[-1]
         self._shape = (self._total, n_state)
         self._dtype = dtype
@@ -184,6 +184,7 @@ class PackWriter:
 
     def _write(self) -> None:
         """Write the buffer as one whole shard (the last may be short), so that zarr never reads one back."""
+        self._scratch.volumes.require(self._folder)  # Zarr would make its folders anew, on another disk
         rows = self._buffer[: self._buffered]
         with clear_disk_errors(self.path, self._needed):
             self._frames[self._written : self._written + len(rows)] = rows
@@ -242,12 +243,33 @@ def read_seal(pack: Path) -> Seal:
         raise PackError(f"{SEAL} is damaged") from None
 
 
-def pack_damage(pack: Path) -> str | None:
-    """Say what names and sizes of files show to be wrong with a pack, or None; reads the seal alone."""
+def pack_damage(pack: Path, memo: HashMemo | None = None) -> str | None:
+    """Say what is wrong with a pack, or None: by names and sizes of files alone, and by its seal.
+
+    With a memo also by the content of all files but the frames, which are read again only if they were touched.
+    """
     try:
-        return next(size_faults(pack, read_seal(pack)), None)
+        seal = read_seal(pack)
+        return next(itertools.chain(size_faults(pack, seal), touched_faults(pack, seal, memo) if memo else ()), None)
     except PackError as error:
         return str(error)
+
+
+def small_files(seal: Seal) -> list[str]:
+    """Return the files of a pack that are no frames: a wrong bit in them gives one recording another's features."""
+    return [name for name in seal.files if not name.startswith("frames/c/")]
+
+
+def touched_faults(pack: Path, seal: Seal, memo: HashMemo) -> Iterator[str]:
+    """Yield which small files have another content than was sealed; untouched ones are not read again."""
+    for name in small_files(seal):
+        try:
+            actual = memo.hash_file(pack / name)
+        except OSError as error:
+            yield f"{name} cannot be read: {error.strerror}"
+        else:
+            if actual != seal.files[name][1]:
+                yield f"{name} has other content: expected xxh3 {seal.files[name][1]}, got {actual}"
 
 
 def verify_pack(pack: Path) -> list[str]:

@@ -138,7 +138,7 @@ class _Auditor:
         snapshot = watch.load(self.project.watch_list(dataset))
         with contextlib.suppress(OSError):
             if snapshot and not watch.compare(root, snapshot, scan.ignored(self.project, dataset)).words("x"):
-                if snapshot.mode == "files":
+                if snapshot.kind == "files":
                     names = (path.rpartition("/")[2] for path in snapshot.entries)
                     n_files = sum(map(is_counted, names))
                     return n_files, sum(stat[0] for stat in snapshot.entries.values())

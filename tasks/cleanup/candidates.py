@@ -34,6 +34,7 @@ class Candidate:
     files: dict[Path, os.stat_result]
     half_gone: bool = False
     read_at: float | None = None  # seconds since the epoch; None: longer ago than FRESH_S
+    seen: str = ""  # a hash over the stats of all members, as they were when the last of them was compared
 
     @property
     def size(self) -> int:

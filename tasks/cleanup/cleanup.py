@@ -21,8 +21,9 @@ from earmark.archives.unpack import ArchiveFile, HashingReader
 from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk.files import disk_error, flush_folder
-from earmark.disk.hashing import stat_key
+from earmark.disk.hashing import new_hasher, stat_key
 from earmark.disk.receipts import Receipt, as_inputs, make_key, publish_receipt
+from earmark.disk.volumes import mounted_below
 from earmark.errors import ArchiveError, EarmarkError
 from earmark.rates import HOUR_S
 from tasks.cleanup.candidates import Candidate, candidate_of, on_disk, record_path, require_no_member
@@ -63,6 +64,7 @@ def _cleanup(run: Run, dataset: str, yes: bool, gone: list[str]) -> None:
     if not tables:
         print(f"   {dataset}: no archive on disk: nothing to free. {deletions.words(project, dataset)}".rstrip())
         return
+    _require_no_mount(project, dataset)
     candidates = [candidate_of(project, dataset, table) for table in tables]
     _require_extracted(run, dataset)
     require_no_member(project, [path for candidate in candidates for path in candidate.files])
@@ -73,10 +75,11 @@ def _cleanup(run: Run, dataset: str, yes: bool, gone: list[str]) -> None:
         if yes and candidate.read_at is None:
             _read_members(run, dataset, candidate)
     for candidate in candidates:  # reading takes hours: a file that was touched meanwhile shows in its stat
-        _compare_members(run, dataset, candidate, "changed" if candidate.read_at else "sizes")
+        candidate.seen = _compare_members(run, dataset, candidate, "changed" if candidate.read_at else "sizes")
     if yes:
         os.sync()  # members that were in the tree before extraction may not have reached the disk
         for candidate in candidates:
+            _look_again(run, dataset, candidate)
             _delete(project, dataset, candidate, gone)
         run.log.done(f"{deletions.STAGE}:{dataset}", 0)
     _print_freed(dataset, candidates, yes)
@@ -131,7 +134,7 @@ def _prove_archive(run: Run, dataset: str, candidate: Candidate) -> None:
 def _content(run: Run, path: Path, same: bool) -> str:
     """Return a file's hash; it is read again unless its stat is that of its extraction (`same`), ctime included."""
     project, key = run.project, stat_key(path.stat())
-    known = project.memo.get(key) if same else None
+    known = project.memo.get(path, key) if same else None
     if known is not None:
         return known
     raw = HashingReader([ArchiveFile(path)])
@@ -140,7 +143,7 @@ def _content(run: Run, path: Path, same: bool) -> str:
             bar.advance(len(block))
     content = raw.checked_sums()[0]["xxh3"]
     if stat_key(path.stat()) == key:  # not written to while it was read
-        project.memo.put([(key, content)])
+        project.memo.put([(path, key, content)])
     return content
 
 
@@ -152,9 +155,30 @@ def _read_members(run: Run, dataset: str, candidate: Candidate) -> None:
     _record(run.project, dataset, candidate, "deleting" if candidate.half_gone else "proved")
 
 
-def _compare_members(run: Run, dataset: str, candidate: Candidate, reading: Reading) -> None:
-    """Compare every member with the tree. Raises ArchiveError for the first that differs from what was sealed."""
+def _look_again(run: Run, dataset: str, candidate: Candidate) -> None:
+    """Refuse an archive of whose members one was touched, or exchanged, since all were proved. Raises ArchiveError."""
+    _require_no_mount(run.project, dataset)
+    if _compare_members(run, dataset, candidate, "sizes") != candidate.seen:
+        raise ArchiveError(
+            f"{candidate.table.file}: files of its tree were written to or exchanged while it was proved. Run again."
+        )
+
+
+def _require_no_mount(project: Project, dataset: str) -> None:
+    """Refuse a tree of which a part is mounted: it may be elsewhere tomorrow. Raises ArchiveError."""
+    for place in mounted_below(project.folder(dataset)):
+        raise ArchiveError(
+            f"{project.relative(place)}: mounted in the tree: with it, members would go. Unmount it first."
+        )
+
+
+def _compare_members(run: Run, dataset: str, candidate: Candidate, reading: Reading) -> str:
+    """Compare every member with the tree; return a hash over their stats.
+
+    Raises ArchiveError for the first that differs from what was sealed.
+    """
     project, receipt, table = run.project, candidate.receipt, candidate.table
+    look = new_hasher("xxh3")
     label = f"{deletions.STAGE}:{dataset} {table.file}"
     with run.log.progress(label, receipt.counts["member_bytes"], unit="bytes") as bar:
         differences = faults(
@@ -163,6 +187,7 @@ def _compare_members(run: Run, dataset: str, candidate: Candidate, reading: Read
             reading=reading,
             memo=project.memo,
             on_bytes=bar.advance,
+            look=look,
         )
         with contextlib.closing(differences):
             for fault in differences:
@@ -170,6 +195,7 @@ def _compare_members(run: Run, dataset: str, candidate: Candidate, reading: Read
                     f"{table.file}: {fault}. `doit -a extract:{dataset}` restores what is gone or cut short;"
                     " a file that differs must be moved away first."
                 )
+    return look.hexdigest()
 
 
 def _read_at(project: Project, dataset: str, candidate: Candidate) -> float | None:

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 
 from earmark.catalog.project import Project
-from earmark.disk.files import disk_error, make_folder
-from earmark.errors import AbsentError, EarmarkError
+from earmark.disk.files import FULL, disk_error
+from earmark.errors import AbsentError, DiskFullError, EarmarkError
 
 
 class BusyError(EarmarkError):
@@ -29,11 +29,12 @@ def run_lock(project: Project) -> Iterator[None]:
     """
     _require_cache(project)
     project.require_own_cache()
-    path = make_folder(project.cache) / "run.lock"
+    path = project.cache / "run.lock"
     try:
+        project.cache.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise disk_error(error, path) from error
+        raise _unusable(project, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,10 +48,20 @@ def run_lock(project: Project) -> Iterator[None]:
         holder = f"`doit {' '.join(sys.argv[1:])}` (process {os.getpid()}, since {time.strftime('%H:%M:%S')})\n"
         with contextlib.suppress(OSError):  # only another run's message; a full disk is reported elsewhere
             os.pwrite(descriptor, holder.encode(), 0)
-        assert project.owner  # marks a fresh cache
+        project.claim()
         yield
     finally:
         os.close(descriptor)
+
+
+def _unusable(project: Project, error: OSError) -> Exception:
+    """Return the error for a cache that cannot be written: it names the key, not the file that came first."""
+    if error.errno in FULL:
+        return disk_error(error, project.cache)
+    return DiskFullError(
+        f"{project.path.name}: paths.cache: {project.cache}: cannot be written: {error.strerror}. Make it writable, or"
+        " name another paths.cache."
+    )
 
 
 def _require_cache(project: Project) -> None:

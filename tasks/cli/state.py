@@ -11,7 +11,7 @@ from pathlib import Path
 from doit.dependency import FileChangedChecker
 
 from earmark.catalog.project import Project
-from earmark.disk.sqlite import connect_anew_if_damaged
+from earmark.disk.sqlite import connect_anew_if_damaged, require_own
 from tasks.cli.doit_types import Codec
 
 TABLE = "create table if not exists task (name text primary key, data text) without rowid"
@@ -26,6 +26,7 @@ class Backend:
     desc = "SQLite, committed after every task"
 
     def __init__(self, name: str, codec: Codec, *, module_name: str | None = None) -> None:
+        require_own(Path(name))  # here, and not when it is first needed: some commands never need it
         self.name = name
         self._codec = codec
         self._rows: dict[str, dict[str, object]] = {}

@@ -11,6 +11,7 @@ from doit.exceptions import TaskFailed
 from earmark.catalog.project import Project
 from earmark.disk.faults import MachineError, is_machine_fault
 from earmark.disk.files import disk_error
+from earmark.disk.hashing import hash_file, stat_key
 from earmark.disk.receipts import Outputs, Receipt, SealedFile, differences, make_key, publish_receipt, read_receipt
 from earmark.disk.shards import SealedShard
 from earmark.errors import AbsentError, EarmarkError, WorkerError
@@ -109,6 +110,8 @@ def database_failure(project: Project, error: sqlite3.Error) -> str:
 
 
 def _perform(run: Run, rule: Rule[Outputs], unit: Unit) -> None:
+    run.project.claim()
+    run.project.scratch.volumes.require_all()
     verdict = judge(run, rule, unit)
     if verdict.state == "U" and not run.force:
         run.log.reused(str(unit))
@@ -118,7 +121,11 @@ def _perform(run: Run, rule: Rule[Outputs], unit: Unit) -> None:
     started = time.monotonic()
     rule.prepare(run, unit)  # before `inputs`, which may read what it fetches
     inputs = rule.inputs(run, unit)  # before the work: an edit during it is noticed next time
-    built = rule.build(run, unit)
+    try:
+        built = rule.build(run, unit)
+    except (OSError, sqlite3.Error):
+        run.project.scratch.volumes.require_all()  # then that is the cause
+        raise
     key = make_key(rule.name, rule.version, inputs)
     seconds = round(time.monotonic() - started, 3)
     receipt = Receipt(rule.name, rule.version, key, inputs, built.outputs, built.counts, seconds)
@@ -127,18 +134,26 @@ def _perform(run: Run, rule: Rule[Outputs], unit: Unit) -> None:
 
 
 def seal_file(project: Project, path: Path) -> SealedFile:
-    """Return a finished file as a receipt records it: path, size, hash."""
-    return SealedFile(project.relative(path), path.stat().st_size, project.memo.hash_file(path))
+    """Return a finished file as a receipt records it: path, size, hash.
+
+    Read, and not looked up: where times are coarse, a file that was just replaced may have the stat of the old one.
+    """
+    key, xxh3 = stat_key(path.stat()), hash_file(path)
+    project.memo.put([(path, key, xxh3)])
+    return SealedFile(project.relative(path), key[2], xxh3)
 
 
 def broken(project: Project, files: Iterable[SealedFile]) -> list[str]:
-    """Say which sealed files are gone or were changed; an unchanged file costs one stat, its hash is remembered."""
+    """Say which sealed files are gone or were changed; an unchanged file costs one stat, its hash is remembered.
+
+    Raises OSError for what cannot be looked at: that it is gone cannot be known then.
+    """
     problems = []
     for sealed in files:
         path = project.home / sealed.path
         try:
             size = path.stat().st_size
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             problems.append(f"{sealed.path} is gone")
             continue
         if size != sealed.size:

@@ -65,13 +65,16 @@ class Products:
                 self._keep_edited(path)
         self._written.clear()
 
-    def remove(self, path: Path) -> None:
-        """Delete a product of the last receipt that is no longer made, unless it was changed since."""
+    def remove(self, path: Path, *, is_claimed: bool = False) -> None:
+        """Delete a product of the last receipt that is no longer made, unless it was changed since.
+
+        `is_claimed`: another unit makes a file of this name by now, so that what was changed may be that one.
+        """
         if not path.exists():
             return
         if self._is_as_made(path):
             remove(path)
-        else:
+        elif not is_claimed:
             self._keep_edited(path)
 
     def _is_foreign(self, path: Path, new: Path) -> bool:

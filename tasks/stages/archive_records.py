@@ -63,7 +63,9 @@ def source_of(project: Project, dataset: str, archive: ArchiveTable) -> "Archive
         unpack.ArchiveFile(path, download.size, download.sums)
         for path, download in zip(paths, archive.downloads, strict=True)
     )
-    return unpack.Archive(tuple(files), tuple(archive.nested), tuple(archive.skip), archive.rest == "ignore")
+    return unpack.Archive(
+        tuple(files), tuple(archive.nested), tuple(archive.skip), archive.rest == "ignore", archive.names
+    )
 
 
 def staged(project: Project, dataset: str, archive: ArchiveTable) -> Path | None:
@@ -83,7 +85,7 @@ def hash_of(hashes: list[str]) -> str:
 
 def _known_hash(project: Project, paths: list[Path]) -> str | None:
     """Return an archive's hash if the memo has that of every file, so that no byte must be read for it."""
-    hashes = [project.memo.get(stat_key(path.stat())) for path in paths]
+    hashes = [project.memo.get(path, stat_key(path.stat())) for path in paths]
     return hash_of([xxh3 for xxh3 in hashes if xxh3]) if all(hashes) else None
 
 

@@ -81,7 +81,7 @@ def open_index(folder: Path, run: Run) -> PackIndex:
 
     Once: comparing looks at every pack, and a dataset has thousands of shards.
     """
-    index = PackIndex(folder)
+    index = PackIndex(folder, run.project.memo)
     for damage in index.sync():
         run.log.note(f"{damage}; set aside, its recordings are encoded again")
     return index

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what reads archives is imported where they are read: status
     from earmark.archives.staging import Extraction
 
 NAME, VERSION = archive_records.STAGE, 1
+EXAMPLES = 10  # missing archives that an error names
 TREE = "tree"  # the part under which a tree without its archives is recorded, in place of an archive's name
 
 
@@ -59,8 +60,7 @@ def _inputs(run: Run, unit: Unit) -> Inputs:
         for path in archive_records.files_of(project, unit.dataset, archive):
             if path.exists() and not path.is_file():  # opening a pipe would wait for ever
                 raise ArchiveError(f"{project.relative(path)}: expected an archive, got a folder, a pipe or a device.")
-        if archive_records.extraction_of(project, unit.dataset, archive.file) is None and not archive.generator:
-            _require_archive(project, unit.dataset, archive)
+    _require_archives(project, unit.dataset)
     return {
         "archives": {archive.file: _archive_inputs(archive) for archive in table.archives},
         "root": table.root,
@@ -76,19 +76,35 @@ def _archive_inputs(archive: ArchiveTable) -> dict[str, object]:
         "nested": list(archive.nested),
         "skip": list(archive.skip),
     }
-    rest = {"rest": archive.rest} if archive.rest != "refuse" else {}  # absent by default: keys stay as they were
-    return own | ({"parts": parts} if parts else {}) | rest
+    # absent by default, so that keys stay as they were
+    rest = {"rest": archive.rest} if archive.rest != "refuse" else {}
+    names = {"names": archive.names} if archive.names else {}
+    return own | ({"parts": parts} if parts else {}) | rest | names
 
 
-def _require_archive(project: Project, dataset: str, archive: ArchiveTable) -> None:
-    path, table = project.folder(dataset) / archive.file, project.dataset(dataset)
-    if path.exists() or _holds_tree(project, dataset):
+def _require_archives(project: Project, dataset: str) -> None:
+    """Refuse a dataset of which archives are missing that were never extracted, naming all of them at once."""
+    table = project.dataset(dataset)
+    missing = [
+        archive
+        for archive in table.archives
+        if not archive.generator
+        and not (project.folder(dataset) / archive.file).exists()
+        and archive_records.extraction_of(project, dataset, archive.file) is None
+    ]
+    if not missing or _holds_tree(project, dataset):
         return
+    first = missing[0]
+    size = f" ({first.size:,} bytes)" if first.size else ""
     source = f" from {table.home}" if table.home else ""
-    size = f" ({archive.size:,} bytes)" if archive.size else ""
+    others = [archive.file for archive in missing[1:]]
+    more = f"; nor {', '.join(others[:EXAMPLES])}{', …' if len(others) > EXAMPLES else ''}" if others else ""
+    here = len(table.archives) - len(missing)
+    part = f" To go on with the {here} that are here, leave the others out of its `archives`." if here else ""
+    what = "them" if others else "it"
     raise ArchiveError(
-        f"{project.relative(path)}: no such archive{size}. Download it{source} and put it there, or name another"
-        f" paths.data or folder in {project.path.name}."
+        f"{project.relative(project.folder(dataset) / first.file)}: no such archive{size}{more}. Download"
+        f" {what}{source} and put {what} there, or name another paths.data or folder in {project.path.name}.{part}"
     )
 
 
@@ -156,7 +172,8 @@ def _extract(run: Run, dataset: str, archive: ArchiveTable) -> tuple[Receipt[Arc
     before = _keep_list(run, dataset, archive, known)
     unpacked = _unpack(run, dataset, archive, project.members(dataset, part))
     hashes = [sums["xxh3"] for sums in unpacked.sums]
-    project.memo.put(zip(map(stat_key, unpacked.stats), hashes, strict=True))
+    paths = archive_records.files_of(project, dataset, archive)
+    project.memo.put(zip(paths, map(stat_key, unpacked.stats), hashes, strict=True))
     outputs = ArchiveRead(
         archive_records.stat_of(unpacked.stats),
         archive_records.hash_of(hashes),

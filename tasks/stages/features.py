@@ -66,7 +66,7 @@ def _intact(run: Run, _unit: Unit, receipt: Receipt[EncodedShard]) -> list[str]:
     for name, packs in receipt.outputs.packs.items():
         folder = encoder_packs.encoder_folder(run.project, name) / "packs"
         for pack in packs:
-            damage = pack_damage(folder / pack)
+            damage = pack_damage(folder / pack, run.project.memo)
             if damage:
                 problems.append(f"{name}: pack {pack}: {damage}")
     return problems

@@ -187,8 +187,8 @@ def _build(run: Run, unit: Unit) -> Built[ManifestFiles]:
         run.log.note(f"{unit}: {n_labels:,} x {kind} (such as in {beyond.examples[kind]}); a job leaves them out")
     for old in before.outputs.files.values() if before else ():
         path = project.home / old.path
-        if path not in files and not _claimed(project, dataset, path):  # of a split without rows, or an old name
-            products.remove(path)
+        if path not in files:  # of a split without rows, or an old name
+            products.remove(path, is_claimed=_claimed(project, dataset, path))
     sealed = {path.name: seal_file(project, path) for path in sorted(files)}
     return Built(ManifestFiles(sealed), counts, sum(entry.size for entry in sealed.values()))
 

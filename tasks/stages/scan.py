@@ -1,6 +1,7 @@
 """scan: read a corpus's labels, hash its recordings, and group them in shards that stay as they are when files come."""
 
 import contextlib
+import itertools
 import stat
 import threading
 from collections import Counter
@@ -16,10 +17,10 @@ from earmark.catalog.project import Project
 from earmark.corpora import SUSPICIOUS_TEXT, Finding, Recording
 from earmark.disk import watch
 from earmark.disk.files import publish, publishing
-from earmark.disk.hashing import StatKey, hash_file, stat_key
+from earmark.disk.hashing import Known, StatKey, as_stored, hash_file, stat_key
 from earmark.disk.inside import locate
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
-from earmark.disk.shards import SealedShard, ShardRow, ShardWriter
+from earmark.disk.shards import SealedShard, ShardRow, ShardWriter, read_rows
 from earmark.errors import AbsentError, CorpusError
 from earmark.json_bytes import json_bytes
 from earmark.workers.prefetch import threaded_prefetch
@@ -35,6 +36,8 @@ READERS = 4  # threads that hash files: hashing is faster than one disk
 LOOKAHEAD = 64  # recordings hashed ahead of the one that is written
 MEMO_BATCH = 1_000  # hashes in a transaction of the memo: a commit for each would be slow
 THE_CODE = "the reader's code"  # among the inputs, in the words of `doit why`
+RECALL_ASKED = 20  # files of which the memo must know none before it is filled from the lists of the last scan
+UNSTABLE = 3  # files that look changed and are not, from which a file system is suspected
 EXAMPLES = 3  # paths of each kind of finding that an error names
 # The findings that max_missing bounds; one of the last two may be the other's cause, see `_n_missing`.
 MISSING = (corpora.LABEL_WITHOUT_AUDIO, corpora.AUDIO_WITHOUT_LABEL, corpora.BROKEN_LABEL)
@@ -80,8 +83,11 @@ def _intact(run: Run, unit: Unit, receipt: Receipt[Scanned]) -> list[str]:
     # folders' times miss an edit inside a file; who names the scan of such a large corpus wants it whole
     if str(unit) in run.named and snapshot.mode == "folders":
         return [*problems, "named by the user: every file is looked at"]
+    by_content = project.dataset(unit.dataset).watch == "content"
+    if by_content != (snapshot.mode == "content"):
+        return [*problems, "files are watched in another way than at the last scan"]
     changes = watch.compare(project.root(unit.dataset), snapshot, ignored(project, unit.dataset))
-    words = changes.words(f"{snapshot.mode} under {project.relative(project.root(unit.dataset))}")
+    words = changes.words(f"{snapshot.kind} under {project.relative(project.root(unit.dataset))}")
     return [*problems, words] if words else problems
 
 
@@ -92,19 +98,21 @@ def _build(run: Run, unit: Unit) -> Built[Scanned]:
     root = project.root(dataset)
     # before the reader looks: a file that comes meanwhile is then new at the next scan, not lost
     snapshot = watch.take(root, table.watch, ignored(project, dataset))
-    expected = len(snapshot.entries) if snapshot.mode == "files" else 0
+    expected = len(snapshot.entries) if snapshot.mode != "folders" else 0
     folders = project.shard_list(dataset, "0").parent, project.table(dataset, "0").parent
     writer = ShardWriter(
         *folders, project.scratch, table.shard_files, table.shard_hours, lambda path: _is_sealed(project, dataset, path)
     )
     counts: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
-    texts = _Texts()
+    texts, hasher = _Texts(), _Hasher(project, dataset)
     passed_over = PassedOver(root, ignored(project, dataset), snapshot)
+    if not hasher.rereads:
+        _recall(project, dataset)
     findings = project.findings(dataset)
     with contextlib.closing(writer), run.log.progress(str(unit), expected) as bar:
         with publishing(findings, project.scratch) as temporary, temporary.open("wb") as file:
-            for item in _all_items(_hashed(project, dataset, texts), passed_over):
+            for item in _all_items(_hashed(hasher, texts), passed_over):
                 if isinstance(item, ShardRow):
                     writer.add(item)
                     counts["recordings"] += 1
@@ -123,7 +131,7 @@ def _build(run: Run, unit: Unit) -> Built[Scanned]:
         run.log.note(
             f"{unit}: {counts[kind]:,} x {kind} (such as {examples[kind][0]}); all in {project.relative(findings)}"
         )
-    for note in texts.notes(dataset, table.repair is not None):
+    for note in filter(None, (*texts.notes(dataset, table.repair is not None), hasher.note())):
         run.log.note(f"{unit}: {note}")
     lists = {shard: seal_file(project, project.shard_list(dataset, shard)) for shard in shards}
     written = sum(sealed.size for sealed in lists.values())
@@ -156,7 +164,7 @@ def _note_gone(run: Run, unit: Unit, snapshot: watch.Snapshot) -> None:
         again = f"; if that was not intended, `doit -a extract:{unit.dataset}` restores what is in its archives"
         again = f"; if that was not intended: {deleted}" if deleted else again
         hint = again if project.dataset(unit.dataset).archives else ""
-        run.log.note(f"{unit}: {len(gone):,} {snapshot.mode} gone since the last scan (such as {gone[0]}){hint}")
+        run.log.note(f"{unit}: {len(gone):,} {snapshot.kind} gone since the last scan (such as {gone[0]}){hint}")
 
 
 class _Tabled(msgspec.Struct, frozen=True):
@@ -179,8 +187,10 @@ class _Hasher:
     def __init__(self, project: Project, dataset: str) -> None:
         self.project, self.dataset = project, dataset
         self.root = project.root(dataset)
+        self.rereads = project.dataset(dataset).watch == "content"  # then no stat says that a file is what it was
         self._one_at_a_time = threading.Lock()
-        self._tables: dict[StatKey, str] = {}
+        self._tables: dict[tuple[Path, StatKey], str] = {}
+        self._looked_at: Counter[str] = Counter()
 
     def __call__(self, item: Recording | Finding) -> _Hashed:
         """Return an item with its file's hash; a recording whose file is missing becomes a finding.
@@ -208,30 +218,70 @@ class _Hasher:
 
     def _hash_of(self, key: StatKey, path: Path, shared: bool) -> str:
         """Return a file's hash; of one that is `shared` by recordings, as rows or channels, one thread reads it."""
-        memo = self.project.memo
         if not shared:
-            return memo.get(key) or hash_file(path)
+            return self._known_or_read(key, path)
         with self._one_at_a_time:
-            if key not in self._tables:
-                self._tables[key] = memo.get(key) or hash_file(path)
-            return self._tables[key]
+            if (path, key) not in self._tables:
+                self._tables[path, key] = self._known_or_read(key, path)
+            return self._tables[path, key]
+
+    def _known_or_read(self, key: StatKey, path: Path) -> str:
+        before = None if self.rereads else self.project.memo.last(path)
+        if before is not None and before[0] == as_stored(key):
+            self._looked_at["known"] += 1
+            return before[1]
+        xxh3 = hash_file(path)
+        _, inode, size, mtime_ns, ctime_ns = stat_key(path.stat())
+        if before is not None:
+            self._looked_at["same" if xxh3 == before[1] else "changed"] += 1
+        # while it was read: an inode number or ctime that comes and goes, and no write, which would set mtime, too
+        elif (size, mtime_ns) == key[2:4] and (inode, ctime_ns) != (key[1], key[4]):
+            self._looked_at["same"] += 1
+        return xxh3
+
+    def note(self) -> str:
+        """Say that stats seem to say nothing here; "" where they do."""
+        looked_at = self._looked_at
+        if self.rereads or looked_at["same"] < UNSTABLE or looked_at["changed"] or looked_at["known"]:
+            return ""
+        return (
+            f"{looked_at['same']:,} files look changed by their times or inode numbers, and none of them is. After a"
+            " copy that is so once; on a file system where it is so at each run,"
+            f' `watch = "content"` in [datasets.{self.dataset}] helps.'
+        )
 
 
-def _hashed(project: Project, dataset: str, texts: "_Texts") -> Iterator[ShardRow | Finding]:
+def _recall(project: Project, dataset: str) -> None:
+    """Take hashes over from the sealed lists of the last scan, where the memo was lost or is an earlier version's."""
+    device = project.root(dataset).stat().st_dev
+    for number, shard in enumerate(known_shards(project, dataset)):
+        if not list_intact(project, dataset, shard):
+            continue
+        known: dict[Path, tuple[StatKey, str]] = {}
+        for row in read_rows(project.shard_list(dataset, shard)):
+            key = (device, row.inode, row.size, row.mtime_ns, row.ctime_ns)
+            known[locate(project.root(dataset) / row.path).file] = key, row.source_hash
+        if number == 0 and any(map(project.memo.last, itertools.islice(known, RECALL_ASKED))):
+            return
+        project.memo.put((path, *entry) for path, entry in known.items())
+
+
+def _hashed(hasher: _Hasher, texts: "_Texts") -> Iterator[ShardRow | Finding]:
     """Yield what the reader finds, recordings with stat and source hash; files seen before are not read again.
 
     What is suspicious in texts, or was repaired, is counted in `texts`.
     """
+    project, dataset = hasher.project, hasher.dataset
     table = project.dataset(dataset)
     options = corpora.ReaderOptions(language=table.language, options=table.options)
     items = corpora.read(table.corpus, project.root(dataset), options, repair=table.repair is not None)
-    fresh: list[tuple[StatKey, str]] = []
-    for item, key, source_hash in threaded_prefetch(_Hasher(project, dataset), items, READERS, LOOKAHEAD):
+    fresh: list[Known] = []
+    for item, key, source_hash in threaded_prefetch(hasher, items, READERS, LOOKAHEAD):
         if key is None or isinstance(item, Finding):
             assert isinstance(item, Finding)
             yield item
             continue
-        fresh.append((key, source_hash))
+        fresh.append((locate(hasher.root / item.path).file, key, source_hash))
         if len(fresh) >= MEMO_BATCH:
             project.memo.put(fresh)
             fresh.clear()

@@ -7,6 +7,7 @@ from pathlib import Path
 from earmark.audio.batch import standard_name
 from earmark.audio.table import AudioRow, BadAudio, GoodAudio
 from earmark.catalog.project import Project
+from earmark.disk import owners
 from earmark.errors import AbsentError
 from tasks.stages import presence
 
@@ -39,8 +40,10 @@ def audio_path(project: Project, dataset: str) -> Callable[[str], str]:
 def require_standard(project: Project, dataset: str) -> None:
     """Refuse a dataset whose standard audio may be on a volume that is not mounted.
 
-    Raises AbsentError when the whole folder of standard audio, of all datasets, is missing or empty.
+    Raises AbsentError when the whole folder of standard audio, of all datasets, is missing or empty; ForeignError where
+    another collection made it.
     """
+    require_own(project, dataset)
     if not (project.standard / dataset).is_dir() and not presence.has_files(project.standard):
         raise AbsentError(
             f"{project.relative(project.standard)}: the folder of standard audio is missing or empty: not mounted?"
@@ -48,12 +51,38 @@ def require_standard(project: Project, dataset: str) -> None:
         )
 
 
-def is_whole(project: Project, dataset: str, row: AudioRow) -> bool:
-    """Say by a stat whether a row's standard file is there with its size; true where the row has none."""
+def require_own(project: Project, dataset: str) -> None:
+    """Raise ForeignError where another collection made a dataset's standard audio."""
+    owners.require_not_another_s(project.standard / dataset, project.identity, "paths.standard")
+
+
+def take(project: Project, dataset: str) -> None:
+    """Mark the folder of a dataset's standard audio as ours. Raises ForeignError where it is not."""
+    made_here = next(project.table(dataset, "0").parent.glob("*.jsonl"), None) is not None
+    folder = project.standard / dataset
+    owners.take(folder, project.owner, project.scratch, made_here=made_here, name="paths.standard")
+
+
+def sealed_at(project: Project, dataset: str, shard: str) -> int:
+    """Return when a shard's receipt was written, in nanoseconds since the epoch; 0 where there is none."""
+    with contextlib.suppress(OSError):
+        return project.receipt("standardize", dataset, shard).stat().st_mtime_ns
+    return 0
+
+
+def is_whole(project: Project, dataset: str, row: AudioRow, sealed_at: int | None = None) -> bool:
+    """Say whether a row's standard file is there, whole; true where the row has none.
+
+    By its stat. Of a file that was touched since `sealed_at` the content is read, once: the memo remembers it.
+    """
     if isinstance(row, BadAudio) or row.file_size is None:
         return True
+    path = audio_file(project, dataset, row.path)
     with contextlib.suppress(OSError):
-        return audio_file(project, dataset, row.path).stat().st_size == row.file_size
+        status = path.stat()
+        if status.st_size == row.file_size:
+            untouched = sealed_at is None or status.st_ctime_ns <= sealed_at
+            return untouched or project.memo.hash_file(path) == row.file_xxh3
     return False
 
 
@@ -65,3 +94,10 @@ def standard_names(rows: Iterable[AudioRow]) -> Iterator[str]:
     for row in rows:
         if isinstance(row, GoodAudio) and row.file_size is not None:
             yield standard_name(row.path, row.policy.format)
+
+
+def standard_hashes(rows: Iterable[AudioRow]) -> Iterator[tuple[str, str]]:
+    """Yield the standard files of some rows, as `standard_names` does, each with its hash."""
+    for row in rows:
+        if isinstance(row, GoodAudio) and row.file_xxh3 is not None:
+            yield standard_name(row.path, row.policy.format), row.file_xxh3

@@ -5,14 +5,16 @@ Rows are kept in a journal while a shard is built, so a run that is killed goes 
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import orjson
 
-from earmark.audio.batch import Batch, Work, require_source, standardize_batch
+from earmark.audio import placing
+from earmark.audio.batch import Batch, Work, require_source, standard_name, standardize_batch
 from earmark.audio.defects import SHORTER, kind_of
 from earmark.audio.policy import Policy, stated_max_short
 from earmark.audio.table import (
@@ -26,13 +28,13 @@ from earmark.audio.table import (
     read_whole_rows,
 )
 from earmark.catalog.project import Project
-from earmark.disk import owners
 from earmark.disk.files import Scratch, make_folder, publish
 from earmark.disk.hashing import digest
 from earmark.disk.inside import locate
 from earmark.disk.receipts import Inputs, Receipt, SealedFile, as_inputs
 from earmark.disk.shards import ShardRow, read_rows
 from earmark.errors import CorpusError, WorkerError
+from earmark.json_bytes import json_bytes
 from earmark.rates import RATE_HZ
 from tasks.engine.judge import broken, receipt_of, seal_file
 from tasks.engine.stage import Built, Rule, Run
@@ -88,8 +90,9 @@ def _intact(run: Run, unit: Unit, receipt: Receipt[StandardizedShard]) -> list[s
     if sum(sealed.files for sealed in scan.shards_of(project, unit.dataset).values()) > STAT_LIMIT:
         return problems
     rows = read_table(project.table(unit.dataset, unit.part))
-    lost = [row.path for row in rows if not standard_files.is_whole(project, unit.dataset, row)]
-    return [f"{len(lost):,} standard files gone or of another size (such as that of {lost[0]})"] if lost else []
+    sealed_at = standard_files.sealed_at(project, unit.dataset, unit.part)
+    lost = [row.path for row in rows if not standard_files.is_whole(project, unit.dataset, row, sealed_at)]
+    return [f"{len(lost):,} standard files gone or changed (such as that of {lost[0]})"] if lost else []
 
 
 def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
@@ -101,15 +104,14 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     make_folder(journal.parent)
     doubted = _is_of_earlier_version(project, unit)
     if policy.format != "none":
-        made_here = next(project.table(dataset, "0").parent.glob("*.jsonl"), None) is not None
-        where = project.standard / dataset
-        owners.take(where, project.owner, project.scratch, made_here=made_here, name="paths.standard")
+        standard_files.take(project, dataset)
     known = {} if run.force else _known(run, unit, policy)  # forced: decoded again, whatever it was before
+    sealed_at = standard_files.sealed_at(project, dataset, shard)
     results: dict[str, AudioRow] = {}
     todo = []
     for row in rows:
         before = known.get((row.path, row.source_hash))
-        if before is None or not standard_files.is_whole(project, dataset, before):
+        if before is None or not standard_files.is_whole(project, dataset, before, sealed_at):
             todo.append(_work(project, dataset, row))
         elif not doubted:
             results[row.path] = before
@@ -117,6 +119,7 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
             todo.append(_work(project, dataset, row, before))
         else:  # what was bad may be good enough today
             todo.append(_work(project, dataset, row))
+    todo = _with_made(run, unit, todo)
     decoded = _standardize(run, unit, todo, policy, journal)
     results |= decoded
     run.log.quarantined += sum(isinstance(result, BadAudio) for result in decoded.values())
@@ -128,6 +131,7 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     note_orphans(project, dataset, table, in_order)  # before the old table is replaced: it alone names them
     publish(table, b"".join(map(dump_row, in_order)), project.scratch)
     journal.unlink(missing_ok=True)
+    _note_kept(run, unit)
     hashes = [result.audio_hash if isinstance(result, GoodAudio) else None for result in in_order]
     outputs = StandardizedShard(seal_file(project, table), digest("audio-hashes", hashes))
     return Built(outputs, _counts(in_order, _n_decoded(known, decoded)), written)
@@ -168,6 +172,42 @@ def _standardize(run: Run, unit: Unit, todo: list[Work], policy: Policy, journal
                 bar.advance(1, result.n_samples / RATE_HZ if isinstance(result, GoodAudio) else 0.0)
             kept.flush()
     return results
+
+
+def _with_made(run: Run, unit: Unit, todo: list[Work]) -> list[Work]:
+    """Return work with the hashes of what was made in its places, by whatever row says so.
+
+    Also by one that nothing vouches for: a file of that hash is what the row says, or it is not and stays.
+    """
+    project, dataset = run.project, unit.dataset
+    table, journal = project.table(dataset, unit.part), journal_path(project, dataset, unit.part)
+    made = _hashes(itertools.chain(read_whole_rows(table), read_journal(journal)))
+    form = project.catalog.standard.format
+    names = {work.path: standard_name(work.path, form) for work in todo if work.target is not None}
+    if any(names[work.path] not in made and os.path.lexists(work.target) for work in todo if work.target is not None):
+        # seldom: a recording that was in another shard before
+        for other in table.parent.glob("*.jsonl"):
+            for name, hashes in _hashes(read_whole_rows(other)).items():
+                made.setdefault(name, set()).update(hashes)
+        for name, xxh3 in itertools.chain.from_iterable(map(read_orphans, table.parent.glob("*.orphans"))):
+            made.setdefault(name, set()).add(xxh3)
+    return [replace(work, made=tuple(sorted(made.get(names.get(work.path, ""), ())))) for work in todo]
+
+
+def _hashes(rows: Iterable[AudioRow]) -> dict[str, set[str]]:
+    made: dict[str, set[str]] = {}
+    for name, xxh3 in standard_files.standard_hashes(rows):
+        made.setdefault(name, set()).add(xxh3)
+    return made
+
+
+def _note_kept(run: Run, unit: Unit) -> None:
+    """Say which standard files were changed by hand; forget what was noted while the shard was built."""
+    for path in placing.kept(run.project.scratch):
+        run.log.note(
+            f"{unit}: a standard file was changed since it was made, and is kept as {run.project.relative(path)}"
+        )
+    placing.forget(run.project.scratch)
 
 
 def _batch_label(batch: Batch) -> str:
@@ -236,7 +276,7 @@ def _work(project: Project, dataset: str, row: ShardRow, before: GoodAudio | Non
     form = project.catalog.standard.format
     target = None if form == "none" else standard_files.audio_file(project, dataset, row.path)
     source = project.root(dataset) / row.path
-    return Work(row.path, row.source_hash, row.size, row.mtime_ns, source, target, before)
+    return Work(row.path, row.source_hash, row.size, row.mtime_ns, source, target, before=before)
 
 
 def _batches(todo: list[Work], policy: Policy, scratch: Scratch) -> Iterator[Batch]:
@@ -255,21 +295,27 @@ def _batches(todo: list[Work], policy: Policy, scratch: Scratch) -> Iterator[Bat
 
 
 def note_orphans(project: Project, dataset: str, table: Path, rows: list[AudioRow]) -> None:
-    """Note the standard files that a shard no longer has; gathering deletes those that no other shard has either.
+    """Note the standard files that a shard no longer has, with their hashes; gathering deletes those that none has.
 
     Not deleted here: a recording that moved to a shard which is built later still needs its file.
     """
     kept = set(standard_files.standard_names(rows))
-    names = [name for name in standard_files.standard_names(read_whole_rows(table)) if name not in kept]
-    if names:
+    gone = [made for made in standard_files.standard_hashes(read_whole_rows(table)) if made[0] not in kept]
+    if gone:
         path = orphans_path(project, dataset, table.stem)
         before = path.read_bytes() if path.exists() else b""
-        publish(path, before + b"".join(orjson.dumps(name) + b"\n" for name in names), project.scratch)
+        publish(path, before + b"".join(json_bytes(made) + b"\n" for made in gone), project.scratch)
 
 
 def orphans_path(project: Project, dataset: str, shard: str) -> Path:
     """Return the list of standard files that a shard had and no longer has."""
     return project.table(dataset, shard).with_suffix(".orphans")
+
+
+def read_orphans(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the names and hashes of a list of orphans; an earlier version's has no hashes, so they are empty."""
+    for line in map(orjson.loads, path.read_bytes().splitlines()):
+        yield (line, "") if isinstance(line, str) else (line[0], line[1])
 
 
 RULE = Rule(NAME, VERSION, StandardizedShard, _inputs, _intact, _build)

@@ -7,6 +7,7 @@ import contextlib
 import functools
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import orjson
@@ -15,7 +16,8 @@ import xxhash
 from earmark.audio.defects import kind_of
 from earmark.audio.table import BadAudio, read_table, read_whole_rows
 from earmark.catalog.project import Project
-from earmark.disk.files import publishing, remove
+from earmark.disk.files import publishing
+from earmark.disk.hashing import hash_file
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.errors import CorpusError
 from earmark.json_bytes import json_bytes
@@ -23,7 +25,7 @@ from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
 from tasks.stages import scan, standard_files, standardize
-from tasks.stages.standardize import NAME, StandardizedShard, note_orphans, orphans_path
+from tasks.stages.standardize import NAME, StandardizedShard, note_orphans, orphans_path, read_orphans
 
 VERSION = 2  # 2: the list of defects
 
@@ -111,7 +113,7 @@ def _prepare(run: Run, unit: Unit) -> None:
     """Write quarantine and defects, which messages name, before the dataset is judged; delete what no shard has."""
     project, dataset = run.project, unit.dataset
     _forget_shards(run, dataset)
-    _delete_orphans(project, dataset)
+    _delete_orphans(run, dataset)
     with contextlib.ExitStack() as stack:
         bad, defective = (
             stack.enter_context(stack.enter_context(publishing(path, project.scratch)).open("wb"))
@@ -180,7 +182,7 @@ def _forget_shards(run: Run, dataset: str) -> None:
     project = run.project
     shards = scan.shards_of(project, dataset)
     for table in project.table(dataset, "0").parent.glob("*.jsonl"):
-        if table.stem not in shards:
+        if table.stem not in shards and table.stem.isdigit():
             # the table goes last: a run that is killed in between finds it again and does the rest
             note_orphans(project, dataset, table, [])
             for stage in run.stages:
@@ -189,19 +191,32 @@ def _forget_shards(run: Run, dataset: str) -> None:
             table.unlink()
 
 
-def _delete_orphans(project: Project, dataset: str) -> None:
-    """Delete the orphans among the standard files that shards noted."""
+def _delete_orphans(run: Run, dataset: str) -> None:
+    """Delete the orphans among the standard files that shards noted, if they are as they were made."""
+    project = run.project
     noted = list(orphans_path(project, dataset, "0").parent.glob("*.orphans"))
     if not noted:
         return
+    standard_files.require_own(project, dataset)
     rows = (row for shard in scan.shards_of(project, dataset) for row in read_whole_rows(project.table(dataset, shard)))
     # 64 bits of each name, not the names: a dataset may have ten million. If two ever collide, an orphan stays.
     live = {xxhash.xxh3_64_intdigest(name.encode()) for name in standard_files.standard_names(rows)}
+    changed: list[Path] = []
     for path in noted:
-        for name in map(orjson.loads, path.read_bytes().splitlines()):
-            if xxhash.xxh3_64_intdigest(name.encode()) not in live:
-                remove(project.standard / dataset / name)
+        for name, xxh3 in read_orphans(path):
+            orphan = project.standard / dataset / name
+            if xxhash.xxh3_64_intdigest(name.encode()) in live or not orphan.is_file():
+                continue
+            if not orphan.is_symlink() and hash_file(orphan) == xxh3:
+                orphan.unlink()
+            else:
+                changed.append(orphan)
         path.unlink()
+    if changed:
+        run.log.note(
+            f"{dataset}: {len(changed):,} standard files that no recording has any more were changed since they were"
+            f" made, and stay (such as {project.relative(changed[0])})"
+        )
 
 
 RULE = Rule(NAME, VERSION, Gathered, _inputs, _intact, _build, _prepare)

@@ -1,11 +1,13 @@
 """verify: read every sealed file again; damaged files that can be made again are moved away, so that a run makes them.
 
-Moved, not deleted: what damaged a file may be worth knowing. Sources are never touched.
+Moved, not deleted: what damaged a file may be worth knowing. Sources are never touched. Read is all that a product was
+made from: sources, standard audio, lists, tables, packs and the index over them, receipts, and the products themselves.
 """
 
+import contextlib
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,20 +15,23 @@ import msgspec
 
 from earmark.audio.table import read_good
 from earmark.catalog.project import Project
+from earmark.disk import watch
 from earmark.disk.faults import MachineError
 from earmark.disk.files import make_folder
 from earmark.disk.hashing import hash_file
 from earmark.disk.inside import locate
-from earmark.disk.receipts import SealedFile
+from earmark.disk.receipts import SealedFile, is_receipt, read_receipt
 from earmark.disk.shards import read_rows
 from earmark.errors import EarmarkError
+from earmark.features.pack_index import PackIndex
 from earmark.features.packs import verify_pack
 from earmark.workers.prefetch import threaded_prefetch
 from tasks.engine import deletions
 from tasks.engine.judge import broken, receipt_of
+from tasks.engine.speed import part_receipts
 from tasks.engine.stage import Run
 from tasks.engine.units import Unit
-from tasks.stages import features, presence, scan, standard_files
+from tasks.stages import archive_records, features, presence, scan, standard_files, standardize
 from tasks.stages.combined import combined_tasks
 from tasks.stages.joint import CombinedFiles
 from tasks.stages.standardize import StandardizedShard
@@ -38,43 +43,75 @@ _UNREAD = "It stays where it is, for its content is not known: see that the disk
 
 
 class Check(NamedTuple):
-    """A file to read again, with the size and hash that it should have; a `source` cannot be made again."""
+    """A file to read again, with the size and hash that it should have; a `source` cannot be made again.
+
+    `fault`: what is wrong with it, where that is known without reading it.
+    """
 
     path: Path
-    size: int
-    xxh3: str
+    size: int = 0
+    xxh3: str = ""
     source: bool = False
+    fault: str = ""
+
+
+class _Verification:
+    """One verification of some datasets: what was read, and what of it is damaged."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.project = run, run.project
+        self.checked = self.damaged = 0
+        self._packs: set[Path] = set()  # that were read already: datasets share packs
+
+    def report(self, path: Path, fault: str, remedy: str) -> None:
+        """Print what is damaged."""
+        self.damaged += 1
+        print(f"!! {self.project.relative(path)}: {fault}. {remedy}")
+
+    def dataset(self, dataset: str) -> None:
+        """Read one dataset again."""
+        project = self.project
+        # all paths before the first file is set aside: a damaged receipt says nothing of what it sealed
+        checks, packs = list(_sealed(self.run, dataset)), _packs(project, dataset)
+        with self.run.log.progress(f"verify:{dataset}", len(checks)) as bar:
+            for check, fault in threaded_prefetch(_check, checks, READERS, LOOKAHEAD):
+                bar.advance(1)
+                self.checked += 1
+                if fault:
+                    self.report(check.path, fault, _act(project, dataset, check.path, check.source, fault))
+        for folder in sorted({pack.parents[1] for pack in packs} - {pack.parents[1] for pack in self._packs}):
+            self._index(folder)
+        for pack in sorted(packs - self._packs):
+            self.checked += 1
+            if fault := _check_pack(pack):
+                self.report(pack, fault, _act(project, dataset, pack, False, fault))
+        self._packs |= packs
+
+    def _index(self, folder: Path) -> None:
+        """Compare the index over an encoder's packs with them. It is derived: a wrong one is made again at once."""
+        self.checked += 1
+        index = PackIndex(folder)
+        with contextlib.closing(index):
+            for fault in index.faults():
+                self.report(folder / "index.db", fault, "It was made again from the packs.")
+
+    def combined(self, datasets: list[str]) -> None:
+        """Read joint manifests and jobs again."""
+        for check, task in _combined(self.project, datasets):
+            self.checked += 1
+            if fault := _check(check)[1]:
+                again = f"{_set_aside(self.project, check.path)}`doit {task}` makes it again."
+                self.report(check.path, fault, _UNREAD if fault.startswith(UNREADABLE) else again)
 
 
 def verify(run: Run, datasets: list[str]) -> int:
     """Read datasets again and print what is damaged; return the number of damaged files."""
-    project = run.project
-    damaged = checked = 0
-
-    def report(path: Path, fault: str, remedy: str) -> None:
-        nonlocal damaged
-        damaged += 1
-        print(f"!! {project.relative(path)}: {fault}. {remedy}")
-
+    verification = _Verification(run)
     for dataset in datasets:
-        files = list(_sealed(run, dataset))
-        with run.log.progress(f"verify:{dataset}", len(files)) as bar:
-            for check, fault in threaded_prefetch(_check, files, READERS, LOOKAHEAD):
-                bar.advance(1)
-                checked += 1
-                if fault:
-                    report(check.path, fault, _act(project, dataset, check.path, check.source, fault))
-        for pack in _packs(project, dataset):
-            checked += 1
-            if fault := _check_pack(pack):
-                report(pack, fault, _act(project, dataset, pack, source=False, fault=fault))
-    for check, task in _combined(project, datasets):
-        checked += 1
-        if fault := _check(check)[1]:
-            again = f"{_set_aside(project, check.path)}`doit {task}` makes it again."
-            report(check.path, fault, _UNREAD if fault.startswith(UNREADABLE) else again)
-    print(f"{checked:,} files and packs read, {damaged:,} damaged")
-    return damaged
+        verification.dataset(dataset)
+    verification.combined(datasets)
+    print(f"{verification.checked:,} files and packs read, {verification.damaged:,} damaged")
+    return verification.damaged
 
 
 def _as_check(project: Project, sealed: SealedFile) -> Check:
@@ -84,30 +121,79 @@ def _as_check(project: Project, sealed: SealedFile) -> Check:
 def _combined(project: Project, datasets: list[str]) -> Iterator[tuple[Check, str]]:
     """Yield the files of joint manifests and jobs all of whose datasets are verified, with the names of their tasks."""
     for name, task in combined_tasks(project).items():
-        receipt = receipt_of(project, task.unit, CombinedFiles) if set(task.datasets) <= set(datasets) else None
+        if not set(task.datasets) <= set(datasets):
+            continue
+        for check in _receipts([project.receipt(task.unit.stage, task.unit.dataset)]):
+            yield check, name
+        receipt = receipt_of(project, task.unit, CombinedFiles)
         for sealed in receipt.outputs.files.values() if receipt else ():
             yield _as_check(project, sealed), name
 
 
+def _receipts(paths: Iterable[Path]) -> Iterator[Check]:
+    """Yield receipts; one that is not as it was sealed has its fault already."""
+    for path in paths:
+        if path.exists():
+            yield Check(path, fault="" if is_receipt(path) else "not what was sealed")
+
+
 def _sealed(run: Run, dataset: str) -> Iterator[Check]:
-    """Yield every sealed file of a dataset."""
+    """Yield every sealed file of a dataset, and what seals them."""
     project = run.project
+    for name in (*(stage.name for stage in run.stages), deletions.STAGE):
+        whole = project.receipt(name, dataset)
+        yield from _receipts([whole, *sorted(whole.with_suffix("").glob("*.json"))])
+    watched = project.watch_list(dataset)
+    if watched.exists():
+        yield Check(watched, fault="" if watch.load(watched) else "not what was seen")
     for stage in run.stages:
         receipt = receipt_of(project, Unit(stage.name, dataset), stage.whole.outputs)
         for sealed in sealed_files(receipt.outputs) if receipt else ():
             yield _as_check(project, sealed)
+    for part in part_receipts(project, archive_records.STAGE, dataset):
+        read = read_receipt(part, archive_records.ArchiveRead)
+        if read is not None:  # also of an archive that the catalog names no longer
+            yield _as_check(project, read.outputs.members)
     sources = _present(run, lambda: presence.require_present(project, dataset))
     standard = _present(run, lambda: standard_files.require_standard(project, dataset))
-    for shard in scan.known_shards(project, dataset):
-        if sources and scan.list_intact(project, dataset, shard):
-            yield from _sources(project, dataset, shard)
-        shard_receipt = receipt_of(project, Unit("standardize", dataset, shard), StandardizedShard)
-        if shard_receipt is None:
-            continue
-        table = shard_receipt.outputs.table
-        yield _as_check(project, table)
-        if standard and not broken(project, [table]):  # a damaged table would call whole files damaged
-            yield from _standard_files(project, dataset, shard)
+    for shard in _shards(project, dataset):
+        yield from _shard(project, dataset, shard, sources, standard)
+
+
+def _shards(project: Project, dataset: str) -> list[str]:
+    """Return the names of a dataset's shards, those too that a lost receipt of scan no longer names."""
+    parts = part_receipts(project, standardize.NAME, dataset) + part_receipts(project, features.NAME, dataset)
+    return sorted({*scan.known_shards(project, dataset), *(path.stem for path in parts)})
+
+
+def _shard(project: Project, dataset: str, shard: str, sources: bool, standard: bool) -> Iterator[Check]:
+    listed = project.shard_list(dataset, shard)
+    if sources and _intact(lambda: scan.list_intact(project, dataset, shard)):
+        yield from _legible(listed, _sources(project, dataset, shard))
+    receipt = receipt_of(project, Unit(standardize.NAME, dataset, shard), StandardizedShard)
+    if receipt is None:
+        return
+    table = receipt.outputs.table
+    yield _as_check(project, table)
+    # a damaged table would call whole files damaged
+    if standard and _intact(lambda: not broken(project, [table])):
+        yield from _legible(project.home / table.path, _standard_files(project, dataset, shard))
+
+
+def _intact(ask: Callable[[], bool]) -> bool:
+    """Say whether a list is as it was sealed; one that cannot be read is not, and is reported as such."""
+    try:
+        return ask()
+    except OSError:
+        return False
+
+
+def _legible(path: Path, checks: Iterator[Check]) -> Iterator[Check]:
+    """Yield the checks of a list; a list that cannot be read to its end is one more, and the rest goes on."""
+    try:
+        yield from checks
+    except (OSError, ValueError) as error:
+        yield Check(path, fault=f"{UNREADABLE} ({error})")
 
 
 def _standard_files(project: Project, dataset: str, shard: str) -> Iterator[Check]:
@@ -145,17 +231,19 @@ def _sources(project: Project, dataset: str, shard: str) -> Iterator[Check]:
         last = path
 
 
-def _packs(project: Project, dataset: str) -> list[Path]:
+def _packs(project: Project, dataset: str) -> set[Path]:
     """Return the packs that a dataset's receipts name."""
     packs: set[Path] = set()
-    for shard in scan.known_shards(project, dataset):
+    for shard in _shards(project, dataset):
         receipt = receipt_of(project, Unit(features.NAME, dataset, shard), features.EncodedShard)
         packs |= set(features.packs_of(project, receipt)) if receipt else set()
-    return sorted(packs)
+    return packs
 
 
 def _check(check: Check) -> tuple[Check, str]:
     """Read one file again; return it with what is wrong with it, or ""."""
+    if check.fault or not check.xxh3:
+        return check, check.fault
     try:
         size = check.path.stat().st_size
         if size != check.size:

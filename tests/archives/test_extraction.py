@@ -197,7 +197,7 @@ def test_memo_knows_every_file_that_was_read(place):
     for _ in ("written", "matched"):
         place.extract(pack(FEW), memo=memo)
         for name, data in FEW.items():
-            assert memo.get(stat_key((place.tree / name).stat())) == hash_bytes(data)
+            assert memo.get(place.tree / name, stat_key((place.tree / name).stat())) == hash_bytes(data)
     memo.close()
 
 

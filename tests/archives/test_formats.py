@@ -68,6 +68,42 @@ def test_a_zip_name_in_another_code_page_is_the_one_of_its_unicode_field(place):
     assert contents(place.tree) == {name: b"sound"}
 
 
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+@pytest.mark.parametrize("encoding", ["cp932", "gbk"])
+def test_names_in_an_encoding_that_the_archive_does_not_state_are_read_in_that_of_the_catalog(place, kind, encoding):
+    name = "\u4e2d\u6587/a.wav"
+    local = name.encode(encoding)
+    stand_in = "x" * len(local)
+    if kind == "zip":
+        data = zip_bytes({stand_in: b"sound"}).replace(stand_in.encode(), local)
+    else:
+        entry = tarfile.TarInfo(stand_in)
+        entry.size = 5
+        block = bytearray(entry.tobuf(tarfile.USTAR_FORMAT).replace(stand_in.encode(), local))
+        block[148:156] = b" " * 8
+        block[148:156] = b"%06o\0 " % sum(block)
+        data = bytes(block) + b"sound".ljust(512, b"\0") + bytes(1024)
+    place.extract(data, names=encoding)
+    assert contents(place.tree) == {name: b"sound"}
+
+
+def test_backslashes_of_a_zip_from_windows_are_folders(place):
+    data = bytearray(zip_bytes({"a\\b\\x.wav": b"sound"}))
+    data[data.find(b"PK\1\2") + 5] = 0  # made on MS-DOS
+    place.extract(bytes(data))
+    assert contents(place.tree) == {"a/b/x.wav": b"sound"}
+
+
+def test_a_name_that_is_no_utf8_leads_to_the_option_that_keeps_it(place):
+    entry = tar_entry("f\udce9.wav", b"x")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT, errors="surrogateescape") as tar:
+        tar.addfile(*entry)
+    place.refuses(buffer.getvalue(), r"not Unicode.*`names` of the archive in the catalog")
+    place.extract(buffer.getvalue(), names="latin-1")
+    assert contents(place.tree) == {"f\u00e9.wav": b"x"}
+
+
 NOT_READ = {
     "7z": b"7z\xbc\xaf\x27\x1c\0\4",
     "rar": b"Rar!\x1a\x07\1\0",
@@ -126,7 +162,7 @@ def test_encrypted_and_unsupported_zip_members_are_refused_by_name(place):
     locked[at + 8] |= 1
     odd[at + 10] = 99
     place.refuses(bytes(locked), "'s.wav': encrypted")
-    place.refuses(bytes(odd), "'s.wav': unsupported")
+    place.refuses(bytes(odd), "'s.wav': packed in a way")
 
 
 @pytest.mark.parametrize("declared", [1999, 2001])

@@ -9,6 +9,10 @@ import zipfile
 import pytest
 from support.archive_samples import Place, contents, tar_bytes, tar_entry, zip_bytes
 
+from earmark.archives.safe_names import safe_path
+from earmark.disk.junk import RESERVED
+from earmark.errors import ArchiveError
+
 
 @pytest.fixture
 def place(tmp_path):
@@ -24,7 +28,7 @@ HOSTILE = {
     "latin-1": ([tar_entry("f\udce9", pax_headers={"comment": "x"})], "not Unicode"),
     "deep": ([tar_entry("d/" * 101 + "x")], "folders deep"),
     "long name": ([tar_entry("x" * 300)], "cannot hold its name"),
-    "scratch": ([tar_entry(".earmark-tmp/x")], "goes into .earmark-tmp"),
+    "scratch": ([tar_entry(".earmark-tmp/x")], "a name that earmark keeps for itself"),
     "root file": ([tar_entry("./")], "in the place of the tree itself|holds no members"),
     "device": ([tar_entry("d", kind=tarfile.CHRTYPE)], "'d' refused: it is neither file"),
     "fifo": ([tar_entry("d", kind=tarfile.FIFOTYPE)], "'d' refused: it is neither file"),
@@ -97,3 +101,23 @@ def test_of_a_member_that_occurs_twice_the_last_counts_and_that_is_told(place, k
         assert list(made.repeated) == ["a"]
         assert [row["path"] for row in place.rows()] == ["b", "a"]
         assert (made.n_members, made.n_files, made.member_bytes) == (2, 2, 5)
+
+
+@pytest.mark.parametrize("reserved", sorted(RESERVED))
+@pytest.mark.parametrize(
+    "spell",
+    [
+        str,
+        str.upper,
+        str.title,
+        lambda name: f"deep/down/{name}/x",
+        lambda name: f"{name}. .",
+        lambda name: name.replace("k", "\u212a"),  # the Kelvin sign, a K of its own
+        lambda name: name.replace("m", "m\u200c"),  # a letter that is not shown
+        lambda name: name.replace("e", "\uff45"),  # a wide e
+    ],
+)
+def test_no_spelling_of_a_name_of_our_own_comes_out_of_an_archive(reserved, spell):
+    with pytest.raises(ArchiveError, match="keeps for itself"):
+        safe_path(spell(reserved))
+    assert safe_path("x.earmark-tmp.wav") == "x.earmark-tmp.wav"

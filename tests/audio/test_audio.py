@@ -20,6 +20,7 @@ from earmark.audio import canonical as canonical_module
 from earmark.audio import decoding, headers
 from earmark.audio.canonical import Policy, canonical_blocks, read_canonical, standardize, to_int16
 from earmark.audio.levels import LevelMeter
+from earmark.audio.placing import NOTES
 from earmark.disk.files import Scratch
 from earmark.errors import BadAudioError, DiskFullError
 
@@ -78,7 +79,7 @@ def scratch(tmp_path):
 
 
 def leftovers(scratch):
-    return os.listdir(scratch.tmp) if scratch.tmp.exists() else []
+    return [name for name in os.listdir(scratch.tmp) if name != NOTES] if scratch.tmp.exists() else []
 
 
 # What comes out

@@ -400,7 +400,7 @@ def test_a_flip_that_no_stat_shows_is_found_when_the_reading_is_old(hoard):
     """Bits that rot change no time: the memo still knows the file."""
     path = hoard.folder / "tree/3.wav"
     path.write_bytes(flipped(FILES["tree/3.wav"]))
-    hoard.project.memo.put([(stat_key(path.stat()), hash_bytes(FILES["tree/3.wav"]))])
+    hoard.project.memo.put([(path, stat_key(path.stat()), hash_bytes(FILES["tree/3.wav"]))])
     hoard.age(2 * DAY_S)
     refuses(hoard, "member 'tree/3.wav': same size, other content")
 

@@ -165,7 +165,7 @@ def test_an_archive_is_missing_also_where_others_lie_in_the_very_root(collection
     (root / beside).write_bytes(b"some of it")
     missing = "two.tar" if beside == "one.tar" else "one.tar"
     said = one_line(collection.doit("features:books", check=False))
-    assert f"data/books/{missing}: no such archive." in said
+    assert f"data/books/{missing}: no such archive" in said
     (root / beside).unlink()
     write_chapter(root / "LibriSpeech", "1-10", {0: 1})
     assert "the tree is taken as it is" in collection.doit("extract:books").stdout

@@ -7,7 +7,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.disk.hashing import BLOCK_BYTES, HashMemo, digest, hash_bytes, hash_file, stat_key
+from earmark.disk.hashing import BLOCK_BYTES, HashMemo, as_stored, digest, hash_bytes, hash_file, stat_key
 
 
 def test_a_file_hashes_as_its_bytes(tmp_path):
@@ -59,9 +59,9 @@ def test_the_memo_survives_a_new_process(tmp_path):
     memo = HashMemo(tmp_path / "memo.db")
     memo.hash_file(tmp_path / "x")
     memo.close()
-    rows = sqlite3.connect(tmp_path / "memo.db").execute("select what, substr(hash, 1, 32) from memo").fetchall()
+    rows = sqlite3.connect(tmp_path / "memo.db").execute("select what, substr(hash, 1, 32) from known").fetchall()
     assert rows == [("xxh3", hash_bytes(b"one"))]
-    assert HashMemo(tmp_path / "memo.db").get(stat_key((tmp_path / "x").stat())) == hash_bytes(b"one")
+    assert HashMemo(tmp_path / "memo.db").get(tmp_path / "x", stat_key((tmp_path / "x").stat())) == hash_bytes(b"one")
 
 
 @pytest.mark.parametrize("column", ["hash", "size", "mtime", "ino"])
@@ -69,28 +69,60 @@ def test_an_entry_of_the_memo_that_was_changed_is_not_believed(tmp_path, column)
     (tmp_path / "x").write_bytes(b"one")
     key = stat_key((tmp_path / "x").stat())
     memo = HashMemo(tmp_path / "memo.db")
-    memo.put([(key, hash_bytes(b"one"))])
+    memo.put([(tmp_path / "x", key, hash_bytes(b"one"))])
     memo.close()
     with sqlite3.connect(tmp_path / "memo.db") as database:
         if column == "hash":
-            database.execute("update memo set hash = replace(hash, substr(hash, 3, 1), 'x')")
+            database.execute("update known set hash = replace(hash, substr(hash, 3, 1), 'x')")
         else:
-            database.execute(f"update memo set {column} = {column} + 1")
+            database.execute(f"update known set {column} = {column} + 1")
     database.close()
     names = ("dev", "ino", "size", "mtime", "ctime")
     asked = tuple(value + (name == column) for name, value in zip(names, key, strict=True))
-    assert HashMemo(tmp_path / "memo.db").get(asked) is None
+    assert HashMemo(tmp_path / "memo.db").get(tmp_path / "x", asked) is None
 
 
-def test_an_entry_that_an_earlier_version_remembered_is_believed(tmp_path):
-    """Else an upgrade would read terabytes again."""
-    (tmp_path / "x").write_bytes(b"one")
-    key = stat_key((tmp_path / "x").stat())
-    HashMemo(tmp_path / "memo.db").put([(key, hash_bytes(b"two"))])
+def test_two_files_of_one_stat_never_get_each_others_hash(tmp_path):
+    """On file systems without stable inodes and times all that a stat says may be alike."""
+    memo, same = HashMemo(tmp_path / "memo.db"), (1, 0, 3, 0, 0)
+    memo.put([(tmp_path / "x", same, hash_bytes(b"one"))])
+    assert memo.get(tmp_path / "y", same) is None
+    memo.put([(tmp_path / "y", same, hash_bytes(b"two"))])
+    assert [memo.get(tmp_path / name, same) for name in "xy"] == [hash_bytes(b"one"), hash_bytes(b"two")]
+
+
+def test_what_was_remembered_last_is_told_whatever_the_stat_says_now(tmp_path):
+    memo = HashMemo(tmp_path / "memo.db")
+    assert memo.last(tmp_path / "x") is None
+    memo.put([(tmp_path / "x", (1, 2, 3, 4, 5), "one")])
+    key = (1, 1 << 63, 3, -4, 5)  # an inode of 64 bits, a time before 1970
+    memo.put([(tmp_path / "x", key, "two")])
+    assert memo.last(tmp_path / "x") == (as_stored(key), "two") and memo.get(tmp_path / "x", key) == "two"
+    memo.close()
     with sqlite3.connect(tmp_path / "memo.db") as database:
-        database.execute("update memo set hash = substr(hash, 1, 32)")
+        database.execute("update known set ctime = 6")
     database.close()
-    assert HashMemo(tmp_path / "memo.db").get(key) == hash_bytes(b"two")
+    assert memo.last(tmp_path / "x") is None
+
+
+def test_a_collection_may_be_moved_with_its_memo(tmp_path):
+    (tmp_path / "old").mkdir()
+    memo = HashMemo(tmp_path / "old/memo.db", tmp_path / "old")
+    memo.put([(tmp_path / "old/x", (1, 2, 3, 4, 5), "hash")])
+    memo.close()
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert HashMemo(tmp_path / "new/memo.db", tmp_path / "new").get(tmp_path / "new/x", (1, 2, 3, 4, 5)) == "hash"
+
+
+@pytest.mark.parametrize("value", ["x'ff'", "cast(x'ff' as text)", "7", "null", "''"])
+def test_a_value_of_another_type_in_the_memo_is_as_good_as_none(tmp_path, value):
+    memo = HashMemo(tmp_path / "memo.db")
+    memo.put([(tmp_path / "x", (1, 2, 3, 4, 5), "hash")])
+    memo.close()
+    with sqlite3.connect(tmp_path / "memo.db") as database:
+        database.execute(f"update known set hash = {value}")
+    database.close()
+    assert memo.get(tmp_path / "x", (1, 2, 3, 4, 5)) is None and memo.last(tmp_path / "x") is None
 
 
 def test_threads_may_share_a_memo_from_its_first_use(tmp_path):
@@ -101,7 +133,7 @@ def test_threads_may_share_a_memo_from_its_first_use(tmp_path):
     for attempt in range(20):
         memo = HashMemo(tmp_path / f"memo{attempt}.db")
         with ThreadPoolExecutor(4) as threads:
-            asked = [threads.submit(memo.get, key) for _ in range(50)]
-            memo.put([(key, "hash")])
+            asked = [threads.submit(memo.get, tmp_path / "x", key) for _ in range(50)]
+            memo.put([(tmp_path / "x", key, "hash")])
             assert {each.result() for each in asked} <= {None, "hash"}
-        assert memo.get(key) == "hash"
+        assert memo.get(tmp_path / "x", key) == "hash"

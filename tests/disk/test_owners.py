@@ -2,12 +2,16 @@
 
 import shutil
 
+import msgspec
 import pytest
 
 from earmark.catalog.project import CACHE_NAMES, open_project
 from earmark.disk.files import Scratch
-from earmark.disk.owners import OWNER_NAME, mark_cache, read_mark, require_own_cache, take
-from earmark.errors import ForeignError
+from earmark.disk.owners import OWNER_NAME, mark_cache, owner_of, read_mark, require_own_cache, take, users_of
+from earmark.disk.receipts import Receipt, publish_receipt
+from earmark.errors import CatalogError, ForeignError
+
+RECEIPT = Receipt("scan", 1, "0" * 32, {}, msgspec.defstruct("Nothing", [])(), {}, 0.0)
 
 
 @pytest.fixture
@@ -21,8 +25,12 @@ def catalog_in(folder, name="datasets.toml"):
     return folder / name
 
 
+def marked(cache, catalog, scratch):
+    return mark_cache(cache, owner_of(cache, catalog), scratch)
+
+
 def owner_in(folder, scratch):
-    return mark_cache(folder / "cache", catalog_in(folder), scratch)
+    return marked(folder / "cache", catalog_in(folder), scratch)
 
 
 def test_a_cache_may_be_a_fresh_folder_or_one_that_holds_what_earmark_makes(tmp_path, scratch):
@@ -33,7 +41,7 @@ def test_a_cache_may_be_a_fresh_folder_or_one_that_holds_what_earmark_makes(tmp_
     for name in ("CACHEDIR.TAG", "state.db", "run.lock"):
         (cache / name).write_bytes(b"")
     require_own_cache(cache, catalog, CACHE_NAMES)
-    mark_cache(cache, catalog, scratch)
+    marked(cache, catalog, scratch)
     (cache / "anything").write_bytes(b"")
     require_own_cache(cache, catalog, CACHE_NAMES)
 
@@ -45,9 +53,11 @@ def test_a_folder_of_somebody_else_is_no_cache(tmp_path):
         require_own_cache(tmp_path / "home", catalog, CACHE_NAMES)
 
 
-def test_a_cache_of_an_earlier_version_is_known_by_its_receipts(tmp_path):
+def test_a_cache_of_an_earlier_version_is_known_by_its_receipts(tmp_path, scratch):
     catalog = catalog_in(tmp_path / "home")
-    (tmp_path / "home/receipts").mkdir()
+    publish_receipt(tmp_path / "home/receipts/scan/x.json", RECEIPT, scratch)
+    (tmp_path / "home/audio").mkdir()
+    (tmp_path / "home/audio/0000.jsonl").write_bytes(b"{}")
     require_own_cache(tmp_path / "home", catalog, CACHE_NAMES)
 
 
@@ -62,7 +72,7 @@ def test_a_collection_that_was_moved_keeps_its_cache_and_its_id(tmp_path, scratc
     before = owner_in(tmp_path / "ours", scratch)
     (tmp_path / "ours").rename(tmp_path / "moved")
     require_own_cache(tmp_path / "moved/cache", tmp_path / "moved/datasets.toml", CACHE_NAMES)
-    after = mark_cache(tmp_path / "moved/cache", tmp_path / "moved/datasets.toml", scratch)
+    after = marked(tmp_path / "moved/cache", tmp_path / "moved/datasets.toml", scratch)
     assert (after.cache, after.catalog) == (before.cache, str(tmp_path / "moved/datasets.toml"))
 
 
@@ -79,7 +89,7 @@ def test_a_second_catalog_of_the_same_folder_shares_the_cache(tmp_path, scratch)
     before = owner_in(tmp_path / "ours", scratch)
     second = catalog_in(tmp_path / "ours", "small.toml")
     require_own_cache(tmp_path / "ours/cache", second, CACHE_NAMES)
-    assert mark_cache(tmp_path / "ours/cache", second, scratch).cache == before.cache
+    assert marked(tmp_path / "ours/cache", second, scratch).cache == before.cache
 
 
 def test_what_one_collection_made_is_no_place_for_another(tmp_path, scratch):
@@ -91,7 +101,7 @@ def test_what_one_collection_made_is_no_place_for_another(tmp_path, scratch):
         take(place, theirs, scratch, made_here=False, name="paths.standard")
     with pytest.raises(ForeignError):
         take(place, theirs, scratch, made_here=True, name="paths.standard")
-    assert read_mark(place) == ours
+    assert read_mark(place).cache == ours.cache
 
 
 def test_a_collection_whose_cache_was_deleted_finds_its_files_again(tmp_path, scratch):
@@ -101,7 +111,7 @@ def test_a_collection_whose_cache_was_deleted_finds_its_files_again(tmp_path, sc
     after = owner_in(tmp_path / "ours", scratch)
     assert after.cache != before.cache
     take(tmp_path / "shared/x", after, scratch, made_here=False, name="paths.standard")
-    assert read_mark(tmp_path / "shared/x") == after
+    assert read_mark(tmp_path / "shared/x").cache == after.cache
 
 
 def test_files_that_nobody_made_here_are_not_written_among(tmp_path, scratch):
@@ -112,6 +122,69 @@ def test_files_that_nobody_made_here_are_not_written_among(tmp_path, scratch):
         take(tmp_path / "x", owner, scratch, made_here=False, name="paths.standard")
     take(tmp_path / "x", owner, scratch, made_here=True, name="paths.standard")  # as earlier versions left it
     assert (tmp_path / "x" / OWNER_NAME).exists()
+
+
+@pytest.mark.parametrize("name", ["audio/0000.jsonl", "receipts/notes.json", "members/mine.txt", "run.lock"])
+def test_somebody_s_files_in_the_places_of_a_cache_are_no_cache(tmp_path, name):
+    catalog = catalog_in(tmp_path / "home")
+    theirs = tmp_path / "theirs" / name
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"only copy")
+    with pytest.raises(ForeignError, match=r"Name another paths.cache"):
+        require_own_cache(tmp_path / "theirs", catalog, CACHE_NAMES)
+
+
+def test_a_first_run_that_was_killed_left_a_cache(tmp_path):
+    catalog, cache = catalog_in(tmp_path / "home"), tmp_path / "home/cache"
+    (cache / "members/x").mkdir(parents=True)
+    (cache / "members/x/a.tar.jsonl").write_bytes(b'{"path":"a.wav","size":1,"xxh3":"00"}\n')
+    (cache / "run.lock").write_bytes(b"`doit extract:x` (process 1, since 10:00:00)\n")
+    (cache / "receipts/scan").mkdir(parents=True)
+    require_own_cache(cache, catalog, CACHE_NAMES)
+
+
+def test_a_copy_that_writes_to_the_folder_of_the_original_is_told_apart(tmp_path, scratch):
+    before = owner_in(tmp_path / "ours", scratch)
+    take(tmp_path / "volume/x", before, scratch, made_here=False, name="paths.standard")
+    shutil.copytree(tmp_path / "ours", tmp_path / "copy")
+    copy = owner_in(tmp_path / "copy", scratch)
+    assert copy.cache != before.cache
+    with pytest.raises(ForeignError, match=r"ours/datasets.toml"):
+        take(tmp_path / "volume/x", copy, scratch, made_here=True, name="paths.standard")
+    assert owner_in(tmp_path / "ours", scratch) == before
+
+
+def test_a_folder_whose_owner_is_gone_is_refused_with_what_to_do(tmp_path, scratch):
+    take(tmp_path / "x", owner_in(tmp_path / "ours", scratch), scratch, made_here=False, name="paths.standard")
+    shutil.rmtree(tmp_path / "ours")
+    theirs = owner_in(tmp_path / "theirs", scratch)
+    with pytest.raises(ForeignError, match=r"given up, delete .*/x/.earmark-owner"):
+        take(tmp_path / "x", theirs, scratch, made_here=False, name="paths.standard")
+    (tmp_path / "x" / OWNER_NAME).unlink()
+    take(tmp_path / "x", theirs, scratch, made_here=False, name="paths.standard")
+
+
+def test_a_cache_names_all_catalogs_that_use_it_wherever_it_was_moved(tmp_path, scratch):
+    owner_in(tmp_path / "ours", scratch)
+    marked(tmp_path / "ours/cache", catalog_in(tmp_path / "ours", "small.toml"), scratch)
+    owner_in(tmp_path / "ours", scratch)
+    (tmp_path / "ours").rename(tmp_path / "moved")
+    owner_in(tmp_path / "moved", scratch)
+    assert users_of(tmp_path / "moved/cache") == [tmp_path / "moved" / name for name in ("datasets.toml", "small.toml")]
+    assert users_of(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize("key", ["data", "standard", "manifests", "cache"])
+def test_a_file_in_the_place_of_a_folder_is_refused_by_its_key_and_catalog(collection, key):
+    catalog = collection.home / "mine.toml"
+    catalog.write_text(f'[paths]\n{key} = "notes.txt"\n')
+    (collection.home / "notes.txt").write_text("mine")
+    with pytest.raises(CatalogError, match=rf"mine.toml: paths.{key}: .*notes.txt: expected a folder, got a file"):
+        open_project(catalog).require_own_cache()
+    (collection.home / "notes.txt").unlink()
+    (collection.home / "notes.txt").symlink_to(collection.home / "absent")
+    with pytest.raises(CatalogError, match="leads nowhere"):
+        open_project(catalog).require_own_cache()
 
 
 def test_every_folder_that_a_project_makes_in_its_cache_is_known_by_name(collection):

@@ -1,9 +1,11 @@
+import os
 import sqlite3
 import threading
 
 import pytest
 
 from earmark.disk import sqlite
+from earmark.disk.junk import OWNER_NAME
 from earmark.disk.sqlite import connect, connect_anew_if_damaged, is_damaged, transaction
 from earmark.errors import ForeignError
 
@@ -34,9 +36,15 @@ def test_what_a_block_did_is_there_for_the_next_process_and_a_block_that_fails_d
     assert values_in(tmp_path / "folder" / "a.db") == [1, 2]
 
 
+def cache_in(folder):
+    (folder / "cache").mkdir()
+    (folder / "cache" / OWNER_NAME).write_bytes(b"{}")
+    return folder / "cache"
+
+
 @pytest.mark.parametrize("keep", [0, 4096])
 def test_a_damaged_file_is_begun_anew_where_that_is_asked_and_refused_where_not(tmp_path, keep):
-    path = tmp_path / "state.db"
+    path = cache_in(tmp_path) / "state.db"
     fill(path, range(3000))
     whole = path.read_bytes()
     path.write_bytes(whole[:keep] + b"\xff" * (len(whole) - keep))
@@ -48,26 +56,58 @@ def test_a_damaged_file_is_begun_anew_where_that_is_asked_and_refused_where_not(
     database.close()
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "state.db"])
-def test_a_file_that_is_somebody_else_s_stays_as_it_is_and_is_said(tmp_path, name):
-    texts, theirs = tmp_path / "notes.txt", tmp_path / name
-    texts.write_bytes(b"only copy\n" * 99)
-    with sqlite3.connect(tmp_path / "theirs.db") as database:
-        database.execute("create table thesis (chapter text)")
-    database.close()
-    if name != "notes.txt":
-        (tmp_path / "theirs.db").rename(theirs)
+def refuses(theirs):
     before = theirs.read_bytes()
     for opened in (connect, connect_anew_if_damaged):
-        with pytest.raises(ForeignError, match=name):
+        with pytest.raises(ForeignError, match=theirs.name):
             opened(theirs, TABLE)
     assert theirs.read_bytes() == before
+    assert list(theirs.parent.iterdir()) == [theirs]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "state.db", "memo.db"])
+def test_a_file_that_is_no_database_stays_as_it_is_and_is_said(tmp_path, name):
+    (tmp_path / name).write_bytes(b"only copy\n" * 99)
+    refuses(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["theirs.db", "state.db"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create table thesis (chapter text)",
+        "create table task (title text, due int)",  # a name that is ours too
+        "create view task as select 1 as name, 2 as data",
+        "pragma application_id = 7",
+    ],
+)
+def test_a_database_of_another_program_stays_as_it_is_and_is_said(tmp_path, name, statement):
+    with sqlite3.connect(tmp_path / name) as database:
+        database.execute(statement)
+    database.close()
+    refuses(tmp_path / name)
+
+
+def test_a_database_of_an_earlier_version_which_names_no_owner_is_ours(tmp_path):
+    with sqlite3.connect(tmp_path / "a.db") as database:
+        database.execute("create table task (name text primary key, data text) without rowid")
+        database.execute("insert into task values ('x', 'y')")
+    database.close()
+    assert connect(tmp_path / "a.db").execute("select data from task").fetchone() == ("y",)
+
+
+def test_a_pipe_in_its_place_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "a.db")
+    with pytest.raises(ForeignError, match=r"a\.db"):
+        connect(tmp_path / "a.db")
 
 
 def test_one_of_ours_that_cannot_be_read_is_set_aside_not_deleted(tmp_path):
-    (tmp_path / "state.db").write_bytes(b"\xff" * 5000)
-    connect_anew_if_damaged(tmp_path / "state.db", TABLE).close()
-    assert (tmp_path / "state.db.damaged").read_bytes() == b"\xff" * 5000
+    path = cache_in(tmp_path) / "features" / "small-0" / "index.db"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\xff" * 5000)
+    connect_anew_if_damaged(path, TABLE).close()
+    assert path.with_name("index.db.damaged").read_bytes() == b"\xff" * 5000
 
 
 def test_a_folder_in_its_place_is_no_damage_and_nothing_is_deleted(tmp_path):

@@ -42,10 +42,10 @@ def model_bytes(path: Path, memo: HashMemo) -> int:
 def remembered(path: Path, memo: HashMemo, what: str, compute: Callable[[], str]) -> str:
     """Return what was computed of a file once, as long as its stat is what it was."""
     key = stat_key(path.stat())
-    known = memo.get(key, what)
+    known = memo.get(path, key, what)
     if known is None:
         known = compute()
-        memo.put([(key, known)], what)
+        memo.put([(path, key, known)], what)
     return known
 
 

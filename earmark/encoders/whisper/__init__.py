@@ -69,11 +69,12 @@ class Whisper(EncoderTable):
         """Return all that names the numbers. Raises ModelAbsentError, ModelError."""
         folder = self._folder(models)
         shape = config.read_config(folder)
-        key = stat_key(config.weights_file(folder).stat())
-        known = models.memo.get(key, "encoder-weights")
+        path = config.weights_file(folder)
+        key = stat_key(path.stat())
+        known = models.memo.get(path, key, "encoder-weights")
         if known is None:
             known = weights.weights_hash(folder)
-            models.memo.put([(key, known)], "encoder-weights")
+            models.memo.put([(path, key, known)], "encoder-weights")
         make = partial(identity, known, shape, layers=self.layers)
         return make(window=self.window, precision=self.precision, codec=self.codec)
 

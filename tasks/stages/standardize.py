@@ -134,7 +134,7 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     _note_kept(run, unit)
     hashes = [result.audio_hash if isinstance(result, GoodAudio) else None for result in in_order]
     outputs = StandardizedShard(seal_file(project, table), digest("audio-hashes", hashes))
-    return Built(outputs, _counts(in_order, _n_decoded(known, decoded)), written)
+    return Built(outputs, _counts(in_order, _n_decoded(todo, decoded)), written)
 
 
 def _is_of_earlier_version(project: Project, unit: Unit) -> bool:
@@ -143,9 +143,9 @@ def _is_of_earlier_version(project: Project, unit: Unit) -> bool:
     return receipt is not None and receipt.version < VERSION
 
 
-def _n_decoded(known: dict[tuple[str, str], AudioRow], results: dict[str, AudioRow]) -> int:
-    """Count what was decoded: an earlier version's row that still stands was not."""
-    return sum(known.get((row.path, row.source_hash)) != row for row in results.values())
+def _n_decoded(todo: list[Work], results: dict[str, AudioRow]) -> int:
+    """Count what was decoded: not an earlier version's rows that still stand."""
+    return sum(work.before is None or work.before != results[work.path] for work in todo)
 
 
 def journal_path(project: Project, dataset: str, shard: str) -> Path:

@@ -78,6 +78,8 @@ class Project:
         Raises ForeignError for a cache that is somebody else's; a fresh one is marked.
         """
         self.require_own_cache()
+        if not (self.cache / OWNER_NAME).exists() and (self.cache / "receipts").is_dir():
+            self.scratch.adopt(self.cache / "tmp")
         return mark_cache(self.cache, self.identity, self.scratch)
 
     def claim(self) -> None:

@@ -153,6 +153,22 @@ def test_a_run_goes_on_by_itself_after_a_kill_between_a_standard_file_and_its_ro
     assert (finished.home / "cache/audio/x/0000.jsonl").read_bytes() == before
 
 
+def test_a_shard_that_an_earlier_version_was_killed_in_is_gone_on_with(finished):
+    table = finished.home / "cache/audio/x/0000.jsonl"
+    rows = table.read_bytes().splitlines(keepends=True)
+    for path in [
+        table,
+        *(finished.home / "cache").glob("receipts/standardize/x*"),
+        finished.home / "cache" / OWNER_NAME,
+    ]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (finished.home / "data/standard/x" / OWNER_NAME).unlink()
+    (finished.home / "cache/tmp").mkdir()
+    (finished.home / "cache/tmp/journal-x-0000.jsonl").write_bytes(rows[0] + rows[1][:40])
+    assert run(finished) == []
+    assert table.read_bytes() == b"".join(rows)
+
+
 @pytest.fixture
 def sharing(tmp_path):
     """Two collections that name one folder of standard audio; the first has made its own in it."""

@@ -12,7 +12,7 @@ from earmark.disk.files import Scratch, nearest_existing
 from earmark.disk.hashing import HashMemo
 from earmark.disk.junk import OWNER_NAME, SCRATCH_NAME
 from earmark.disk.owners import Owner, mark_cache, owner_of, require_own_cache
-from earmark.disk.volumes import Volumes
+from earmark.disk.volumes import Volumes, mounted_below
 from earmark.encoders import EncoderTable, ModelStore
 from earmark.errors import CatalogError, near
 
@@ -62,8 +62,8 @@ class Project:
     def scratch(self) -> Scratch:
         """Where unfinished files are; it remembers the folders as they are when it is first asked for."""
         roots = (self.data, self.standard, self.manifests)
-        folders = (folder for name in self.catalog.datasets for folder in (self.folder(name), self.standard / name))
-        volumes = Volumes.of((self.cache, *roots, *folders))
+        folders = [folder for name in self.catalog.datasets for folder in (self.folder(name), self.standard / name)]
+        volumes = Volumes.of((self.cache, *roots, *folders, *mounted_below(self.cache, *roots)))
         return Scratch(self.cache / SCRATCH_NAME, roots, self.identity.cache, volumes)
 
     @cached_property
@@ -78,6 +78,8 @@ class Project:
         Raises ForeignError for a cache that is somebody else's; a fresh one is marked.
         """
         self.require_own_cache()
+        if not (self.cache / OWNER_NAME).exists() and (self.cache / "receipts").is_dir():
+            self.scratch.adopt(self.cache / "tmp")
         return mark_cache(self.cache, self.identity, self.scratch)
 
     def claim(self) -> None:

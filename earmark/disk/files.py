@@ -32,6 +32,7 @@ REFUSED = {
     errno.EISDIR,
     errno.ENOTEMPTY,
 }
+EARLIER = re.compile(r"(extract|nested|journal)-.+|[0-9a-f]{12}(\..{0,15})?(\..*)?")  # names of unfinished files
 OTHERS = re.compile("[0-9a-f]{8}|[0-9a-f]{32}")  # a scratch folder of another cache, see `Scratch.id`; never our file
 
 
@@ -86,6 +87,24 @@ class Scratch:
             for entry in folder.iterdir() if folder.is_dir() else ():
                 if not entry.name.startswith(keep) and not OTHERS.fullmatch(entry.name):
                     remove(entry)
+
+    def adopt(self, earlier: Path) -> None:
+        """Take over what earlier versions left unfinished, in a folder of the cache that may also be the user's.
+
+        Nothing of it, if it has any name that those versions did not give. On other volumes theirs had a name of its
+        own, made of the path of that folder.
+        """
+        found = sorted(earlier.iterdir()) if earlier.is_dir() and not earlier.is_symlink() else []
+        if not found or not all(EARLIER.fullmatch(path.name) for path in found):
+            return
+        make_folder(self.tmp)
+        for path in found:
+            if not (self.tmp / path.name).exists():
+                path.rename(self.tmp / path.name)
+        for root in self.roots:
+            there = root / SCRATCH_NAME / hash_bytes(str(earlier).encode())[:8]
+            if there.is_dir() and not self._below(root).exists():
+                there.rename(self._below(root))
 
     def new(self, target: Path) -> Path:
         """Return a fresh path to write before it is renamed to `target`."""

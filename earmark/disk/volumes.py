@@ -64,13 +64,21 @@ def _place(folder: Path) -> Place | None:
     return (status.st_dev, status.st_ino)
 
 
-def mounted_below(folder: Path) -> list[Path]:
-    """Return what is mounted in a folder's tree. Format: proc(5), mountinfo; elsewhere than on Linux none is known."""
-    tree = folder.resolve()
+def mounted_below(*folders: Path) -> list[Path]:
+    """Return what is mounted in the trees of some folders, by the paths that these have.
+
+    Format: proc(5), mountinfo; elsewhere than on Linux none is known.
+    """
     try:
         lines = MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return []
-    # blanks and the like are written as \ and three octal digits
-    places = (Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split(" ")[4])) for line in lines)
-    return sorted(place for place in places if place != tree and place.is_relative_to(tree))
+    # blanks and the like are written as a backslash and three octal digits
+    places = [Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split(" ")[4])) for line in lines]
+    trees = {folder: folder.resolve() for folder in folders}
+    return sorted(
+        folder / place.relative_to(tree)
+        for folder, tree in trees.items()
+        for place in places
+        if place != tree and place.is_relative_to(tree)
+    )

@@ -1,6 +1,7 @@
 """The canonical audio of a dataset on disk: which file it is of a recording, and whether it is there, whole."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def require_own(project: Project, dataset: str) -> None:
 
 def take(project: Project, dataset: str) -> None:
     """Mark the folder of a dataset's standard audio as ours. Raises ForeignError where it is not."""
-    made_here = next(project.table(dataset, "0").parent.glob("*.jsonl"), None) is not None
+    tables = project.table(dataset, "0").parent.glob("*.jsonl")
+    journals = project.scratch.tmp.glob(f"journal-{dataset}-*.jsonl")
+    made_here = next(itertools.chain(tables, journals), None) is not None
     folder = project.standard / dataset
     owners.take(folder, project.owner, project.scratch, made_here=made_here, name="paths.standard")
 

@@ -181,7 +181,8 @@ def _with_made(run: Run, unit: Unit, todo: list[Work]) -> list[Work]:
     """
     project, dataset = run.project, unit.dataset
     table, journal = project.table(dataset, unit.part), journal_path(project, dataset, unit.part)
-    made = _hashes(itertools.chain(read_whole_rows(table), read_journal(journal)))
+    rows = (read_whole_rows(table), read_journal(journal), read_whole_rows(journal))  # the last: of earlier versions
+    made = _hashes(itertools.chain.from_iterable(rows))
     form = project.catalog.standard.format
     names = {work.path: standard_name(work.path, form) for work in todo if work.target is not None}
     if any(names[work.path] not in made and os.path.lexists(work.target) for work in todo if work.target is not None):

@@ -21,6 +21,7 @@ from support.collection import CHECKOUT, Collection, done, write_chapter
 from support.runs import open_run
 
 from earmark.archives import proof
+from earmark.disk import volumes
 from earmark.disk.hashing import hash_bytes, stat_key
 from earmark.disk.receipts import publish_receipt, read_receipt
 from tasks.cleanup import cleanup
@@ -403,6 +404,50 @@ def test_a_flip_that_no_stat_shows_is_found_when_the_reading_is_old(hoard):
     hoard.project.memo.put([(path, stat_key(path.stat()), hash_bytes(FILES["tree/3.wav"]))])
     hoard.age(2 * DAY_S)
     refuses(hoard, "member 'tree/3.wav': same size, other content")
+
+
+def delete_a_member(hoard):
+    (hoard.folder / "tree/3.wav").unlink()
+
+
+def rewrite_a_member(hoard):
+    restored(hoard.folder / "tree/3.wav", FILES["tree/3.wav"])  # also with the same bytes: who wrote may go on
+
+
+def exchange_a_folder(hoard):
+    (hoard.folder / "tree").rename(hoard.home / "theirs")
+    shutil.copytree(hoard.home / "theirs", hoard.folder / "tree")
+
+
+def link_a_folder(hoard):
+    (hoard.folder / "tree").rename(hoard.home / "theirs")
+    (hoard.folder / "tree").symlink_to(hoard.home / "theirs")
+
+
+def replace_the_archive(hoard):
+    shutil.copy(hoard.folder / "books.tar", hoard.folder / "new")
+    (hoard.folder / "new").replace(hoard.folder / "books.tar")
+
+
+LATE = [delete_a_member, rewrite_a_member, exchange_a_folder, link_a_folder, replace_the_archive]
+
+
+@pytest.mark.parametrize("change", LATE)
+@pytest.mark.parametrize("n_archives", [1, 2])
+def test_nothing_is_deleted_when_after_the_proof_somebody_came_to(tmp_path, monkeypatch, change, n_archives):
+    hoard = Hoard(tmp_path / "home", {"books.tar": pack(FILES), "more.tar": pack(MORE)} if n_archives == 2 else None)
+    hoard.extract()
+    monkeypatch.setattr(os, "sync", lambda: change(hoard))  # the last step before archives go
+    failed = hoard.cleanup()
+    assert str(failed.message).endswith("Nothing was deleted.")
+    assert (hoard.folder / "books.tar").exists()
+
+
+def test_nothing_is_deleted_while_a_part_of_the_tree_is_mounted(hoard, tmp_path, monkeypatch):
+    table = tmp_path / "mountinfo"
+    table.write_text(f"9 1 8:1 / {hoard.folder}/tree/sub rw - ext4 /dev/a rw\n")
+    monkeypatch.setattr(volumes, "MOUNTS", table)
+    refuses(hoard, "data/books/tree/sub: mounted in the tree")
 
 
 def test_a_damaged_tree_is_said_with_the_date_the_sums_and_the_home_of_what_was_deleted(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from earmark.disk import files
 from earmark.disk.files import Scratch, may_share_blocks, publish, publishing, require_space
+from earmark.disk.hashing import hash_bytes
 from earmark.errors import DiskFullError
 
 
@@ -70,6 +71,43 @@ def test_sweeping_keeps_what_the_next_run_goes_on_with(tmp_path):
         (tmp_path / name).write_bytes(b"")
     Scratch(tmp_path).sweep(("extract-", "journal-"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["extract-books", "journal-books-0001"]
+
+
+def test_scratch_folders_of_other_collections_on_one_volume_are_not_swept(tmp_path):
+    ours, theirs = (Scratch(tmp_path / name, (tmp_path / "volume",), name * 32) for name in ("a", "b"))
+    for scratch in (ours, theirs):
+        folder = scratch._below(tmp_path / "volume")
+        folder.mkdir(parents=True)
+        (folder / "unfinished").write_bytes(b"")
+    ours.sweep(())
+    assert not any(ours._below(tmp_path / "volume").iterdir())
+    assert (theirs._below(tmp_path / "volume") / "unfinished").exists()
+    Scratch(tmp_path / "volume/.earmark-tmp").sweep(())  # as if that folder were a cache
+    assert (theirs._below(tmp_path / "volume") / "unfinished").exists()
+
+
+def test_a_link_in_the_place_of_scratch_is_not_swept(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/x").write_bytes(b"mine")
+    (tmp_path / "scratch").symlink_to(tmp_path / "mine")
+    Scratch(tmp_path / "scratch").sweep(())
+    assert (tmp_path / "mine/x").exists()
+
+
+@pytest.mark.parametrize("mine", ["", "thesis.txt", "extract"])
+def test_unfinished_work_of_an_earlier_version_is_taken_over_from_a_folder_with_nothing_else(tmp_path, mine):
+    earlier, scratch = tmp_path / "cache/tmp", Scratch(tmp_path / "cache/.earmark-tmp", (tmp_path / "data",), "0" * 32)
+    (earlier / "extract-x-a.tar").mkdir(parents=True)
+    names = {"extract-x-a.tar", "journal-x-0000.jsonl", "0123456789ab.jsonl", *filter(None, [mine])}
+    for name in names - {"extract-x-a.tar"}:
+        (earlier / name).write_bytes(b"")
+    elsewhere = tmp_path / "data/.earmark-tmp" / hash_bytes(str(earlier).encode())[:8]
+    elsewhere.mkdir(parents=True)
+    scratch.adopt(earlier)
+    taken = set() if mine else names
+    assert {path.name for path in earlier.iterdir()} == names - taken
+    assert {path.name for path in scratch.tmp.glob("*")} == taken
+    assert elsewhere.exists() == bool(mine)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):

@@ -18,6 +18,7 @@ ELSEWHERE = {
     "earmark/json_bytes.py",
     "earmark/disk/shards.py",  # labels that were checked where they left their reader
     "earmark/disk/watch.py",  # stats
+    "earmark/archives/staging.py",  # names
     "earmark/schema.py",  # a value for a message
     "earmark/corpora/_columns.py",  # objects as their text, numbers of which were parsed from JSON
     "earmark/encoders/onnx/files.py",  # names

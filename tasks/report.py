@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
+from earmark.printable import printable
 from earmark.rates import HOUR_S
+from tasks.terminal import complain, say
 
 PLAIN_EVERY_S = 10.0  # seconds between progress lines where there is no terminal: a log of one night stays readable
 
@@ -52,15 +54,15 @@ class Bar:
 class _PlainBar(Bar):
     """Lines every few seconds, for a log file."""
 
-    def __init__(self, label: str, total: int, unit: str, after: int, stream: TextIO, log: "RunLog") -> None:
+    def __init__(self, label: str, total: int, unit: str, after: int, log: "RunLog") -> None:
         super().__init__(label, total, unit, after)
-        self._stream, self._log = stream, log
+        self._log = log
 
     def advance(self, done: int = 0, audio_s: float = 0.0) -> None:
         super().advance(done, audio_s)
         if time.monotonic() - self._log.last_line >= PLAIN_EVERY_S:  # the log's: short shards share it
             self._log.last_line = time.monotonic()
-            print(f"   {self.label}: {self.words()}", file=self._stream, flush=True)
+            complain(f"   {self.label}: {self.words()}")
 
 
 class _LiveBar(Bar):
@@ -72,9 +74,10 @@ class _LiveBar(Bar):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        columns = (TextColumn("   {task.description}"), BarColumn(bar_width=16), TextColumn("{task.fields[words]}"))
+        label_column = TextColumn("   {task.description}", markup=False)
+        columns = (label_column, BarColumn(bar_width=16), TextColumn("{task.fields[words]}"))
         self._progress = Progress(*columns, console=Console(file=stream), transient=True)
-        self._task = self._progress.add_task(label, total=total or None, words="")
+        self._task = self._progress.add_task(printable(label), total=total or None, words="")
         self._progress.start()
 
     def advance(self, done: int = 0, audio_s: float = 0.0) -> None:
@@ -118,16 +121,14 @@ class RunLog:
 
     def show(self, line: str) -> None:
         """Print a line."""
-        print(f"   {line}", flush=True)
+        say(f"   {line}")
 
     @contextlib.contextmanager
     def progress(self, label: str, total: int, *, unit: str = "files", after: int = 0) -> Iterator[Bar]:
         """Show progress of a piece of work: live on a terminal, plain lines elsewhere."""
-        stream = sys.__stderr__ or sys.stderr  # doit replaces sys.stderr while a task runs
-        live = stream.isatty()
-        bar = (
-            _LiveBar(label, total, unit, after, stream) if live else _PlainBar(label, total, unit, after, stream, self)
-        )
+        stream = sys.__stderr__  # doit replaces sys.stderr while a task runs; None where it is closed
+        live = stream is not None and stream.isatty()
+        bar = _LiveBar(label, total, unit, after, stream) if live else _PlainBar(label, total, unit, after, self)
         try:
             yield bar
         finally:

@@ -42,7 +42,7 @@ def read_catalog(path: Path, text: str | None = None) -> Catalog:
         for detail in error.errors():  # of the forms that a value may take, each is refused: say them in one line
             where = tuple(step for step in detail["loc"] if step not in FORMS)
             lines.setdefault(where, []).append(detail)
-        raise CatalogError("\n".join(_explain(layers, where, details) for where, details in lines.items())) from error
+        raise CatalogError(*(_explain(layers, where, details) for where, details in lines.items())) from error
     check(layers, catalog)
     return catalog
 

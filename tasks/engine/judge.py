@@ -1,7 +1,6 @@
 """Judging and building: is a unit current, and if not, why? What is not, is built, and its receipt published last."""
 
 import contextlib
-import sqlite3
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from doit.exceptions import TaskFailed
 
 from earmark.catalog.project import Project
-from earmark.disk.files import disk_error
+from earmark.disk.plainly import in_one_line
 from earmark.disk.receipts import Outputs, Receipt, SealedFile, differences, make_key, publish_receipt, read_receipt
 from earmark.disk.shards import SealedShard
 from earmark.errors import AbsentError, EarmarkError, WorkerError
@@ -72,7 +71,7 @@ def judge(run: Run, rule: Rule[Outputs], unit: Unit) -> Verdict:
     except EarmarkError as error:
         return Verdict("E", (str(error),))
     except OSError as error:
-        return Verdict("E", (f"{error.filename}: cannot be read: {error.strerror}",))
+        return Verdict("E", (in_one_line(error, run.project.cache) or f"{error.filename}: {error}",))
     return Verdict("R", tuple(problems)) if problems else Verdict("U")
 
 
@@ -88,21 +87,12 @@ def perform(run: Run, rule: Rule[Outputs], unit: Unit) -> TaskFailed | None:
             # once: a worker may have been killed for memory by chance, but a file that kills it twice will do so again
             run.log.note(f"{unit}: {error} Trying once more.")
             _perform(run, rule, unit)
-    except EarmarkError as error:
-        return TaskFailed(str(error))
-    except sqlite3.Error as error:
-        return TaskFailed(database_failure(run.project, error))
-    except OSError as error:
-        failure = disk_error(error, Path(error.filename) if error.filename else run.project.cache)
-        if isinstance(failure, EarmarkError):
-            return TaskFailed(str(failure))
-        raise  # not a disk that is full or gone, so a bug: doit prints its traceback
+    except Exception as error:
+        line = in_one_line(error, run.project.cache)
+        if line is None:
+            raise  # a bug: doit prints its traceback
+        return TaskFailed(line)
     return None
-
-
-def database_failure(project: Project, error: sqlite3.Error) -> str:
-    """Return the line for a database of the cache that cannot be used."""
-    return f"{project.cache}: a database there cannot be used: {error}. Free space, or delete it."
 
 
 def _perform(run: Run, rule: Rule[Outputs], unit: Unit) -> None:

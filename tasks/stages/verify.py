@@ -29,6 +29,7 @@ from tasks.stages import features, presence, scan, standard_files
 from tasks.stages.combined import combined_tasks
 from tasks.stages.joint import CombinedFiles
 from tasks.stages.standardize import StandardizedShard
+from tasks.terminal import say
 
 READERS = 4  # files hashed at a time: hashing is faster than one disk
 LOOKAHEAD = 64  # files hashed ahead of the one that is reported
@@ -51,7 +52,7 @@ def verify(run: Run, datasets: list[str]) -> int:
     def report(path: Path, fault: str, remedy: str) -> None:
         nonlocal damaged
         damaged += 1
-        print(f"!! {project.relative(path)}: {fault}. {remedy}")
+        say(f"!! {project.relative(path)}: {fault}. {remedy}")
 
     for dataset in datasets:
         files = list(_sealed(run, dataset))
@@ -69,7 +70,7 @@ def verify(run: Run, datasets: list[str]) -> int:
         checked += 1
         if fault := _check(check)[1]:
             report(check.path, fault, f"{_set_aside(project, check.path)}`doit {task}` makes it again.")
-    print(f"{checked:,} files and packs read, {damaged:,} damaged")
+    say(f"{checked:,} files and packs read, {damaged:,} damaged")
     return damaged
 
 

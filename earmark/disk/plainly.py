@@ -47,6 +47,13 @@ def in_one_line(error: BaseException, place: Path) -> str | None:
     return None
 
 
+def cannot_read(error: OSError, path: object = None) -> str:
+    """Return the line for a file or folder that could not be read, where no more is known of it than the error says."""
+    if _is_of_handles(error):
+        return handles_words()
+    return f"{error.filename if path is None else path}: cannot be read: {error.strerror or error}"
+
+
 def database_error(error: sqlite3.Error, place: Path) -> str:
     """Return the line for a database that cannot be used, with advice where the error says its cause."""
     if is_damaged(error):

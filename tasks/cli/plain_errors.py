@@ -40,7 +40,7 @@ class PlainErrors:
         a Python object.
         """
         try:
-            return int(super().parse_execute(in_args))  # type: ignore[misc]  # that of the command
+            return int(super().parse_execute(in_args) or 0)  # type: ignore[misc]  # that of the command
         except CmdParseError as error:
             fault = " ".join(str(error).partition(" (parsing options")[0].split())
             fault = fault.removeprefix("Error parsing Command: ").removeprefix("Error parsing Task: ")
@@ -52,7 +52,8 @@ class PlainErrors:
         flags = {f"--{name}": name for name in self.flags_anywhere}
         params.update({flags[arg]: True for arg in args if arg in flags})
         with _plain_failures(works=self.works) as failed:
-            return int(super().execute(params, [arg for arg in args if arg not in flags]))  # type: ignore[misc]
+            # some of doit's own return None
+            return int(super().execute(params, [arg for arg in args if arg not in flags]) or 0)  # type: ignore[misc]
         return failed.code
 
 

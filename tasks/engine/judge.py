@@ -8,7 +8,7 @@ from pathlib import Path
 from doit.exceptions import TaskFailed
 
 from earmark.catalog.project import Project
-from earmark.disk.plainly import in_one_line
+from earmark.disk.plainly import cannot_read, in_one_line
 from earmark.disk.receipts import Outputs, Receipt, SealedFile, differences, make_key, publish_receipt, read_receipt
 from earmark.disk.shards import SealedShard
 from earmark.errors import AbsentError, EarmarkError, WorkerError
@@ -71,7 +71,7 @@ def judge(run: Run, rule: Rule[Outputs], unit: Unit) -> Verdict:
     except EarmarkError as error:
         return Verdict("E", (str(error),))
     except OSError as error:
-        return Verdict("E", (in_one_line(error, run.project.cache) or f"{error.filename}: {error}",))
+        return Verdict("E", (cannot_read(error),))
     return Verdict("R", tuple(problems)) if problems else Verdict("U")
 
 

@@ -127,8 +127,9 @@ class RunLog:
     def progress(self, label: str, total: int, *, unit: str = "files", after: int = 0) -> Iterator[Bar]:
         """Show progress of a piece of work: live on a terminal, plain lines elsewhere."""
         stream = sys.__stderr__  # doit replaces sys.stderr while a task runs; None where it is closed
-        live = stream is not None and stream.isatty()
-        bar = _LiveBar(label, total, unit, after, stream) if live else _PlainBar(label, total, unit, after, self)
+        bar: Bar = _PlainBar(label, total, unit, after, self)
+        if stream is not None and stream.isatty():
+            bar = _LiveBar(label, total, unit, after, stream)
         try:
             yield bar
         finally:

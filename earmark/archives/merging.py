@@ -84,8 +84,8 @@ def checked(blocks: Iterable[bytes], path: Path, size: int, name: str) -> Iterat
 def differs(path: Path, name: str) -> ArchiveError:
     """Return the error for a member in whose place the tree has something else."""
     return ArchiveError(
-        f"member {name!r} differs from the file on disk {path}. Delete or move that file and run again, or the archive"
-        " is another version. Nothing was extracted."
+        f"member {name!r} differs from the file on disk {path}. Move that file away and run again, or the archive is"
+        " another version. Nothing was extracted."
     )
 
 

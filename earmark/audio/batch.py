@@ -11,6 +11,7 @@ from earmark.audio.table import AudioRow, BadAudio, GoodAudio
 from earmark.disk.files import Scratch
 from earmark.disk.hashing import hash_file
 from earmark.disk.inside import CHANNEL, locate
+from earmark.disk.plainly import unreadable
 from earmark.errors import BadAudioError, CorpusError
 
 
@@ -56,8 +57,10 @@ def _standardize(work: Work, policy: Policy, scratch: Scratch) -> AudioRow:
 
     try:
         status = locate(work.source).file.stat()
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise CorpusError(f"{work.path}: vanished since it was scanned ({error.strerror}). Run again.") from error
+    except OSError as error:
+        raise unreadable(error, work.source) from error
     if (status.st_size, status.st_mtime_ns) != (work.size, work.mtime_ns):
         raise CorpusError(f"{work.path}: changed since it was scanned. Run again.")
     try:

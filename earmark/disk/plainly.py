@@ -12,7 +12,7 @@ from pathlib import Path
 
 from earmark.disk.files import FULL, REFUSED, disk_error
 from earmark.disk.sqlite import is_damaged, primary_code
-from earmark.errors import EarmarkError
+from earmark.errors import AbsentError, EarmarkError
 
 HANDLES = {errno.EMFILE, errno.ENFILE}
 BUGS = {errno.EBADF, errno.EFAULT, errno.EINVAL}  # what a program does wrong by itself: a traceback says where
@@ -54,13 +54,31 @@ def cannot_read(error: OSError, path: object = None) -> str:
     return f"{error.filename if path is None else path}: cannot be read: {error.strerror or error}"
 
 
+def unreadable(error: BaseException, path: object) -> AbsentError:
+    """Return the error for a file that the system gives no bytes of: that is no verdict on what is in it."""
+    if isinstance(error, OSError):
+        return AbsentError(f"{cannot_read(error, path)}. Check the disk, and whether it may be read; run again.")
+    return AbsentError(f"{path}: cannot be read: {_memory_words(error)}. Run again.")
+
+
+def gives_no_bytes(error: BaseException) -> bool:
+    """Say whether an error is the system's refusal to read, and not of what was read.
+
+    EINVAL is what seeking to where a damaged header points ends in; an OSError without a number is a library's own.
+    """
+    if isinstance(error, OSError):
+        return error.errno is not None and error.errno != errno.EINVAL
+    return isinstance(error, MemoryError)
+
+
 def database_error(error: sqlite3.Error, place: Path) -> str:
     """Return the line for a database that cannot be used, with advice where the error says its cause."""
     if is_damaged(error):
-        advice = "It is damaged, and may be deleted: it is made again."
+        advice = "It is damaged: move it away, and it is made again."
     else:
         advice = DATABASE_ADVICE.get(primary_code(error), "Run again.")
-    return f"{place}: a database there cannot be used: {error}. {advice}"
+    which = "it" if place.suffix == ".db" else "a database there"
+    return f"{place}: {which} cannot be used: {error}. {advice}"
 
 
 def _system_words(error: OSError, place: Path) -> str:

@@ -16,8 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from earmark.disk.faults import is_machine_fault
 from earmark.disk.files import Scratch, clear_disk_errors, publishing, remove, require_space
 from earmark.disk.hashing import hash_bytes, hash_file
+from earmark.disk.plainly import unreadable
 from earmark.errors import EarmarkError, ModelError
 from earmark.rows import JSON
 
@@ -231,7 +233,7 @@ def read_seal(pack: Path) -> Seal:
             raise PackError("is not there") from None
         if isinstance(error, FileNotFoundError):
             raise PackError(f"{SEAL} is missing") from None
-        raise PackError(f"{SEAL} cannot be read: {error.strerror}") from None
+        raise unreadable(error, pack / SEAL) from error
     try:
         seal = json.loads(data)
         files = {str(name): (int(entry["size"]), str(entry["xxh3"])) for name, entry in seal["files"].items()}
@@ -272,7 +274,7 @@ def size_faults(pack: Path, seal: Seal) -> Iterator[str]:
         except (FileNotFoundError, NotADirectoryError):
             yield f"{name} is missing"
         except OSError as error:
-            yield f"{name} cannot be read: {error.strerror}"
+            raise unreadable(error, pack / name) from error
         else:
             if actual != size_bytes:
                 yield f"{name} is truncated or overwritten: expected {size_bytes:,} bytes, got {actual:,}"
@@ -283,8 +285,10 @@ def hash_faults(pack: Path, seal: Seal, names: Iterable[str]) -> Iterator[str]:
     for name in names:
         try:
             actual = hash_file(pack / name)
+        except FileNotFoundError:
+            yield f"{name} is missing"
         except OSError as error:
-            yield f"{name} cannot be read: {error.strerror}"
+            raise unreadable(error, pack / name) from error
         else:
             if actual != seal.files[name][1]:
                 yield f"{name} has other content: expected xxh3 {seal.files[name][1]}, got {actual}"
@@ -299,6 +303,8 @@ def structure_faults(pack: Path, seal: Seal) -> Iterator[str]:
         group = zarr.open_group(str(pack), mode="r")
         shape, edges, octets = group["frames"].shape, group["offsets"][:], group["audio_hash"][:]
     except Exception as error:  # zarr raises many types for bad metadata; each of them is the same to us
+        if is_machine_fault(error):
+            raise unreadable(error, pack) from error
         yield f"is not a feature pack: {error}"
         return
     if shape != (seal.total_frames, seal.n_state):

@@ -93,7 +93,7 @@ def _require_own_file(project: Project, dataset: str, table: ArchiveTable, path:
     """Refuse a file that does not belong to this dataset alone. Raises ArchiveError."""
     name, folder = project.relative(path), project.folder(dataset)
     if stat.S_ISLNK(status.st_mode) or folder.resolve() / path.relative_to(folder) != path.resolve():
-        raise ArchiveError(f"{name}: a link, which frees nothing: delete it, and its target, by hand.")
+        raise ArchiveError(f"{name}: a link, which frees nothing: it stays, and so does its target.")
     if not stat.S_ISREG(status.st_mode):
         raise ArchiveError(f"{name}: not a file: expected an archive.")
     for owner, file in _claimants(project, path, status):

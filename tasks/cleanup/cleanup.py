@@ -111,8 +111,7 @@ def _prove_archive(run: Run, dataset: str, candidate: Candidate) -> None:
         raise ArchiveError(f"{name}: the list of its members cannot be trusted: {problems[0]}. {again}")
     if receipt.counts["skipped"]:
         raise ArchiveError(
-            f"{name}: {receipt.counts['skipped']:,} members that `skip` leaves out are nowhere but in it. Delete it by"
-            " hand if they are not wanted."
+            f"{name}: {receipt.counts['skipped']:,} members that `skip` leaves out are nowhere but in it: it stays."
         )
     if not receipt.counts["files"]:
         raise ArchiveError(f"{name}: its receipt lists no file.")

@@ -66,6 +66,26 @@ def source_of(project: Project, dataset: str, archive: ArchiveTable) -> "Archive
     return unpack.Archive(tuple(files), tuple(archive.nested), tuple(archive.skip), archive.rest == "ignore")
 
 
+def members_here(project: Project, dataset: str) -> dict[str, str]:
+    """Return the archives from which each file of a dataset can be restored, by its path below the dataset's folder.
+
+    Only archives that are on this disk as they were extracted; a list of members that is damaged names none.
+    """
+    from earmark.archives.members import parse_member
+
+    holding: dict[str, str] = {}
+    for archive in project.dataset(dataset).archives:
+        receipt = extraction_of(project, dataset, archive.file)
+        try:
+            if receipt is None or not is_as_read(project, files_of(project, dataset, archive), receipt.outputs):
+                continue
+            with (project.home / receipt.outputs.members.path).open("rb") as lines:
+                holding |= {member.path: archive.file for member in map(parse_member, lines) if not member.is_folder}
+        except (OSError, ValueError):  # not there, or its list is not: then it restores nothing
+            continue
+    return holding
+
+
 def staged(project: Project, dataset: str, archive: ArchiveTable) -> Path | None:
     """Return the folder of an extraction that a killed run left unfinished, if there is one."""
     return project.scratch.find(f"extract-{dataset}-{part_name(archive.file)}", project.folder(dataset))

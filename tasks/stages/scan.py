@@ -18,6 +18,7 @@ from earmark.disk import watch
 from earmark.disk.files import publish, publishing
 from earmark.disk.hashing import StatKey, hash_file, stat_key
 from earmark.disk.inside import locate
+from earmark.disk.plainly import cannot_read
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.disk.shards import SealedShard, ShardRow, ShardWriter
 from earmark.errors import AbsentError, CorpusError
@@ -27,7 +28,7 @@ from tasks.engine import deletions
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
-from tasks.stages import extract, presence
+from tasks.stages import archive_records, extract, presence
 
 NAME, VERSION = "scan", 1
 READERS = 4  # threads that hash files: hashing is faster than one disk
@@ -142,10 +143,11 @@ def _note_gone(run: Run, unit: Unit, snapshot: watch.Snapshot) -> None:
     before = watch.load(project.watch_list(unit.dataset))
     gone = sorted(before.entries.keys() - snapshot.entries.keys()) if before and before.mode == snapshot.mode else []
     if gone:
-        deleted = deletions.words(project, unit.dataset)
-        again = f"; if that was not intended, `doit -a extract:{unit.dataset}` restores what is in its archives"
-        again = f"; if that was not intended: {deleted}" if deleted else again
-        hint = again if project.dataset(unit.dataset).archives else ""
+        hint = ""
+        if deleted := deletions.words(project, unit.dataset):
+            hint = f"; if that was not intended: {deleted}"
+        elif archive_records.members_here(project, unit.dataset):
+            hint = f"; if that was not intended, `doit -a extract:{unit.dataset}` restores what is in its archives"
         run.log.note(f"{unit}: {len(gone):,} {snapshot.mode} gone since the last scan (such as {gone[0]}){hint}")
 
 
@@ -194,7 +196,7 @@ class _Hasher:
             return _Hashed(Finding(corpora.LABEL_WITHOUT_AUDIO, item.path, f"no such file (recording {item.id})"))
         except OSError as error:
             name = self.project.relative(place.file)
-            raise CorpusError(f"{name}: cannot be read: {error.strerror}.") from error
+            raise CorpusError(f"{cannot_read(error, name)}.") from error
 
     def _hash_of(self, key: StatKey, path: Path, shared: bool) -> str:
         """Return a file's hash; of one that is `shared` by recordings, as rows or channels, one thread reads it."""

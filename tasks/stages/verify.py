@@ -3,6 +3,7 @@
 Moved, not deleted: what damaged a file may be worth knowing. Sources are never touched.
 """
 
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,14 +19,14 @@ from earmark.disk.hashing import hash_file
 from earmark.disk.inside import locate
 from earmark.disk.receipts import SealedFile
 from earmark.disk.shards import read_rows
-from earmark.errors import EarmarkError
+from earmark.errors import AbsentError, EarmarkError
 from earmark.features.packs import verify_pack
 from earmark.workers.prefetch import threaded_prefetch
 from tasks.engine import deletions
 from tasks.engine.judge import broken, receipt_of
 from tasks.engine.stage import Run
 from tasks.engine.units import Unit
-from tasks.stages import features, presence, scan, standard_files
+from tasks.stages import archive_records, features, presence, scan, standard_files
 from tasks.stages.combined import combined_tasks
 from tasks.stages.joint import CombinedFiles
 from tasks.stages.standardize import StandardizedShard
@@ -44,34 +45,55 @@ class Check(NamedTuple):
     source: bool = False
 
 
+class Found(NamedTuple):
+    """What reading a file again came to: what is wrong with it, or ""; `unread`: its bytes were not seen."""
+
+    check: Check
+    fault: str = ""
+    unread: bool = False
+
+
+class _Counts:
+    """Counts what was read, and prints what is wrong. What could not be read is no verdict: it stays as it is."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.read = self.damaged = self.unread = 0
+
+    def count(self, found: Found, remedy: Callable[[Path], str]) -> None:
+        """Count a file; `remedy` does what can be done about a damaged one, and says what is left to do."""
+        path = found.check.path
+        self.read += 1
+        if found.unread:
+            self.unread += 1
+            say(f"!! {self.project.relative(path)}: {found.fault}. Check the disk, and whether it may be read.")
+        elif found.fault:
+            self.damaged += 1
+            say(f"!! {self.project.relative(path)}: {found.fault}. {remedy(path)}")
+
+    def words(self) -> str:
+        """Return the last line."""
+        unread = f", {self.unread:,} that cannot be read" if self.unread else ""
+        return f"{self.read - self.unread:,} files and packs read, {self.damaged:,} damaged{unread}"
+
+
 def verify(run: Run, datasets: list[str]) -> int:
-    """Read datasets again and print what is damaged; return the number of damaged files."""
+    """Read datasets again and print what is damaged; return how many files are damaged or cannot be read."""
     project = run.project
-    damaged = checked = 0
-
-    def report(path: Path, fault: str, remedy: str) -> None:
-        nonlocal damaged
-        damaged += 1
-        say(f"!! {project.relative(path)}: {fault}. {remedy}")
-
+    counts = _Counts(project)
     for dataset in datasets:
+        sources, made_here = _sources_remedy(project, dataset), _remedy(project, f"features:{dataset}")
         files = list(_sealed(run, dataset))
         with run.log.progress(f"verify:{dataset}", len(files)) as bar:
-            for check, fault in threaded_prefetch(_check, files, READERS, LOOKAHEAD):
+            for found in threaded_prefetch(_check, files, READERS, LOOKAHEAD):
                 bar.advance(1)
-                checked += 1
-                if fault:
-                    report(check.path, fault, _act(project, dataset, check.path, check.source))
+                counts.count(found, sources if found.check.source else made_here)
         for pack in _packs(project, dataset):
-            checked += 1
-            if faults := verify_pack(pack) if pack.exists() else ["gone"]:
-                report(pack, faults[0], _act(project, dataset, pack, source=False))
+            counts.count(_check_pack(pack), made_here)
     for check, task in _combined(project, datasets):
-        checked += 1
-        if fault := _check(check)[1]:
-            report(check.path, fault, f"{_set_aside(project, check.path)}`doit {task}` makes it again.")
-    say(f"{checked:,} files and packs read, {damaged:,} damaged")
-    return damaged
+        counts.count(_check(check), _remedy(project, task))
+    say(counts.words())
+    return counts.damaged + counts.unread
 
 
 def _as_check(project: Project, sealed: SealedFile) -> Check:
@@ -151,27 +173,58 @@ def _packs(project: Project, dataset: str) -> list[Path]:
     return sorted(packs)
 
 
-def _check(check: Check) -> tuple[Check, str]:
-    """Read one file again; return it with what is wrong with it, or ""."""
+def _check(check: Check) -> Found:
+    """Read one file again."""
     try:
         size = check.path.stat().st_size
         if size != check.size:
-            return check, f"{size:,} bytes instead of {check.size:,}"
-        return check, "" if hash_file(check.path) == check.xxh3 else "same size, other content"
+            return Found(check, f"{size:,} bytes instead of {check.size:,}")
+        return Found(check, "" if hash_file(check.path) == check.xxh3 else "same size, other content")
+    except (FileNotFoundError, NotADirectoryError):
+        return Found(check, "gone")
     except OSError as error:
-        return check, f"cannot be read ({error.strerror})"
+        return Found(check, f"cannot be read ({error.strerror})", unread=True)
 
 
-def _act(project: Project, dataset: str, path: Path, source: bool) -> str:
-    """Set a damaged file aside, unless it is a source, and return in words what to do."""
-    if source and (deleted := deletions.words(project, dataset)):
-        return f"It is a source: {deleted} Or, if you edited it, run `doit scan:{dataset}`."
-    if source:
-        return (
-            f"It is a source: delete it and run `doit -a extract:{dataset}`, which restores it from its archive;"
-            f" or, if you edited it, run `doit scan:{dataset}`."
-        )
-    return f"{_set_aside(project, path)}`doit features:{dataset}` makes it again."
+def _check_pack(pack: Path) -> Found:
+    """Read one pack again."""
+    check = Check(pack, 0, "")
+    try:
+        faults = verify_pack(pack) if pack.exists() else ["gone"]
+    except OSError as error:
+        return Found(check, f"cannot be read ({error.strerror})", unread=True)
+    except AbsentError as error:
+        return Found(check, str(error).removesuffix("."), unread=True)
+    return Found(check, next(iter(faults), ""))
+
+
+def _remedy(project: Project, task: str) -> Callable[[Path], str]:
+    """Return what sets a damaged file aside that a task makes again, and says so."""
+    return lambda path: f"{_set_aside(project, path)}`doit {task}` makes it again."
+
+
+def _sources_remedy(project: Project, dataset: str) -> Callable[[Path], str]:
+    """Return what says how to mend a source: from an archive that is there and holds it, or else from elsewhere.
+
+    A source is never deleted, and no message says that it should be: it may be the only copy, or an edit.
+    """
+    holding: dict[str, str] | None = None  # read at the first damaged source: a list may have a million lines
+    edited = f"if you edited it, run `doit scan:{dataset}`."
+
+    def remedy(path: Path) -> str:
+        nonlocal holding
+        if holding is None:
+            holding = archive_records.members_here(project, dataset)
+        if archive := holding.get(os.path.relpath(path, project.folder(dataset))):
+            return (
+                f"It is a source, and {archive} holds it: move it away and run `doit -a extract:{dataset}`, which"
+                f" restores it; or, {edited}"
+            )
+        if deleted := deletions.words(project, dataset):
+            return f"It is a source: {deleted} Or, {edited}"
+        return f"It is a source, and no archive on this disk holds it: restore it from a copy of yours; or, {edited}"
+
+    return remedy
 
 
 def _set_aside(project: Project, path: Path) -> str:

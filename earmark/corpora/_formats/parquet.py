@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
-from earmark.corpora._formats.lines import require_file
+from earmark.corpora._formats.lines import require_file, unreadable
 from earmark.disk.inside import ARROW, COLUMN, FIELD, open_table
+from earmark.disk.plainly import gives_no_bytes
 from earmark.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def table_rows(path: Path, columns: Sequence[str]) -> Iterator[Cells]:
         with open_table(path) as table:
             yield from _stream_rows(table, columns) if path.suffix == ARROW else _parquet_rows(table, columns)
     except UNREADABLE as error:
+        if isinstance(error, OSError) and gives_no_bytes(error):  # pyarrow's own have no number
+            raise unreadable(path, error) from error
         raise CorpusError(
             f"{path}: expected a table with the columns {', '.join(columns)}, got: {first_line(error)}."
             " Download it again, or correct `folder` and `root` in the catalog."
@@ -65,6 +68,8 @@ def schema_of(path: Path) -> "pyarrow.Schema":
         with open_table(path) as table:
             return table.schema if path.suffix == ARROW else table.schema_arrow
     except UNREADABLE as error:
+        if isinstance(error, OSError) and gives_no_bytes(error):
+            raise unreadable(path, error) from error
         raise CorpusError(
             f"{path}: expected a Parquet file or an Arrow stream, got: {first_line(error)}. Download it again."
         ) from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from earmark.disk.plainly import cannot_read
 from earmark.encoders._log_mel import N_MELS
 from earmark.errors import ModelError, near
 from earmark.rows import JSON
@@ -69,8 +70,10 @@ def read_json(folder: Path) -> dict[str, JSON]:
     path = folder / "config.json"
     try:
         raw = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ModelError(f"{path}: not JSON: {error}. Download it again.") from error
+    except OSError as error:
+        raise ModelError(f"{cannot_read(error, path)}. See whether it may be read, and run again.") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: not JSON of a model: {error}. Download it again.") from error
     if not isinstance(raw, dict):
         raise ModelError(f"{path}: not a model configuration: expected a JSON object, got {type(raw).__name__}.")
     return raw

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.disk.plainly import cannot_read, gives_no_bytes
 from earmark.errors import ModelError
 
 Bits: TypeAlias = np.float32 | np.float16 | np.uint16 | np.uint32
@@ -45,12 +46,20 @@ def read_tensors(path: Path, prefix: str) -> dict[str, Stored]:
     read = _read_npz if path.suffix == ".npz" else _read_safetensors
     try:
         return dict(sorted(read(path, prefix).items()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ModelError(
-            f"{path}: damaged weights: expected a whole {path.suffix[1:]} file, got {path.stat().st_size:,} bytes"
-            f" ({reason}). Download it again."
-        ) from error
+    except OSError as error:
+        if gives_no_bytes(error):
+            raise ModelError(f"{cannot_read(error, path)}. See whether it may be read, and run again.") from error
+        raise _damaged(path, error) from error
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return ModelError(
+        f"{path}: damaged weights: expected a whole {path.suffix[1:]} file, got {path.stat().st_size:,} bytes"
+        f" ({reason}). Download it again."
+    )
 
 
 def _read_safetensors(path: Path, prefix: str) -> dict[str, Stored]:

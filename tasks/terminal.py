@@ -152,6 +152,12 @@ def say_error(text: str, before: str = "") -> None:
         complain(line if at else f"{before}{line}")
 
 
+def say_traceback(text: str) -> None:
+    """Print a traceback to standard error, set in: what an error's text begins is no line of ours."""
+    for at, line in enumerate(text.strip().split("\n")):
+        complain(f"     {line}" if at else line)
+
+
 def say_json(value: object) -> None:
     """Print a value as JSON: names are escaped as JSON does it, so a program reads them as they are."""
     # not orjson, which refuses a file name that is not UTF-8

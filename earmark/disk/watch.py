@@ -6,6 +6,7 @@ then found by a full scan or verify.
 """
 
 import contextlib
+import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -126,13 +127,19 @@ def _stat_folders(root: Path, old: Snapshot) -> dict[str, list[int]]:
 
 def dump(snapshot: Snapshot) -> bytes:
     """Return a snapshot as JSON."""
-    return orjson.dumps({"mode": snapshot.mode, "entries": snapshot.entries})
+    value = {"mode": snapshot.mode, "entries": snapshot.entries}
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # a name that is not UTF-8, which orjson refuses; no reader takes it, but it is watched
+        return json.dumps(value, allow_nan=False).encode()
 
 
 def load(path: Path) -> Snapshot | None:
     """Read a snapshot; None when there is none or it is damaged."""
     try:
-        raw = orjson.loads(path.read_bytes())
+        data = path.read_bytes()
+        # orjson refuses what stands for bytes that are not UTF-8, and reads everything else many times faster
+        raw = json.loads(data) if b"\\udc" in data else orjson.loads(data)
         return Snapshot(raw["mode"], raw["entries"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -38,7 +38,7 @@ def probe(source: Path | BinaryIO) -> Sound | None:
     """Read a recording's header; None where it states no length, or cannot be read."""
     import soundfile
 
-    with contextlib.suppress(BadAudioError, OSError):
+    with contextlib.suppress(BadAudioError, OSError, UnicodeError):  # UnicodeError: a name that is not UTF-8
         place = locate(source) if isinstance(source, Path) else None
         if place is not None and not place.file.is_file():  # opening a pipe would wait for ever
             return None
@@ -101,7 +101,7 @@ def _excerpt(source: Path | BinaryIO, channel: str | int, resampler: str) -> "Sa
     place = locate(source) if isinstance(source, Path) else None
     if place is not None and place.channel is not None:
         channel = place.channel
-    with contextlib.suppress(BadAudioError, OSError, StopIteration):
+    with contextlib.suppress(BadAudioError, OSError, StopIteration, UnicodeError):
         try:
             with soundfile.SoundFile(source if place is None or place.part else place.file) as sound:
                 wanted = int(EXCERPT_S * sound.samplerate)

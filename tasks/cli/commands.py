@@ -220,7 +220,15 @@ class Ignore(PlainErrors, DoitIgnore):  # type: ignore[misc]
 
 
 class Info(PlainErrors, DoitInfo):  # type: ignore[misc]
-    """doit info."""
+    """doit info; a name that is no task is one line."""
+
+    @functools.wraps(DoitInfo._execute)
+    def _execute(self, pos_args: list[str], **kwargs: object) -> int:
+        known = {task.name for task in self.task_list}
+        for name in pos_args:
+            if name not in known:
+                raise InvalidCommand(not_found=name)
+        return int(super()._execute(pos_args, **kwargs))
 
 
 class TabCompletion(PlainErrors, DoitTabCompletion):  # type: ignore[misc]

@@ -2,16 +2,17 @@
 
 import contextlib
 import signal
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
 from doit.cmdparse import CmdParseError
-from doit.exceptions import InvalidCommand
+from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
 from earmark.disk.plainly import in_one_line
 from tasks.engine.opened import OPENED
-from tasks.terminal import OutputLostError, complain, discard, say_error
+from tasks.terminal import OutputLostError, complain, discard, say_error, say_traceback
 
 GOES_ON = "what is finished is kept; the same command goes on from here."
 EXPECTED_FAILURE = 3  # the exit code of a failure in one line: that of doit's own errors
@@ -34,18 +35,20 @@ class PlainErrors:
     flags_anywhere: tuple[str, ...] = ()  # options that may follow the names, where doit takes them for more names
 
     def parse_execute(self, in_args: list[str]) -> int:
-        """Parse and execute.
-
-        Raises InvalidCommand for an unknown option or a wrong value; doit itself prints every option that it knows as
-        a Python object.
-        """
+        """Parse and execute; doit itself prints an unknown option with every option that it knows as Python objects."""
         try:
             return int(super().parse_execute(in_args) or 0)  # type: ignore[misc]  # that of the command
         except CmdParseError as error:
             fault = " ".join(str(error).partition(" (parsing options")[0].split())
             fault = fault.removeprefix("Error parsing Command: ").removeprefix("Error parsing Task: ")
             more = f"`doit help {self.name}` lists the options, `doit help TASK` those of a task."
-            raise InvalidCommand(f"{fault}. {more}") from None
+            complain(f"ERROR: {fault}. {more}")
+        except InvalidCommand as error:
+            unknown = f'no task "{error.not_found}". `doit list --all` names them all.'
+            complain(f"ERROR: {error if error.not_found is None else unknown}")
+        except (InvalidDodoFile, InvalidTask) as error:
+            say_error(str(error), "ERROR: ")
+        return EXPECTED_FAILURE
 
     def execute(self, params: dict[str, object], args: list[str]) -> int:
         """Execute the command, which says what its exit code means."""
@@ -85,11 +88,14 @@ def _plain_failures(*, works: bool) -> Iterator[_Failed]:
         # `doit list | head` is no fault, and says nothing, as other programs that SIGPIPE ends
         if works or not lost.reader_gone:
             complain(f"ERROR: {lost}: {GOES_ON if works else 'the rest is lost.'}")
+    except (CmdParseError, InvalidCommand, InvalidDodoFile, InvalidTask):
+        raise  # doit's own, of one line
     except Exception as error:
         line = in_one_line(error, _place())
-        if line is None:
-            raise
-        say_error(line, "ERROR: ")
+        if line is None:  # a bug, which keeps its traceback
+            say_traceback(traceback.format_exc())
+        else:
+            say_error(line, "ERROR: ")
 
 
 @contextlib.contextmanager

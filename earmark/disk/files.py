@@ -190,6 +190,14 @@ def may_share_blocks(source: Path, target: Path) -> bool:
     return True
 
 
+def real(path: Path) -> Path:
+    """Return a path without links; of one that leads in a circle, as far as it leads anywhere.
+
+    Path.resolve() raises RuntimeError there, and a single link would stop every command.
+    """
+    return Path(os.path.realpath(path))
+
+
 def nearest_existing(folder: Path) -> Path:
     """Return a folder, or the nearest one above it that exists."""
     while not folder.exists():

@@ -6,6 +6,7 @@ then found by a full scan or verify.
 """
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ import orjson
 
 from earmark.disk.junk import UNSEEN
 
+NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}  # what following a link may end in
 FILES_LIMIT = 100_000  # files; with watch = "auto", a larger tree is watched by its folders
 
 Mode = Literal["files", "folders"]
@@ -64,12 +66,29 @@ def walk(root: Path, ignored: Iterable[str] = ()) -> Iterator[os.DirEntry[str]]:
             continue
         for entry in kept:
             yield entry
-            if entry.is_dir():
+            if is_folder_entry(entry):
                 with contextlib.suppress(OSError):
                     identity = _identity(entry.stat())
                     if identity not in entered:
                         entered.add(identity)
                         pending.append(entry.path)
+
+
+def is_folder_entry(entry: os.DirEntry[str]) -> bool:
+    """Say whether an entry is a folder, or a link to one; a link that leads nowhere or in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno in NOWHERE:
+            return False
+        raise
+
+
+def leads_back(entry: os.DirEntry[str]) -> bool:
+    """Say whether an entry is a link to a folder that it is in itself: who follows it never comes to an end."""
+    if not entry.is_symlink() or not is_folder_entry(entry):
+        return False
+    return Path(os.path.realpath(Path(entry.path).parent)).is_relative_to(os.path.realpath(entry.path))
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
@@ -80,8 +99,11 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
     """Stat what an entry leads to, or a link to nowhere itself; None for what has just been deleted."""
     for follow in (True, False):
-        with contextlib.suppress(FileNotFoundError):
+        try:
             return entry.stat(follow_symlinks=follow)
+        except OSError as error:
+            if error.errno not in NOWHERE:
+                raise
     return None
 
 
@@ -94,7 +116,7 @@ def take(root: Path, watch: str, ignored: Iterable[str] = ()) -> Snapshot:
         status = _stat(entry)
         if status is None:
             continue
-        if entry.is_dir():
+        if is_folder_entry(entry):
             folders[entry.path[start:]] = [status.st_mtime_ns]
         elif watch != "folders":
             files[entry.path[start:]] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

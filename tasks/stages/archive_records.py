@@ -10,6 +10,7 @@ import msgspec
 from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk.hashing import digest, stat_key
+from earmark.disk.names import LONGEST, fitting
 from earmark.disk.receipts import Receipt, SealedFile, read_receipt
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class ArchiveRead(msgspec.Struct, frozen=True):
 
 def part_name(file: str) -> str:
     """Return an archive's name as part of a receipt's path: it may be in a folder below the dataset's."""
-    return file.replace("/", "__")
+    return fitting(file.replace("/", "__"), longest=LONGEST - len(".json"))
 
 
 def extraction_of(project: Project, dataset: str, file: str) -> Receipt[ArchiveRead] | None:
@@ -88,7 +89,12 @@ def members_here(project: Project, dataset: str) -> dict[str, str]:
 
 def staged(project: Project, dataset: str, archive: ArchiveTable) -> Path | None:
     """Return the folder of an extraction that a killed run left unfinished, if there is one."""
-    return project.scratch.find(f"extract-{dataset}-{part_name(archive.file)}", project.folder(dataset))
+    return project.scratch.find(f"extract-{staging_name(dataset, archive)}", project.folder(dataset))
+
+
+def staging_name(dataset: str, archive: ArchiveTable) -> str:
+    """Return what distinguishes an archive's unfinished files in the scratch folder; a few words are put around it."""
+    return fitting(f"{dataset}-{part_name(archive.file)}", longest=LONGEST - len("extract-.members-99"))
 
 
 def stat_of(stats: Iterable[os.stat_result]) -> list[int]:

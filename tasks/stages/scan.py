@@ -189,14 +189,14 @@ class _Hasher:
                 raise CorpusError(f"{name}: neither a file nor a link to one. Take it away.")
             key = stat_key(status)
             return _Hashed(item, key, self._hash_of(key, place.file, shared=place.file != self.root / item.path))
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in watch.NOWHERE:
+                name = self.project.relative(place.file)
+                raise CorpusError(f"{cannot_read(error, name)}.") from error
             if not self.root.is_dir():
                 where = self.project.relative(self.root)
                 raise AbsentError(f"{where}: the root of {self.dataset} vanished: not mounted?") from None
             return _Hashed(Finding(corpora.LABEL_WITHOUT_AUDIO, item.path, f"no such file (recording {item.id})"))
-        except OSError as error:
-            name = self.project.relative(place.file)
-            raise CorpusError(f"{cannot_read(error, name)}.") from error
 
     def _hash_of(self, key: StatKey, path: Path, shared: bool) -> str:
         """Return a file's hash; of one that is `shared` by recordings, as rows or channels, one thread reads it."""

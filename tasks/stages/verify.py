@@ -17,6 +17,7 @@ from earmark.catalog.project import Project
 from earmark.disk.files import make_folder
 from earmark.disk.hashing import hash_file
 from earmark.disk.inside import locate
+from earmark.disk.names import fitting
 from earmark.disk.receipts import SealedFile
 from earmark.disk.shards import read_rows
 from earmark.errors import AbsentError, EarmarkError
@@ -231,6 +232,6 @@ def _set_aside(project: Project, path: Path) -> str:
     """Move a damaged file away, if it is there, and return in words where to."""
     if not path.exists():
         return ""
-    aside = make_folder(project.cache / "damaged") / f"{uuid.uuid4().hex[:6]}-{path.name}"
+    aside = make_folder(project.cache / "damaged") / fitting(f"{uuid.uuid4().hex[:6]}-{path.name}")
     shutil.move(str(path), str(aside))
     return f"Set aside as {project.relative(aside)}; "

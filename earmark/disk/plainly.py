@@ -96,7 +96,11 @@ def _is_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     # libraries that are loaded, and threads, say it in words
-    return isinstance(error, ImportError | RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
+    return isinstance(error, ImportError | RuntimeError) and _says_no_memory(str(error))
+
+
+def _says_no_memory(text: str) -> bool:
+    return any(words in text.lower() for words in NO_MEMORY)
 
 
 def _is_of_handles(error: BaseException) -> bool:
@@ -114,5 +118,6 @@ def handles_words() -> str:
 def _memory_words(error: BaseException) -> str:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     bound = "" if limit == resource.RLIM_INFINITY else f", and this process may have {limit:,} bytes (ulimit -v)"
-    detail = f" ({error})" if str(error) else ""
-    return f"memory is used up{bound}{detail}"
+    # a library that cannot be loaded explains itself on a page; one of its lines says which
+    said = next((line for line in str(error).splitlines() if _says_no_memory(line)), "")
+    return f"memory is used up{bound}{f' ({said.strip()})' if said else ''}"

@@ -72,7 +72,9 @@ def _has_only_our_tables(path: Path) -> bool:
     try:
         found = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
     except sqlite3.Error as error:
-        return path.name in NAMES and is_damaged(error)
+        if not is_damaged(error):  # it was not read, so whose it is nobody knows
+            raise
+        return path.name in NAMES
     finally:
         database.close()
     return found <= TABLES

@@ -159,6 +159,8 @@ def dump(snapshot: Snapshot) -> bytes:
 def load(path: Path) -> Snapshot | None:
     """Read a snapshot; None when there is none or it is damaged."""
     try:
+        if not path.is_file():  # a pipe would wait for ever
+            return None
         data = path.read_bytes()
         # orjson refuses what stands for bytes that are not UTF-8, and reads everything else many times faster
         raw = json.loads(data) if b"\\udc" in data else orjson.loads(data)

@@ -53,8 +53,8 @@ def judge(run: Run, rule: Rule[Outputs], unit: Unit) -> Verdict:
 
     Cheapest question first: a receipt, its version, its key, and only then the outputs on disk.
     """
-    receipt = receipt_of(run.project, unit, rule.outputs)
     try:
+        receipt = receipt_of(run.project, unit, rule.outputs)
         inputs = rule.inputs(run, unit)
         if receipt is None:
             damaged = run.project.receipt(unit.stage, unit.dataset, unit.part).exists()
@@ -96,6 +96,10 @@ def perform(run: Run, rule: Rule[Outputs], unit: Unit) -> TaskFailed | None:
 
 
 def _perform(run: Run, rule: Rule[Outputs], unit: Unit) -> None:
+    if not run.force:
+        receipt_of(
+            run.project, unit, rule.outputs
+        )  # raises where the disk does not give it: nothing is made anew for that
     verdict = judge(run, rule, unit)
     if verdict.state == "U" and not run.force:
         run.log.reused(str(unit))

@@ -38,12 +38,16 @@ LOOKAHEAD = 64  # files hashed ahead of the one that is reported
 
 
 class Check(NamedTuple):
-    """A file to read again, with the size and hash that it should have; a `source` cannot be made again."""
+    """A file to read again, with the size and hash that it should have; a `source` cannot be made again.
+
+    `unread`: it lists other files, and why it could not be read.
+    """
 
     path: Path
     size: int
     xxh3: str
     source: bool = False
+    unread: str = ""
 
 
 class Found(NamedTuple):
@@ -84,13 +88,13 @@ def verify(run: Run, datasets: list[str]) -> int:
     counts = _Counts(project)
     for dataset in datasets:
         sources, made_here = _sources_remedy(project, dataset), _remedy(project, f"features:{dataset}")
-        files = list(_sealed(run, dataset))
+        files = list(_or_unread(_sealed(run, dataset), project.cache))
         with run.log.progress(f"verify:{dataset}", len(files)) as bar:
             for found in threaded_prefetch(_check, files, READERS, LOOKAHEAD):
                 bar.advance(1)
                 counts.count(found, sources if found.check.source else made_here)
-        for pack in _packs(project, dataset):
-            counts.count(_check_pack(pack), made_here)
+        for check in _or_unread(_packs(project, dataset), project.cache):
+            counts.count(_check_pack(check), made_here)
     for check, task in _combined(project, datasets):
         counts.count(_check(check), _remedy(project, task))
     say(counts.words())
@@ -119,15 +123,28 @@ def _sealed(run: Run, dataset: str) -> Iterator[Check]:
     sources = _present(run, lambda: presence.require_present(project, dataset))
     standard = _present(run, lambda: standard_files.require_standard(project, dataset))
     for shard in scan.known_shards(project, dataset):
-        if sources and scan.list_intact(project, dataset, shard):
-            yield from _sources(project, dataset, shard)
-        shard_receipt = receipt_of(project, Unit("standardize", dataset, shard), StandardizedShard)
-        if shard_receipt is None:
-            continue
-        table = shard_receipt.outputs.table
-        yield _as_check(project, table)
-        if standard and not broken(project, [table]):  # a damaged table would call whole files damaged
-            yield from _standard_files(project, dataset, shard)
+        yield from _or_unread(_shard(project, dataset, shard, sources=sources, standard=standard), project.cache)
+
+
+def _or_unread(checks: Iterator[Check], place: Path) -> Iterator[Check]:
+    """Yield checks; where a list of files cannot be read, that, and nothing more of it."""
+    try:
+        yield from checks
+    except OSError as error:
+        yield Check(Path(error.filename or place), 0, "", unread=f"cannot be read ({error.strerror})")
+
+
+def _shard(project: Project, dataset: str, shard: str, *, sources: bool, standard: bool) -> Iterator[Check]:
+    """Yield the files of a shard."""
+    if sources and scan.list_intact(project, dataset, shard):
+        yield from _sources(project, dataset, shard)
+    shard_receipt = receipt_of(project, Unit("standardize", dataset, shard), StandardizedShard)
+    if shard_receipt is None:
+        return
+    table = shard_receipt.outputs.table
+    yield _as_check(project, table)
+    if standard and not broken(project, [table]):  # a damaged table would call whole files damaged
+        yield from _standard_files(project, dataset, shard)
 
 
 def _standard_files(project: Project, dataset: str, shard: str) -> Iterator[Check]:
@@ -165,17 +182,20 @@ def _sources(project: Project, dataset: str, shard: str) -> Iterator[Check]:
         last = path
 
 
-def _packs(project: Project, dataset: str) -> list[Path]:
-    """Return the packs that a dataset's receipts name."""
+def _packs(project: Project, dataset: str) -> Iterator[Check]:
+    """Yield the packs that a dataset's receipts name."""
     packs: set[Path] = set()
     for shard in scan.known_shards(project, dataset):
         receipt = receipt_of(project, Unit(features.NAME, dataset, shard), features.EncodedShard)
         packs |= set(features.packs_of(project, receipt)) if receipt else set()
-    return sorted(packs)
+    for pack in sorted(packs):
+        yield Check(pack, 0, "")
 
 
 def _check(check: Check) -> Found:
     """Read one file again."""
+    if check.unread:
+        return Found(check, check.unread, unread=True)
     try:
         size = check.path.stat().st_size
         if size != check.size:
@@ -187,15 +207,16 @@ def _check(check: Check) -> Found:
         return Found(check, f"cannot be read ({error.strerror})", unread=True)
 
 
-def _check_pack(pack: Path) -> Found:
+def _check_pack(check: Check) -> Found:
     """Read one pack again."""
-    check = Check(pack, 0, "")
+    if check.unread:
+        return Found(check, check.unread, unread=True)
     try:
-        faults = verify_pack(pack) if pack.exists() else ["gone"]
+        faults = verify_pack(check.path) if check.path.exists() else ["gone"]
     except OSError as error:
         return Found(check, f"cannot be read ({error.strerror})", unread=True)
     except AbsentError as error:
-        return Found(check, str(error).removesuffix("."), unread=True)
+        return Found(check, f"cannot be read ({getattr(error.__cause__, 'strerror', error)})", unread=True)
     return Found(check, next(iter(faults), ""))
 
 

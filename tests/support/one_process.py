@@ -1,6 +1,6 @@
 """Many doit commands in one process, each with its output in a file of its own: 30 ms a command in place of 600.
 
-    python one_process.py COMMANDS RESULTS      JSON: a list of lists of arguments; a list of [exit code, output]
+python one_process.py COMMANDS RESULTS      JSON: a list of lists of arguments; a list of [exit code, output]
 """
 
 import json

@@ -3,9 +3,18 @@
 import difflib
 from collections.abc import Iterable
 
+from earmark.printable import printable
+
 
 class EarmarkError(Exception):
-    """An expected failure; its text is the one line that the user reads, without a traceback."""
+    """An expected failure; its text is the one line that the user reads, without a traceback, or several lines.
+
+    What is unprintable is escaped, a newline in a name with it: only its own lines end lines.
+    """
+
+    def __str__(self) -> str:
+        """Return its lines."""
+        return "\n".join(printable(str(line)) for line in self.args)
 
 
 class CatalogError(EarmarkError):

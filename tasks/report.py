@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
+from earmark.printable import printable
 from earmark.rates import HOUR_S
+from tasks.terminal import complain, say
 
 PLAIN_EVERY_S = 10.0  # seconds between progress lines where there is no terminal: a log of one night stays readable
 
@@ -53,15 +55,15 @@ class Bar:
 class _PlainBar(Bar):
     """Lines every few seconds, for a log file."""
 
-    def __init__(self, label: str, total: int, unit: str, after: int, stream: TextIO, log: "RunLog") -> None:
+    def __init__(self, label: str, total: int, unit: str, after: int, log: "RunLog") -> None:
         super().__init__(label, total, unit, after)
-        self._stream, self._log = stream, log
+        self._log = log
 
     def advance(self, done: int = 0, audio_s: float = 0.0) -> None:
         super().advance(done, audio_s)
         if time.monotonic() - self._log.last_line >= PLAIN_EVERY_S:  # the log's: short shards share it
             self._log.last_line = time.monotonic()
-            print(f"   {self.label}: {self.words()}", file=self._stream, flush=True)
+            complain(f"   {self.label}: {self.words()}")
 
 
 class _LiveBar(Bar):
@@ -73,9 +75,10 @@ class _LiveBar(Bar):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        columns = (TextColumn("   {task.description}"), BarColumn(bar_width=16), TextColumn("{task.fields[words]}"))
+        label_column = TextColumn("   {task.description}", markup=False)
+        columns = (label_column, BarColumn(bar_width=16), TextColumn("{task.fields[words]}"))
         self._progress = Progress(*columns, console=Console(file=stream), transient=True)
-        self._task = self._progress.add_task(label, total=total or None, words="")
+        self._task = self._progress.add_task(printable(label), total=total or None, words="")
         self._progress.start()
 
     def advance(self, done: int = 0, audio_s: float = 0.0) -> None:
@@ -119,18 +122,15 @@ class RunLog:
 
     def show(self, line: str) -> None:
         """Print a line."""
-        print(f"   {line}", flush=True)
+        say(f"   {line}")
 
     @contextlib.contextmanager
     def progress(self, label: str, total: int, *, unit: str = "files", after: int = 0) -> Iterator[Bar]:
         """Show progress of a piece of work: live on a terminal, plain lines elsewhere."""
         with _own_stderr() as stream:
-            live = stream.isatty()
-            bar = (
-                _LiveBar(label, total, unit, after, stream)
-                if live
-                else _PlainBar(label, total, unit, after, stream, self)
-            )
+            bar: Bar = _PlainBar(label, total, unit, after, self)
+            if stream is not None and stream.isatty():
+                bar = _LiveBar(label, total, unit, after, stream)
             try:
                 yield bar
             finally:
@@ -147,9 +147,15 @@ class RunLog:
 
 
 @contextlib.contextmanager
-def _own_stderr() -> Iterator[TextIO]:
-    """Yield standard error under a descriptor of its own, seen while `earmark.workers.chatter` takes the usual one."""
-    stream = sys.__stderr__ or sys.stderr  # doit replaces sys.stderr while a task runs
+def _own_stderr() -> Iterator[TextIO | None]:
+    """Yield standard error under a descriptor of its own, seen while `earmark.workers.chatter` takes the usual one.
+
+    None where it is closed.
+    """
+    stream = sys.__stderr__  # doit replaces sys.stderr while a task runs
+    if stream is None:
+        yield None
+        return
     try:
         own = os.fdopen(os.dup(stream.fileno()), "w", encoding=stream.encoding, errors=stream.errors)
     except (OSError, ValueError, AttributeError):  # closed, or no file

@@ -11,6 +11,7 @@ from earmark.archives.safe_names import is_unicode
 from earmark.archives.staging import MEMO_ENTRIES, Extraction, remember
 from earmark.disk.hashing import HashMemo, Known, new_hasher, stat_key
 from earmark.disk.junk import SCRATCH_NAME
+from earmark.disk.plainly import unreadable
 from earmark.errors import ArchiveError
 
 
@@ -68,7 +69,7 @@ def _hash_file(path: Path, on_bytes: Callable[[int], None]) -> str:
             hasher.update(block)
             on_bytes(len(block))
     except OSError as error:
-        raise ArchiveError(f"{path}: cannot be read: {error.strerror}. Make it readable and run again.") from error
+        raise unreadable(error, path) from error
     return hasher.hexdigest()
 
 
@@ -81,7 +82,7 @@ def _tree(folder: Path, prefix: str, ignored: Collection[str]) -> Iterator[tuple
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
-        raise ArchiveError(f"{folder}: cannot be read: {error.strerror}. Make it readable and run again.") from error
+        raise unreadable(error, folder) from error
     for name in names:
         if name in ignored:
             continue

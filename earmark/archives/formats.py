@@ -110,6 +110,8 @@ def decoded(blocks: Iterator[bytes], kind: str, rest: Rest) -> Generator[bytes, 
                 decompressor = _decompressor(kind)
             try:
                 out = decompressor.decompress(data, BLOCK_BYTES)
+            except MemoryError:  # this machine's, and no word on the archive
+                raise
             except Exception as error:  # each codec has its own kind of error
                 raise DamageError(f"its {kind} data is altered ({error})") from error
             data = b""

@@ -162,10 +162,10 @@ def _require_whole_size(file: ArchiveFile) -> os.stat_result:
     status = file.path.stat()
     size = status.st_size
     if file.size is not None and size != file.size:
-        what = "partial download" if size < file.size else "wrong size"
-        raise ArchiveError(
-            f"{file.path}: {what}: expected {file.size:,} bytes, got {size:,}. Finish the download and run again."
-        )
+        what, then = "partial download", "Finish the download and run again"
+        if size > file.size:
+            what, then = "wrong size", "Is it another release, or something else? Put the archive of the catalog there"
+        raise ArchiveError(f"{file.path}: {what}: expected {file.size:,} bytes, got {size:,}. {then}.")
     return status
 
 
@@ -206,7 +206,7 @@ def _stage_members(
     except OSError as error:
         raise disk_error(error, members) from error
     if not n_done and not n_skipped:
-        raise ArchiveError("it holds no members. Download it again.")
+        raise ArchiveError("it holds no members. Is it the right file? Else take it out of the catalog.")
     return reader, n_skipped
 
 

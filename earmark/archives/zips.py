@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from earmark.archives.members import DamageError, Kind, Member, Rest, TrailingError
 from earmark.disk.hashing import BLOCK_BYTES
-from earmark.errors import ArchiveError
+from earmark.disk.plainly import unreadable
+from earmark.errors import AbsentError, ArchiveError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
@@ -59,6 +60,8 @@ def zip_members(*paths: Path, rest: Rest, names: str | None = None) -> Iterator[
         try:
             archive = stack.enter_context(zipfile.ZipFile(file))
         except Exception as error:  # zipfile meets altered bytes with whatever they lead to
+            if isinstance(error, AbsentError | MemoryError):  # of this machine, and no word on the archive
+                raise
             if "span multiple disks" in str(error):
                 raise ArchiveError(f"a split zip with a zip64 directory cannot be read in its parts: {JOIN}") from error
             raise DamageError(f"its zip directory is cut short or altered ({error})") from error
@@ -157,7 +160,7 @@ class _Span(io.RawIOBase):
     """Several files, read as if they were one."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._files = [path.open("rb") for path in paths]
+        self._paths, self._files = paths, [path.open("rb") for path in paths]
         self.starts = [0, *itertools.accumulate(path.stat().st_size for path in paths)]
         self._at = 0
 
@@ -180,7 +183,10 @@ class _Span(io.RawIOBase):
             return 0
         file = self._files[number]
         file.seek(self._at - self.starts[number])
-        read = file.readinto(memoryview(buffer)[: self.starts[number + 1] - self._at])
+        try:
+            read = file.readinto(memoryview(buffer)[: self.starts[number + 1] - self._at])
+        except OSError as error:
+            raise unreadable(error, self._paths[number]) from error
         self._at += read
         return read
 
@@ -287,6 +293,8 @@ def _zip_data(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes
             " into this folder (`7z x` does), and take it out of `archives` in the catalog"
         ) from error
     except Exception as error:  # zipfile and its codecs meet altered bytes with whatever they lead to
+        if isinstance(error, AbsentError | MemoryError):
+            raise
         raise DamageError(f"its data is cut short or altered ({error})") from error
     if size != info.file_size:
         raise DamageError(

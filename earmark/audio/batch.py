@@ -18,6 +18,7 @@ from earmark.disk.faults import MachineError, is_machine_fault
 from earmark.disk.files import Scratch
 from earmark.disk.hashing import hash_file
 from earmark.disk.inside import CHANNEL, locate
+from earmark.disk.names import fitting
 from earmark.errors import BadAudioError, CorpusError
 from earmark.workers.chatter import told_of
 
@@ -48,15 +49,16 @@ def standard_name(path: str, form: str) -> str:
 
     The source's suffix stays in the name: a.wav -> a.wav.flac, a.flac -> a.flac, a.wav.flac -> a.wav.flac.flac.
     A channel is a file beside, a.flac/1.channel -> a.flac.1.channel..flac: a.flac may be a standard file, so it cannot
-    be a folder, and no source whose name has a suffix gets two dots.
+    be a folder, and no source whose name has a suffix gets two dots. A name that leaves no room for a suffix is cut.
     """
-    folder, _, name = path.rpartition("/")
+    folder, slash, name = path.rpartition("/")
     if folder and CHANNEL.fullmatch(name):
-        return f"{folder}.{name}..{form}"
+        above, slash, file = folder.rpartition("/")
+        return above + slash + fitting(f"{file}.{name}", f"..{form}")
     if name.lstrip(".").partition(".")[2] == form:  # a dot elsewhere in the name may be another file's suffix
-        return path
+        return folder + slash + fitting(name[: -len(form) - 1], f".{form}")
     has_suffix = 0 < name.rfind(".") < len(name) - 1
-    return f"{path}.{form}" if has_suffix else f"{path}..{form}"
+    return folder + slash + fitting(name, f".{form}" if has_suffix else f"..{form}")
 
 
 def standardize_batch(batch: Batch) -> list[AudioRow]:

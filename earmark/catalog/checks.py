@@ -4,6 +4,7 @@ Pydantic has checked each table by itself before. A mistake found here would els
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ from pathlib import Path
 from earmark import corpora
 from earmark.catalog.extends import Layers
 from earmark.catalog.tables import Catalog, DatasetTable, JobTable
+from earmark.disk.names import LONGEST, size_of
 from earmark.errors import CatalogError, near
 from earmark.rows import SPLITS, field_names
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # what a task, a folder and a file may all be called
+LONGEST_NAME = 200  # letters: what is put around a name in a file's must fit into 255 bytes
 SPLIT_SUFFIXES = tuple(f"_{split}" for split in SPLITS)
 
 
@@ -70,14 +73,16 @@ def _key_of(wrong: str) -> str:
 
 def _check_names(layers: Layers, table: str, names: Collection[str]) -> None:
     """Check names that become tasks, files and folders."""
+    seen: dict[str, str] = {}
     for name in names:
         where = f'{layers.file_of(table, name)}: [{table}."{name}"]'
         # macOS and Windows take "A" and "a" for one file
-        twins = [other for other in names if other != name and other.casefold() == name.casefold()]
-        if twins:
-            raise CatalogError(f'{where}: names become files: expected more than another case of "{twins[0]}".')
+        if (twin := seen.setdefault(name.casefold(), name)) != name:
+            raise CatalogError(f'{where}: names become files: expected more than another case of "{twin}".')
         if name.endswith((".json", ".jsonl")):
             raise CatalogError(f"{where}: names become files: expected a name without a file's suffix.")
+        if len(name) > LONGEST_NAME:
+            raise CatalogError(f"{where}: names become files: expected up to {LONGEST_NAME} letters, got more.")
         if not NAME.fullmatch(name):
             raise CatalogError(f'{where}: expected a name of letters, digits, "_", "-" and "." only.')
 
@@ -93,6 +98,8 @@ def _check_dataset(at: Place, dataset: DatasetTable, encoders: Collection[str], 
     _check_once(at, "archives", files)
     for file in files:
         # a catalog may come from somebody else, and what it names is unpacked and deleted
+        if any(size_of(part) > LONGEST for part in Path(file).parts):
+            raise CatalogError(f'{at("archives")}: archives: expected names of up to {LONGEST} bytes, got "{file}".')
         if Path(file).is_absolute() or ".." in Path(file).parts:
             raise CatalogError(f'{at("archives")}: archives: expected a file below its folder, got "{file}".')
 
@@ -112,7 +119,7 @@ def _stems(layers: Layers, catalog: Catalog) -> dict[str, str]:
     stems: dict[str, str] = {}
     for name, dataset in catalog.datasets.items():
         where, stem = Place(layers, "datasets", name)("manifest"), dataset.manifest or name
-        if not NAME.fullmatch(stem):
+        if not NAME.fullmatch(stem) or len(stem) > LONGEST_NAME:
             raise CatalogError(f'{where}: manifest: expected a plain name, got "{stem}".')
         if stem in stems:
             raise CatalogError(f'{where}: manifest: "{stem}" is already the stem of [datasets.{stems[stem]}].')
@@ -136,8 +143,8 @@ def _check_references(at: Place, key: str, what: str, names: Sequence[str], know
 
 
 def _check_once(at: Place, key: str, names: Sequence[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise CatalogError(f'{at(key)}: {key}: "{name}" is named twice.')
 
 

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from earmark.disk.files import real
 from earmark.encoders import DEFAULT_KIND
 from earmark.errors import CatalogError, near
 
@@ -32,6 +33,7 @@ VARIABLE = "EARMARK_CATALOG"
 KEY = "extends"
 SHIPPED = "earmark"  # what the shipped catalog is called
 FILE = "datasets.toml"
+LARGEST = 4_000_000  # bytes: that of a hundred corpora has a tenth of a million
 FAMILIES = {"datasets": "dataset", "encoders": "encoder", "manifests": "joint manifest", "jobs": "job"}
 WHAT_IT_IS = {"datasets": ("corpus", None), "encoders": ("kind", DEFAULT_KIND)}  # the key, and its value where absent
 LISTS = {  # the lists that name things of a family, by the family and the key
@@ -111,7 +113,10 @@ def _read(path: Path, name: str, missing: str = "") -> str:
         f" Where {VARIABLE} is unset, `doit new-catalog at=<folder>` writes one."
     )
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever for somebody to write
+        status = path.stat()
+        if status.st_size > LARGEST:
+            raise CatalogError(f"{name}: expected a catalog of up to {LARGEST:,} bytes, got {status.st_size:,}.")
+        if not stat.S_ISREG(status.st_mode):  # a pipe would wait for ever for somebody to write
             kind = "a folder" if path.is_dir() else "a pipe" if path.is_fifo() else "a device"
             raise CatalogError(f"{name}: expected a file in TOML, got {kind}.")
         return path.read_text("utf-8-sig")  # editors on Windows begin a file with a byte order mark
@@ -133,7 +138,7 @@ def _extended(path: Path, name: str, tables: Tables, chain: Sequence[Path], home
         where = f"{name}: {KEY}: {called}"
         text = _read(other, where, _missing(name, wanted, called))
         # two files may extend the same third one; only one that leads back to itself never ends
-        if any(other.resolve() == before.resolve() for before in chain):
+        if any(real(other) == real(before) for before in chain):
             raise CatalogError(f"{where} extends this file in turn: expected no circle. Leave one of the two out.")
         below = parse_toml(called, text)
         yield from _extended(other, called, below, [*chain, other], home)

@@ -1,14 +1,14 @@
 """A catalog and the folders it names: the one place that knows where everything is."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from earmark.catalog.read import read_catalog
 from earmark.catalog.tables import Catalog, DatasetTable
-from earmark.disk.files import Scratch, nearest_existing
+from earmark.disk.files import Scratch, nearest_existing, real
 from earmark.disk.hashing import HashMemo
 from earmark.disk.junk import OWNER_NAME, SCRATCH_NAME
 from earmark.disk.owners import Owner, mark_cache, owner_of, require_own_cache
@@ -204,22 +204,30 @@ def open_project(path: Path) -> Project:
     """
     project = Project(path, read_catalog(path))
     # Resolved: a link may lead one of these folders into another, and a rename or a walk would follow it.
-    folders = {name: project.folder(name).resolve() for name in project.catalog.datasets}
-    standard = project.standard.resolve()
+    folders = {name: real(project.folder(name)) for name in project.catalog.datasets}
+    standard = real(project.standard)
     for name, folder in folders.items():
-        for other in folders:
+        for other in _written_into(folder, standard, folders):
             target = standard / other
-            if folder.is_relative_to(target) or target.is_relative_to(folder):
-                raise CatalogError(
-                    f"{path.name}: [datasets.{name}]: its folder {project.relative(folder)} and the standard audio of"
-                    f" {other}, {project.relative(target)}: expected neither inside the other. Name another"
-                    " paths.standard or folder."
-                )
-        root = project.root(name).resolve()
+            raise CatalogError(
+                f"{path.name}: [datasets.{name}]: its folder {project.relative(folder)} and the standard audio of"
+                f" {other}, {project.relative(target)}: expected neither inside the other. Name another"
+                " paths.standard or folder."
+            )
+        root = real(project.root(name))
         for what, ours in (("cache", project.cache), ("manifests", project.manifests)):
-            if ours.resolve().is_relative_to(root):  # each run would change what the next one reads
+            if real(ours).is_relative_to(root):  # each run would change what the next one reads
                 raise CatalogError(
                     f"{path.name}: paths.{what}: {project.relative(ours)} is in the tree of [datasets.{name}],"
                     f" {project.relative(root)}. Name another paths.{what}."
                 )
     return project
+
+
+def _written_into(folder: Path, standard: Path, names: Collection[str]) -> Iterable[str]:
+    """Return the datasets whose folder below `standard` is in a folder, around it or the same."""
+    if standard.is_relative_to(folder):
+        return names
+    # by its first part, not dataset by dataset: of a thousand datasets that would be a million comparisons
+    below = folder.relative_to(standard).parts[:1] if folder.is_relative_to(standard) else ()
+    return [name for name in below if name in names]

@@ -4,6 +4,7 @@
 catalog may extend others (earmark/catalog/extends.py); every message names the file in which the mistake is.
 """
 
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from earmark.encoders import WHOLE_LINE
 from earmark.errors import CatalogError, near
 from earmark.table import Table
 
+MISTAKES = 20  # that one error names
 # pydantic reports each form that a value may take as a step of its own, which is no key of the catalog
 FORMS = {"literal['mean']", "literal['last']", "constrained-int"}
 
@@ -33,7 +35,14 @@ def read_catalog(path: Path, text: str | None = None) -> Catalog:
 
     Raises CatalogError with one line a mistake: file, table, key, expected, got.
     """
-    layers = read_layers(path, text)
+    try:
+        return _checked(read_layers(path, text))
+    except RecursionError as error:  # in TOML, in what merges its tables, or in pydantic, by how deep it is
+        raise CatalogError(f"{path.name}: its tables or lists are nested too deeply for a catalog.") from error
+
+
+def _checked(layers: Layers) -> Catalog:
+    """Return the catalog that some files are together. Raises CatalogError."""
     # Checked once merged, never file by file: a user's file may give a single key of a table that needs several.
     try:
         catalog = Catalog.model_validate(layers.merged)
@@ -42,7 +51,9 @@ def read_catalog(path: Path, text: str | None = None) -> Catalog:
         for detail in error.errors():  # of the forms that a value may take, each is refused: say them in one line
             where = tuple(step for step in detail["loc"] if step not in FORMS)
             lines.setdefault(where, []).append(detail)
-        raise CatalogError("\n".join(_explain(layers, where, details) for where, details in lines.items())) from error
+        more = len(lines) - MISTAKES
+        words = [_explain(layers, where, lines[where]) for where in itertools.islice(lines, MISTAKES)]
+        raise CatalogError(*words, *([f"and {more:,} more mistakes."] if more > 0 else [])) from error
     check(layers, catalog)
     return catalog
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from earmark.corpora._formats.lines import unreadable
 from earmark.disk.faults import is_machine_fault
 from earmark.disk.junk import is_junk
+from earmark.disk.watch import is_folder_entry, leads_back
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS
 from earmark.sounds import is_audio
@@ -36,9 +37,9 @@ def listing(folder: Path) -> tuple[list[str], list[str]]:
         with os.scandir(folder) as entries:
             # is_dir() of an entry costs no stat, except for links: a folder of NSynth has 289,205 files.
             for entry in entries:
-                if is_junk(entry.name):
+                if is_junk(entry.name) or leads_back(entry):
                     continue
-                if entry.is_dir():
+                if is_folder_entry(entry):
                     folders.append(entry.name)
                 elif not entry.name.startswith(".") or is_audio(entry.name):  # no label file of any corpus is hidden
                     files.append(entry.name)
@@ -92,13 +93,15 @@ def _mode(path: Path) -> int:
 def walk(root: Path, below: str = "") -> Iterator[tuple[str, list[str]]]:
     """Yield (folder, file names) of every folder with files in it, top down; folders POSIX and relative to `root`.
 
-    Keeps one folder's names in memory for each level.
+    Keeps in memory the names of folders that are still to be listed. Not recursive: a tree may be deeper than Python.
     """
-    folders, files = listing(root / below)
-    if files:
-        yield below, files
-    for name in folders:
-        yield from walk(root, child(below, name))
+    pending = [below]
+    while pending:
+        folder = pending.pop()
+        folders, files = listing(root / folder)
+        if files:
+            yield folder, files
+        pending += (child(folder, name) for name in reversed(folders))
 
 
 def every_file(root: Path, below: str = "") -> Iterator[str]:

@@ -201,7 +201,7 @@ def check_replaceable(folder: Path) -> None:
     if not (isinstance(config, dict) and config.get("untrained") is True):
         raise ModelError(
             f'{folder}: not a demo model: expected "untrained": true in its config.json, got something else.'
-            " Choose another folder, or delete this one yourself."
+            " Choose another folder, or move this one away."
         )
 
 

@@ -221,6 +221,14 @@ def may_share_blocks(source: Path, target: Path) -> bool:
     return True
 
 
+def real(path: Path) -> Path:
+    """Return a path without links; of one that leads in a circle, as far as it leads anywhere.
+
+    Path.resolve() raises RuntimeError there, and a single link would stop every command.
+    """
+    return Path(os.path.realpath(path))
+
+
 def nearest_existing(folder: Path) -> Path:
     """Return a folder, or the nearest one above it that exists."""
     while not folder.exists():
@@ -241,10 +249,24 @@ def disk_error(error: OSError, path: Path, needed: int = 0, written: int = 0) ->
             f" ({error.strerror}). Free some space and run the same command again; finished work is kept."
         )
     if error.errno in REFUSED:
+        if (other := _other_file(error, path)) is not None:
+            return DiskFullError(f"{other}: {error.strerror}. See what is there and whether it may be read; run again.")
         return DiskFullError(
             f"{path}: cannot be written: {error.strerror}. See what is there and whether it may be written; run again."
         )
     return error
+
+
+def _other_file(error: OSError, path: Path) -> str | None:
+    """Return the file that an error is of, where that is one which was read, and not `path` or what is written for it.
+
+    None where the error does not say.
+    """
+    if not isinstance(error.filename, str) or error.filename2 is not None:
+        return None
+    named = Path(error.filename)
+    ours = named == path or SCRATCH_NAME in named.parts or path.is_relative_to(named)
+    return None if ours else error.filename
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:

@@ -61,7 +61,8 @@ def hash_bytes(data: "Buffer") -> str:
 def hash_file(path: Path, algorithm: str = "xxh3") -> str:
     """Return the hash of a file's bytes, read once in blocks."""
     hasher = new_hasher(algorithm)
-    with path.open("rb", buffering=0) as file:
+    # not waiting: of a pipe in the place of a file nothing is read, and its hash is that of nothing
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:
         while block := file.read(BLOCK_BYTES):
             hasher.update(block)
     return hasher.hexdigest()

@@ -8,6 +8,7 @@ in words which of them differ. `seal` is the hash of all the rest, so that damag
 
 import contextlib
 import functools
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import orjson
 
+from earmark.disk.faults import is_machine_fault
 from earmark.disk.files import Scratch, publish
 from earmark.disk.hashing import StatKey, digest, stat_key
 from earmark.json_bytes import json_bytes
@@ -73,8 +75,13 @@ def read_receipt(path: Path, outputs: type[Outputs]) -> Receipt[Outputs] | None:
     In all these cases the work is done again.
     """
     try:
-        return _parsed(path, stat_key(path.stat()), outputs)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # msgspec.ValidationError is a ValueError
+        status = path.stat()
+        return _parsed(path, stat_key(status), outputs) if stat.S_ISREG(status.st_mode) else None  # a pipe would wait
+    except OSError as error:
+        if is_machine_fault(error):  # that of the disk: whether the work was done, nobody knows
+            raise
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError):  # msgspec.ValidationError is a ValueError
         return None
 
 

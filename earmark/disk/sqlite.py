@@ -98,7 +98,9 @@ def _has_only_our_tables(path: Path, owner: int) -> bool:
                 return False
             found += 1
     except sqlite3.Error as error:
-        return is_damaged(error) and _is_left_of_ours(path)
+        if not is_damaged(error):  # it was not read, so whose it is nobody knows
+            raise
+        return _is_left_of_ours(path)
     finally:
         database.close()
     return bool(found or not owner)

@@ -7,17 +7,20 @@ times or inode numbers say nothing.
 """
 
 import contextlib
+import errno
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import orjson
 
-from earmark.disk.hashing import digest, hash_file
+from earmark.disk.hashing import digest, hash_bytes, hash_file
 from earmark.disk.junk import UNSEEN
 
+NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}  # what following a link may end in
 FILES_LIMIT = 100_000  # files; with watch = "auto", a larger tree is watched by its folders
 
 Mode = Literal["files", "folders", "content"]
@@ -73,12 +76,29 @@ def walk(root: Path, ignored: Iterable[str] = ()) -> Iterator[os.DirEntry[str]]:
             continue
         for entry in kept:
             yield entry
-            if entry.is_dir():
+            if is_folder_entry(entry):
                 with contextlib.suppress(OSError):
                     identity = _identity(entry.stat())
                     if identity not in entered:
                         entered.add(identity)
                         pending.append(entry.path)
+
+
+def is_folder_entry(entry: os.DirEntry[str]) -> bool:
+    """Say whether an entry is a folder, or a link to one; a link that leads nowhere or in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno in NOWHERE:
+            return False
+        raise
+
+
+def leads_back(entry: os.DirEntry[str]) -> bool:
+    """Say whether an entry is a link to a folder that it is in itself: who follows it never comes to an end."""
+    if not entry.is_symlink() or not is_folder_entry(entry):
+        return False
+    return Path(os.path.realpath(Path(entry.path).parent)).is_relative_to(os.path.realpath(entry.path))
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
@@ -89,8 +109,11 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
     """Stat what an entry leads to, or a link to nowhere itself; None for what has just been deleted."""
     for follow in (True, False):
-        with contextlib.suppress(FileNotFoundError):
+        try:
             return entry.stat(follow_symlinks=follow)
+        except OSError as error:
+            if error.errno not in NOWHERE:
+                raise
     return None
 
 
@@ -103,7 +126,7 @@ def take(root: Path, watch: str, ignored: Iterable[str] = ()) -> Snapshot:
         status = _stat(entry)
         if status is None:
             continue
-        if entry.is_dir():
+        if is_folder_entry(entry):
             folders[entry.path[start:]] = [status.st_mtime_ns]
         elif watch == "content":
             files[entry.path[start:]] = _content(entry, status)
@@ -146,18 +169,34 @@ def _stat_folders(root: Path, old: Snapshot) -> dict[str, list[int]]:
     return times
 
 
+def _seal(seen: Mapping[str, object]) -> str:
+    """Return the digest of a snapshot; names that are not UTF-8 are in it as JSON escapes them."""
+    try:
+        return digest("watch", seen)
+    except TypeError:
+        return hash_bytes(json.dumps(seen, sort_keys=True, allow_nan=False).encode())
+
+
 def dump(snapshot: Snapshot) -> bytes:
     """Return a snapshot as JSON."""
     seen = {"mode": snapshot.mode, "entries": snapshot.entries}
-    return orjson.dumps(seen | {"seal": digest("watch", seen)})
+    value = seen | {"seal": _seal(seen)}
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # a name that is not UTF-8, which orjson refuses; no reader takes it, but it is watched
+        return json.dumps(value, allow_nan=False).encode()
 
 
 def load(path: Path) -> Snapshot | None:
     """Read a snapshot; None when there is none or it is damaged."""
     try:
-        raw = orjson.loads(path.read_bytes())
+        if not path.is_file():  # a pipe would wait for ever
+            return None
+        data = path.read_bytes()
+        # orjson refuses what stands for bytes that are not UTF-8, and reads everything else many times faster
+        raw = json.loads(data) if b"\\udc" in data else orjson.loads(data)
         seen = {"mode": raw["mode"], "entries": raw["entries"]}
-        if raw.get("seal", None) not in (None, digest("watch", seen)):  # earlier versions wrote none
+        if raw.get("seal", None) not in (None, _seal(seen)):  # earlier versions wrote none
             return None
         return Snapshot(raw["mode"], raw["entries"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -10,6 +10,7 @@ import xxhash
 
 from earmark.disk.files import clear_disk_errors, disk_error, flush_folder, make_folder
 from earmark.disk.hashing import HashMemo
+from earmark.disk.plainly import database_error
 from earmark.disk.sqlite import connect, delete, primary_code, transaction
 from earmark.errors import AbsentError
 from earmark.features.packs import (
@@ -173,9 +174,7 @@ class PackIndex:
         except sqlite3.Error as error:
             if primary_code(error) == sqlite3.SQLITE_FULL:
                 raise disk_error(OSError(errno.ENOSPC, str(error)), self._path) from error
-            raise PackError(
-                f"{self._path}: cannot be used: {error}. Make the folder writable, or delete this file: it is rebuilt."
-            ) from error
+            raise PackError(database_error(error, self._path)) from error
 
     def _rebuild(self) -> None:
         self._discard()

@@ -311,6 +311,8 @@ def hash_faults(pack: Path, seal: Seal, names: Iterable[str]) -> Iterator[str]:
     for name in names:
         try:
             actual = hash_file(pack / name)
+        except FileNotFoundError:
+            yield f"{name} is missing"
         except OSError as error:
             require_content(pack / name, error)
             yield f"{name} cannot be read: {error.strerror}"
@@ -328,6 +330,7 @@ def structure_faults(pack: Path, seal: Seal) -> Iterator[str]:
         group = zarr.open_group(str(pack), mode="r")
         shape, edges, octets = group["frames"].shape, group["offsets"][:], group["audio_hash"][:]
     except Exception as error:  # zarr raises many types for bad metadata; each of them is the same to us
+        require_content(pack, error)
         yield f"is not a feature pack: {error}"
         return
     if shape != (seal.total_frames, seal.n_state):

@@ -283,6 +283,8 @@ def _is_stopped(worker: Worker) -> bool:
 def _start_worker() -> Worker:
     """Start a process that serves one pipe; call it under the lock."""
     context = multiprocessing.get_context("spawn")
+    # The end of a terminal reaches the whole group; the parent decides. What is blocked here stays so in the children.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     resource_tracker.ensure_running()  # or the first start would, and would unblock SIGINT while it does
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), name="earmark-worker", daemon=True)

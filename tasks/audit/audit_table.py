@@ -4,11 +4,9 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-import orjson
-
-from earmark.json_bytes import json_bytes
 from tasks.audit.inventory import ArchiveAudit, CorpusAudit, Report, Unclaimed
 from tasks.report import human
+from tasks.terminal import add_row, say, show_table, width
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,25 +29,22 @@ class _Line(NamedTuple):
     notes: str = ""
 
 
-def as_json(report: Report) -> str:
+def as_json(report: Report) -> dict[str, object]:
     """Return a report as one JSON object."""
-    return json_bytes(dataclasses.asdict(report), option=orjson.OPT_INDENT_2).decode()
+    return dataclasses.asdict(report)
 
 
 def show(report: Report, named: list[str]) -> None:
     """Print a report as a table; datasets that are not on this disk are listed after it, unless they were `named`."""
-    from rich.console import Console
-
-    console = Console()
-    width = max(NARROWEST, console.width) if console.is_terminal else PLAIN_WIDTH
+    columns = width(PLAIN_WIDTH, NARROWEST)
     shown = [row for row in report.corpora if row.state != "nothing there" or row.dataset in named]
     lines = [*(line for row in shown for line in _corpus_lines(row)), *_unclaimed_lines(report)]
     if lines:
-        Console(width=width).print(_table(lines, notes=width >= NARROW))
-        print()
-    for line in lines if width < NARROW else ():
+        show_table(_table(lines, notes=columns >= NARROW), columns)
+        say("")
+    for line in lines if columns < NARROW else ():
         if line.notes:
-            print(f"{line.name.strip()}: {line.notes}")
+            say(f"{line.name.strip()}: {line.notes}")
     _print_totals(report, [row.dataset for row in report.corpora if row not in shown])
 
 
@@ -57,7 +52,6 @@ def _table(lines: list[_Line], *, notes: bool) -> "Table":
     """Return the table, with or without the column of notes."""
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     table.add_column("corpus, archive", overflow="fold")
@@ -68,7 +62,7 @@ def _table(lines: list[_Line], *, notes: bool) -> "Table":
     if notes:
         table.add_column("missing, notes", ratio=1)
     for line in lines:
-        table.add_row(*map(Text, line if notes else line[:-1]))  # Text: rich would read "[x]" in a name as markup
+        add_row(table, *(line if notes else line[:-1]))
     return table
 
 
@@ -101,14 +95,14 @@ def _size(size_bytes: int) -> str:
 def _print_totals(report: Report, away: list[str]) -> None:
     totals = {name: human(value) for name, value in report.totals.items()}
     if away:
-        print(f"nothing there ({len(away)}): {', '.join(away)}")
+        say(f"nothing there ({len(away)}): {', '.join(away)}", whole=True)
     if report.unreadable:
         some = ", ".join(report.unreadable[:UNREADABLE_NAMED])
-        print(f"cannot be read ({len(report.unreadable)}): {some}; sizes are without them")
-    print(f"raw audio {totals['raw_audio']}, archives {totals['archives']}, unclaimed {totals['unclaimed']}")
-    print(
+        say(f"cannot be read ({len(report.unreadable)}): {some}; sizes are without them")
+    say(f"raw audio {totals['raw_audio']}, archives {totals['archives']}, unclaimed {totals['unclaimed']}")
+    say(
         f"could be freed: {totals['frees_now']} now (`doit cleanup:<dataset>`), {totals['frees_after_extract']} more"
         " after `doit extract:<dataset>`"
     )
     walked = sum(row.walked for row in report.corpora)
-    print(f"{len(report.corpora)} corpora under {report.data}, {walked} of them walked, in {report.seconds:.1f} s")
+    say(f"{len(report.corpora)} corpora under {report.data}, {walked} of them walked, in {report.seconds:.1f} s")

@@ -15,6 +15,7 @@ from typing import Literal
 
 from earmark.catalog.tables import ArchiveTable, Expect
 from earmark.disk.junk import UNFINISHED, UNSEEN, is_counted
+from earmark.disk.watch import is_folder_entry
 from tasks.audit.guesses import ARCHIVE_NAME, plain
 
 # printed as they are, and in the JSON of `doit audit --json`
@@ -99,7 +100,7 @@ def _count(
     name, size = entry.name, entry.stat(follow_symlinks=False).st_size
     if entry.is_symlink():
         size = 0  # its target is counted where it is
-        if entry.is_dir():
+        if is_folder_entry(entry):
             tally.folder_links.append(entry.path)
             return
     tally.size += size

@@ -15,6 +15,7 @@ import orjson
 from earmark.archives.safe_names import fold
 from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
+from earmark.disk.files import real
 from earmark.disk.hashing import stat_key
 from earmark.disk.receipts import Receipt
 from earmark.errors import ArchiveError
@@ -93,8 +94,8 @@ def _why_not_accounted(dataset: str, table: ArchiveTable) -> str:
 def _require_own_file(project: Project, dataset: str, table: ArchiveTable, path: Path, status: os.stat_result) -> None:
     """Refuse a file that does not belong to this dataset alone. Raises ArchiveError."""
     name, folder = project.relative(path), project.folder(dataset)
-    if stat.S_ISLNK(status.st_mode) or folder.resolve() / path.relative_to(folder) != path.resolve():
-        raise ArchiveError(f"{name}: a link, which frees nothing: delete it, and its target, by hand.")
+    if stat.S_ISLNK(status.st_mode) or real(folder) / path.relative_to(folder) != real(path):
+        raise ArchiveError(f"{name}: a link, which frees nothing: it stays, and so does its target.")
     if not stat.S_ISREG(status.st_mode):
         raise ArchiveError(f"{name}: not a file: expected an archive.")
     for owner, file in _claimants(project, path, status):
@@ -114,7 +115,7 @@ def _claimants(project: Project, path: Path, status: os.stat_result) -> Iterator
                     other = claimed.stat()
                     same = (other.st_dev, other.st_ino) == (status.st_dev, status.st_ino)
                     # a second hard link is a name of its own, which stays; any other name would lead nowhere
-                    if same and (status.st_nlink == 1 or claimed.resolve() == path.resolve()):
+                    if same and (status.st_nlink == 1 or real(claimed) == real(path)):
                         yield dataset, archive.file
 
 
@@ -123,9 +124,9 @@ def require_no_member(project: Project, files: list[Path]) -> None:
 
     Names are compared as file systems do that ignore case or Unicode form. Raises ArchiveError.
     """
-    places = {path.resolve(): path for path in files}
+    places = {real(path): path for path in files}
     for dataset in project.catalog.datasets:
-        folder = project.folder(dataset).resolve()
+        folder = real(project.folder(dataset))
         below = [place for place in places if place.is_relative_to(folder)]
         inside = {fold(place.relative_to(folder).as_posix()): places[place] for place in below}
         # a quick look for ASCII names; others have several spellings, so each line is parsed for them

@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import datetime
 import os
-import sqlite3
 import time
 from pathlib import Path
 
@@ -20,19 +19,21 @@ from earmark.archives.proof import Reading, faults
 from earmark.archives.unpack import ArchiveFile, HashingReader
 from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
-from earmark.disk.files import disk_error, flush_folder
+from earmark.disk.files import flush_folder
 from earmark.disk.hashing import new_hasher, stat_key
+from earmark.disk.plainly import in_one_line
 from earmark.disk.receipts import Receipt, as_inputs, make_key, publish_receipt
 from earmark.disk.volumes import mounted_below
-from earmark.errors import ArchiveError, EarmarkError
+from earmark.errors import ArchiveError
 from earmark.rates import HOUR_S
 from tasks.cleanup.candidates import Candidate, candidate_of, on_disk, record_path, require_no_member
 from tasks.engine import deletions
-from tasks.engine.judge import broken, database_failure, judge, receipt_of
+from tasks.engine.judge import broken, judge, receipt_of
 from tasks.engine.stage import Run
 from tasks.engine.units import Unit
 from tasks.report import human
 from tasks.stages import archive_records, extract, presence
+from tasks.terminal import say
 
 VERSION = 1
 # Content that was read within this time is not read again, unless its file was touched since: a disk may damage a file
@@ -45,15 +46,12 @@ def cleanup(run: Run, dataset: str, yes: bool = False) -> TaskFailed | None:
     gone: list[str] = []
     try:
         _cleanup(run, dataset, yes, gone)
-    except EarmarkError as error:
-        fault = str(error)
-    except sqlite3.Error as error:
-        fault = database_failure(run.project, error)
-    except OSError as error:
-        fault = str(disk_error(error, Path(error.filename) if error.filename else run.project.cache))
-    else:
-        return None
-    return TaskFailed(f"{fault} {', '.join(gone) or 'Nothing'} was deleted.")
+    except Exception as error:
+        fault = in_one_line(error, run.project.cache)
+        if fault is None:
+            raise
+        return TaskFailed(f"{fault} {', '.join(gone) or 'Nothing'} was deleted.")
+    return None
 
 
 def _cleanup(run: Run, dataset: str, yes: bool, gone: list[str]) -> None:
@@ -62,7 +60,7 @@ def _cleanup(run: Run, dataset: str, yes: bool, gone: list[str]) -> None:
     _finish_records(project, dataset)
     tables = [table for table in project.dataset(dataset).archives if on_disk(project, dataset, table)]
     if not tables:
-        print(f"   {dataset}: no archive on disk: nothing to free. {deletions.words(project, dataset)}".rstrip())
+        say(f"   {dataset}: no archive on disk: nothing to free. {deletions.words(project, dataset)}".rstrip())
         return
     _require_no_mount(project, dataset)
     candidates = [candidate_of(project, dataset, table) for table in tables]
@@ -116,8 +114,7 @@ def _prove_archive(run: Run, dataset: str, candidate: Candidate) -> None:
         raise ArchiveError(f"{name}: the list of its members cannot be trusted: {problems[0]}. {again}")
     if receipt.counts["skipped"]:
         raise ArchiveError(
-            f"{name}: {receipt.counts['skipped']:,} members that `skip` leaves out are nowhere but in it. Delete it by"
-            " hand if they are not wanted."
+            f"{name}: {receipt.counts['skipped']:,} members that `skip` leaves out are nowhere but in it: it stays."
         )
     if not receipt.counts["files"]:
         raise ArchiveError(f"{name}: its receipt lists no file.")
@@ -280,12 +277,12 @@ def _print_freed(dataset: str, candidates: list[Candidate], yes: bool) -> None:
             line += f"; read and compared at {when}"
         elif not yes:
             line += f"; with --yes {human(candidate.receipt.counts['member_bytes'])} are read again first"
-        print(line)
+        say(line)
     freed = sum(candidate.freed for candidate in candidates)
     if yes:
-        print(f"   {dataset}: {freed:,} bytes freed ({human(freed)}); the tree and what was made of it stay current.")
+        say(f"   {dataset}: {freed:,} bytes freed ({human(freed)}); the tree and what was made of it stay current.")
     else:
-        print(
+        say(
             f"   {dataset}: would free {freed:,} bytes ({human(freed)}). Nothing was deleted:"
             f" `doit cleanup:{dataset} --yes` deletes."
         )

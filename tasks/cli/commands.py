@@ -5,18 +5,21 @@ What a command needs beyond doit is imported inside it: `doit list` must not wai
 
 import fnmatch
 import functools
-import sys
 from collections.abc import Callable, Collection
 
-import orjson
 from doit.cmd_base import DoitCmdBase
+from doit.cmd_clean import Clean as DoitClean
+from doit.cmd_completion import TabCompletion as DoitTabCompletion
+from doit.cmd_forget import Forget as DoitForget
+from doit.cmd_help import Help as DoitHelp
+from doit.cmd_ignore import Ignore as DoitIgnore
+from doit.cmd_info import Info as DoitInfo
 from doit.cmd_list import List as DoitList
 from doit.cmd_run import Run as DoitRun
 from doit.exceptions import InvalidCommand
 
 from earmark.catalog.project import Project
 from earmark.errors import CatalogError, EarmarkError, near
-from earmark.json_bytes import json_bytes
 from tasks.cli import overview
 from tasks.cli.doit_types import DoitCommand, DoitTask, Option
 from tasks.cli.list import status_lines
@@ -27,6 +30,7 @@ from tasks.engine.rollup import Query
 from tasks.engine.units import Unit
 from tasks.stages.combined import JOB
 from tasks.stages.registry import STAGES
+from tasks.terminal import complain, say, say_json
 
 KEPT = ("extract-", "journal-")  # unfinished work in the scratch folder that the next run goes on with
 UNLOCKED = ("check", "docs", "new-catalog", "new-corpus")  # tasks that work on no dataset, so they need no run lock
@@ -40,6 +44,7 @@ class Run(PlainErrors, DoitRun):  # type: ignore[misc]  # doit has no types
     """doit run, one at a time on a cache; without a task it shows the status and starts nothing."""
 
     cmd_options = (*DoitRun.cmd_options, _flag("anyway", "run although `doit plan` says that the disk is too small"))
+    works = True
     anyway = False
     sel_tasks: list[str]
 
@@ -55,7 +60,8 @@ class Run(PlainErrors, DoitRun):  # type: ignore[misc]  # doit has no types
         project = OPENED.run.project
         if not self.sel_tasks:
             _print_status(self, [], all_shards=False)
-            print("\nName a task to run it, such as `doit features:demo`; `doit help` says more.")
+            say("")
+            say("Name a task to run it, such as `doit features:demo`; `doit help` says more.")
             return 0
         kwargs["num_process"] = 0  # shards run on earmark's own pool; doit's hangs when a worker is killed
         self.sel_tasks = _in_order(self, project, self.sel_tasks)
@@ -88,7 +94,8 @@ class List(PlainErrors, DoitList):  # type: ignore[misc]  # doit has no types
     @functools.wraps(DoitList._execute)
     def _execute(self, **kwargs: object) -> int:
         if overview.is_wanted(kwargs):
-            print("\n".join(overview.overview(OPENED.run.project)))
+            for line in overview.overview(OPENED.run.project):
+                say(line, whole=True)
             return 0
         if not kwargs.get("status"):
             return int(super()._execute(**kwargs))
@@ -115,7 +122,7 @@ class Why(PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
         worst = 0
         for name in pos_args:
             for line in why(_query(self), name):
-                print(line)
+                say(line)
                 worst = max(worst, int("current: nothing" not in line))
         return worst
 
@@ -143,7 +150,7 @@ class Plan(PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
 
         forecast = make_forecast(_query(self), pos_args)
         if json:
-            print(json_bytes(plan_table.as_json(forecast, shards=all), option=orjson.OPT_INDENT_2).decode())
+            say_json(plan_table.as_json(forecast, shards=all))
         else:
             plan_table.show(forecast, shards=all)
         return int(forecast.fits == "no")
@@ -153,6 +160,7 @@ class Verify(PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no typ
     """doit verify: read everything again and compare it with its hashes. Exit code 1 when something is damaged."""
 
     asks_receipts = True
+    works = True
     name = "verify"
     doc_purpose = "read all outputs again, compare with their hashes, set damaged ones aside"
     doc_usage = "[DATASET ...]"
@@ -189,10 +197,42 @@ class Audit(PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no type
 
         report = audit.audit_disk(OPENED.run, pos_args, deep=deep)
         if json:
-            print(audit_table.as_json(report))
+            say_json(audit_table.as_json(report))
         else:
             audit_table.show(report, pos_args)
         return 0
+
+
+class Clean(PlainErrors, DoitClean):  # type: ignore[misc]  # doit has no types
+    """doit clean, whose failures are one line; so are those of the five after it."""
+
+
+class Forget(PlainErrors, DoitForget):  # type: ignore[misc]
+    """doit forget."""
+
+
+class Help(PlainErrors, DoitHelp):  # type: ignore[misc]
+    """doit help."""
+
+
+class Ignore(PlainErrors, DoitIgnore):  # type: ignore[misc]
+    """doit ignore."""
+
+
+class Info(PlainErrors, DoitInfo):  # type: ignore[misc]
+    """doit info; a name that is no task is one line."""
+
+    @functools.wraps(DoitInfo._execute)
+    def _execute(self, pos_args: list[str], **kwargs: object) -> int:
+        known = {task.name for task in self.task_list}
+        for name in pos_args:
+            if name not in known:
+                raise InvalidCommand(not_found=name)
+        return int(super()._execute(pos_args, **kwargs))
+
+
+class TabCompletion(PlainErrors, DoitTabCompletion):  # type: ignore[misc]
+    """doit tabcompletion."""
 
 
 class _Refused(DoitCmdBase):  # type: ignore[misc]
@@ -204,7 +244,7 @@ class _Refused(DoitCmdBase):  # type: ignore[misc]
 
     def parse_execute(self, in_args: list[str]) -> int:
         """Say what to use instead."""
-        print(f"ERROR: doit {self.name}: {self.doc_purpose}.", file=sys.stderr)
+        complain(f"ERROR: doit {self.name}: {self.doc_purpose}.")
         return EXPECTED_FAILURE
 
 
@@ -236,7 +276,7 @@ def _in_order(command: DoitCommand, project: Project, selected: list[str]) -> li
     names = []
     for name in selected:
         if name in groups and _ignored(command)(name):
-            print(f"ignored: {name} (doit forget {name} brings it back)")
+            say(f"ignored: {name} (doit forget {name} brings it back)")
         elif name in groups:
             if not known[name].task_dep:
                 raise CatalogError(
@@ -282,4 +322,4 @@ def _query(command: DoitCommand) -> Query:
 
 def _print_status(command: DoitCommand, names: list[str], *, all_shards: bool) -> None:
     for line in status_lines(_query(command), names, all_shards=all_shards):
-        print(line)
+        say(line, whole=True)

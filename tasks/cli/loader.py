@@ -8,6 +8,7 @@ from doit.loader import generate_tasks
 from doit.task import Task
 
 from earmark.errors import near
+from tasks import terminal
 from tasks.cli.doit_types import DoitTask
 from tasks.engine.judge import listed_shards
 from tasks.engine.opened import OPENED
@@ -17,6 +18,10 @@ from tasks.stages import scan
 
 class Loader(DodoTaskLoader):  # type: ignore[misc]  # doit has no types
     """Loads dodo.py; `features:x:0003` is accepted before scan:x has listed the shards of x."""
+
+    def __init__(self) -> None:
+        terminal.start()  # the first thing of ours that doit makes
+        super().__init__()
 
     def load_tasks(self, cmd: object, pos_args: list[str]) -> list[DoitTask]:
         """Return doit's tasks for a command and the names given to it."""

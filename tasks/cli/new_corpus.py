@@ -12,7 +12,7 @@ from doit.exceptions import TaskFailed
 
 from earmark.catalog.project import Project
 from earmark.catalog.read import read_catalog
-from earmark.disk.files import clear_disk_errors, publishing
+from earmark.disk.files import clear_disk_errors, publishing, real
 from earmark.errors import CatalogError, EarmarkError
 from tasks.cli.doit_types import TaskDict
 from tasks.engine.opened import OPENED
@@ -144,7 +144,7 @@ def write(project: Project, checkout: Path, name: str) -> list[Path]:
     """
     reader, fixture = checkout / "earmark" / "corpora" / f"{name}.py", checkout / "tests" / "corpora" / f"{name}.txt"
     _check(project, name, [reader, fixture])
-    catalog = project.path.resolve()  # behind a link, which stays one
+    catalog = real(project.path)  # behind a link, which stays one
     written: list[Path] = []
     try:
         for path, template in ((reader, READER), (fixture, FIXTURE)):

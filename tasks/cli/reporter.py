@@ -1,11 +1,13 @@
 """doit REPORTER, with the methods that doit's runner calls."""
 
+import sys
 from typing import TextIO
 
 from doit.exceptions import UnmetDependency
 
 from tasks.cli.doit_types import DoitTask, Failure
 from tasks.engine.opened import OPENED
+from tasks.terminal import say
 
 
 class Reporter:
@@ -14,7 +16,7 @@ class Reporter:
     desc = "earmark: what works, what fails, a summary"
 
     def __init__(self, outstream: TextIO, options: dict[str, object]) -> None:
-        self._out = outstream
+        self._file = None if outstream is sys.__stdout__ else outstream  # doit's own option --output-file
         self._errors: list[str] = []
         self._unmet: list[str] = []
         self._log = OPENED.run.log
@@ -40,9 +42,12 @@ class Reporter:
         if isinstance(fail, UnmetDependency):  # one for each of a thousand tasks after one that failed: only counted
             self._unmet.append(task.name)
             return
-        line = "".join(getattr(fail, "traceback", None) or fail.message).strip()
+        trace = getattr(fail, "traceback", None)
+        line = "".join(trace or fail.message).strip()
         if all(line != known for _, known in self._log.failures):  # printed once, where a thousand shards fail alike
-            self._write(f"!! {task.name}: {line}")
+            for at, part in enumerate(line.split("\n") if trace else [line]):
+                # what a text of an exception begins is no line of ours, so all but the first are set in
+                self._write(f"     {part}" if at else f"!! {task.name}: {part}")
         self._log.failures.append((task.name, line))
 
     def skip_uptodate(self, task: DoitTask) -> None:
@@ -81,5 +86,4 @@ class Reporter:
             self._write(self._log.summary())
 
     def _write(self, line: str) -> None:
-        self._out.write(f"{line}\n")
-        self._out.flush()
+        say(line, to=self._file)

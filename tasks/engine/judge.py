@@ -9,9 +9,8 @@ from pathlib import Path
 from doit.exceptions import TaskFailed
 
 from earmark.catalog.project import Project
-from earmark.disk.faults import MachineError, is_machine_fault
-from earmark.disk.files import disk_error
 from earmark.disk.hashing import hash_file, stat_key
+from earmark.disk.plainly import cannot_read, in_one_line
 from earmark.disk.receipts import Outputs, Receipt, SealedFile, differences, make_key, publish_receipt, read_receipt
 from earmark.disk.shards import SealedShard
 from earmark.errors import AbsentError, EarmarkError, WorkerError
@@ -56,8 +55,8 @@ def judge(run: Run, rule: Rule[Outputs], unit: Unit) -> Verdict:
 
     Cheapest question first: a receipt, its version, its key, and only then the outputs on disk.
     """
-    receipt = receipt_of(run.project, unit, rule.outputs)
     try:
+        receipt = receipt_of(run.project, unit, rule.outputs)
         inputs = rule.inputs(run, unit)
         if receipt is None:
             damaged = run.project.receipt(unit.stage, unit.dataset, unit.part).exists()
@@ -74,7 +73,7 @@ def judge(run: Run, rule: Rule[Outputs], unit: Unit) -> Verdict:
     except EarmarkError as error:
         return Verdict("E", (str(error),))
     except OSError as error:
-        return Verdict("E", (f"{error.filename}: cannot be read: {error.strerror}",))
+        return Verdict("E", (cannot_read(error),))
     return Verdict("R", tuple(problems)) if problems else Verdict("U")
 
 
@@ -90,28 +89,19 @@ def perform(run: Run, rule: Rule[Outputs], unit: Unit) -> TaskFailed | None:
             # once: a worker may have been killed for memory by chance, but a file that kills it twice will do so again
             run.log.note(f"{unit}: {error} Trying once more.")
             _perform(run, rule, unit)
-    except EarmarkError as error:
-        return TaskFailed(str(error))
-    except sqlite3.Error as error:
-        return TaskFailed(database_failure(run.project, error))
-    except OSError as error:
-        failure = disk_error(error, Path(error.filename) if error.filename else run.project.cache)
-        if failure is error and is_machine_fault(error):
-            failure = MachineError(str(error.filename or unit), error)
-        if isinstance(failure, EarmarkError):
-            return TaskFailed(str(failure))
-        raise  # not a disk that is full or gone, so a bug: doit prints its traceback
+    except Exception as error:
+        line = in_one_line(error, run.project.cache)
+        if line is None:
+            raise  # a bug: doit prints its traceback
+        return TaskFailed(line)
     return None
-
-
-def database_failure(project: Project, error: sqlite3.Error) -> str:
-    """Return the line for a database of the cache that cannot be used."""
-    return f"{project.cache}: a database there cannot be used: {error}. Free space, or delete it."
 
 
 def _perform(run: Run, rule: Rule[Outputs], unit: Unit) -> None:
     run.project.claim()
     run.project.scratch.volumes.require_all()
+    if not run.force:  # raises where the disk does not give it: nothing is made anew for that
+        receipt_of(run.project, unit, rule.outputs)
     verdict = judge(run, rule, unit)
     if verdict.state == "U" and not run.force:
         run.log.reused(str(unit))

@@ -24,6 +24,11 @@ class Opened:
         self._run, self.working = run, False
 
     @property
+    def is_open(self) -> bool:
+        """Say whether dodo.py has opened a catalog."""
+        return self._run is not None
+
+    @property
     def run(self) -> Run:
         """The run of this process."""
         assert self._run is not None, "dodo.py opens the catalog first"

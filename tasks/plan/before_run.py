@@ -52,7 +52,7 @@ def require_fit(query: Query, names: list[str]) -> None:
         lines = [f"{tasks} does not fit on the disk:", *_shortages(forecast, "no")]
         lines += [f"to make it fit: {saving.text}" for saving in forecast.savings[:SAVINGS_SHOWN]]
         lines.append(f"`doit plan {tasks}` shows how this comes about; `doit run --anyway {tasks}` runs nevertheless.")
-        raise DiskFullError("\n  ".join(lines))
+        raise DiskFullError(lines[0], *(f"  {line}" for line in lines[1:]))
     if forecast.fits == "maybe":
         for line in _shortages(forecast, "maybe"):
             run.log.note(f"it may not fit on the disk: {line} (`doit plan {tasks}`)")

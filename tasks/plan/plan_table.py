@@ -14,7 +14,6 @@
     hints      [{saves, text}], the largest first
 """
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from tasks.engine.estimates import Step
 from tasks.plan.forecast import Forecast, range_words
 from tasks.plan.space import fit_of
 from tasks.report import human
+from tasks.terminal import add_row, say, show_table, width
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -96,22 +96,16 @@ def _step_json(step: Step, *, shards: bool) -> dict[str, object]:
 
 def show(forecast: Forecast, *, shards: bool) -> None:
     """Print a plan as a table, the volumes, and what would make it fit."""
-    from rich.console import Console
-
-    # markup and emoji off: rich would read "[disk]" and ":demo:" in our own words as instructions
-    console = Console(highlight=False, markup=False, emoji=False)
-    width = max(NARROWEST, console.width) if console.is_terminal else PLAIN_WIDTH
-    console = Console(highlight=False, markup=False, emoji=False, width=width)
     table = _table(forecast, shards=shards)
     if table.row_count:
-        console.print(table)
+        show_table(table, width(PLAIN_WIDTH, NARROWEST))
     current = sum(step.state == "U" for step in forecast.steps)
     if current:
-        console.print(f"{current} of {len(forecast.steps)} stages are current: nothing to do there.")
+        say(f"{current} of {len(forecast.steps)} stages are current: nothing to do there.")
     if not forecast.steps:
-        console.print("nothing on this disk to plan. `doit plan DATASET` plans one that is still to be downloaded.")
+        say("nothing on this disk to plan. `doit plan DATASET` plans one that is still to be downloaded.")
     if any(step.items for step in forecast.steps):
-        _show_sums(forecast, console.print)
+        _show_sums(forecast)
 
 
 def _table(forecast: Forecast, *, shards: bool) -> "Table":
@@ -131,13 +125,13 @@ def _table(forecast: Forecast, *, shards: bool) -> "Table":
         words = "; ".join(
             filter(None, ["; ".join(why.rstrip(".") for why in step.why), *dict.fromkeys(step.inputs), step.stored])
         )
-        table.add_row(step.state, str(step.unit), run, range_words(step.size), _clock(step.seconds.likely), words)
+        add_row(table, step.state, str(step.unit), run, range_words(step.size), _clock(step.seconds.likely), words)
         for unit, verdict in step.shards if shards else ():
-            table.add_row(verdict.state, f"  {unit}", "", "", "", "; ".join(verdict.reasons))
+            add_row(table, verdict.state, f"  {unit}", "", "", "", "; ".join(verdict.reasons))
     return table
 
 
-def _show_sums(forecast: Forecast, say: Callable[[str], None]) -> None:
+def _show_sums(forecast: Forecast) -> None:
     seconds = total(step.seconds for step in forecast.steps)
     say(f"time: about {_clock(seconds.likely)} ({_clock(seconds.low)} to {_clock(seconds.high)})")
     for volume in forecast.volumes:

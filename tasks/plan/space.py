@@ -12,7 +12,7 @@ from typing import Literal
 from earmark.amounts import Amount, exact, total
 from earmark.catalog.project import Project
 from earmark.disk import watch
-from earmark.disk.files import nearest_existing
+from earmark.disk.files import nearest_existing, real
 from earmark.disk.receipts import Outputs, read_receipt
 from tasks.engine.estimates import Step
 from tasks.stages import archive_records, extract
@@ -122,7 +122,7 @@ def budget(project: Project, steps: list[Step], patience_s: float) -> Budget | N
 def _used(project: Project, patience_s: float) -> Amount:
     """Add up all files under the project's paths; of millions, as many as time permits, and what receipts count."""
     ends, walked = time.monotonic() + patience_s, 0
-    paths = {path.resolve() for path in (project.data, project.standard, project.manifests, project.cache)}
+    paths = {real(path) for path in (project.data, project.standard, project.manifests, project.cache)}
     for path in sorted(paths):
         # a path below another one is counted with it
         if not path.is_dir() or any(other in path.parents for other in paths):

@@ -10,6 +10,7 @@ import msgspec
 from earmark.catalog.project import Project
 from earmark.catalog.tables import ArchiveTable
 from earmark.disk.hashing import digest, stat_key
+from earmark.disk.names import LONGEST, fitting
 from earmark.disk.receipts import Receipt, SealedFile, read_receipt
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class ArchiveRead(msgspec.Struct, frozen=True):
 
 def part_name(file: str) -> str:
     """Return an archive's name as part of a receipt's path: it may be in a folder below the dataset's."""
-    return file.replace("/", "__")
+    return fitting(file.replace("/", "__"), longest=LONGEST - len(".json"))
 
 
 def extraction_of(project: Project, dataset: str, file: str) -> Receipt[ArchiveRead] | None:
@@ -68,9 +69,34 @@ def source_of(project: Project, dataset: str, archive: ArchiveTable) -> "Archive
     )
 
 
+def members_here(project: Project, dataset: str) -> dict[str, str]:
+    """Return the archives from which each file of a dataset can be restored, by its path below the dataset's folder.
+
+    Only archives that are on this disk as they were extracted; a list of members that is damaged names none.
+    """
+    from earmark.archives.members import parse_member
+
+    holding: dict[str, str] = {}
+    for archive in project.dataset(dataset).archives:
+        receipt = extraction_of(project, dataset, archive.file)
+        try:
+            if receipt is None or not is_as_read(project, files_of(project, dataset, archive), receipt.outputs):
+                continue
+            with (project.home / receipt.outputs.members.path).open("rb") as lines:
+                holding |= {member.path: archive.file for member in map(parse_member, lines) if not member.is_folder}
+        except (OSError, ValueError):  # not there, or its list is not: then it restores nothing
+            continue
+    return holding
+
+
 def staged(project: Project, dataset: str, archive: ArchiveTable) -> Path | None:
     """Return the folder of an extraction that a killed run left unfinished, if there is one."""
-    return project.scratch.find(f"extract-{dataset}-{part_name(archive.file)}", project.folder(dataset))
+    return project.scratch.find(f"extract-{staging_name(dataset, archive)}", project.folder(dataset))
+
+
+def staging_name(dataset: str, archive: ArchiveTable) -> str:
+    """Return what distinguishes an archive's unfinished files in the scratch folder; a few words are put around it."""
+    return fitting(f"{dataset}-{part_name(archive.file)}", longest=LONGEST - len("extract-.members-99"))
 
 
 def stat_of(stats: Iterable[os.stat_result]) -> list[int]:

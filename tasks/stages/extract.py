@@ -267,7 +267,7 @@ def _unpack(run: Run, dataset: str, archive: ArchiveTable, members: Path) -> "Ex
     """Unpack an archive into the dataset's folder; publish the list of its members."""
     from earmark.archives import unpack
 
-    project, part = run.project, archive_records.part_name(archive.file)
+    project = run.project
     # a part of a split archive may be missing: reading it reports that
     there = [path for path in archive_records.files_of(project, dataset, archive) if path.exists()]
     label, size = f"{NAME}:{dataset} {archive.file}", sum(path.stat().st_size for path in there)
@@ -277,7 +277,7 @@ def _unpack(run: Run, dataset: str, archive: ArchiveTable, members: Path) -> "Ex
             make_folder(project.folder(dataset)),
             temporary,
             scratch=project.scratch,
-            staging_name=f"{dataset}-{part}",
+            staging_name=archive_records.staging_name(dataset, archive),
             on_bytes=bar.advance,
             memo=project.memo,
             others=[

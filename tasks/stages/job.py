@@ -14,6 +14,7 @@ from earmark.catalog.project import Project
 from earmark.catalog.tables import JobTable
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.json_bytes import json_bytes
+from earmark.printable import printable
 from earmark.rows import SPLITS
 from tasks.engine.judge import broken, receipt_of, seal_file
 from tasks.engine.products import Products
@@ -123,7 +124,8 @@ def _build(run: Run, unit: Unit) -> Built[CombinedFiles]:
 def _summaries(folder: Path, summary: "Summary") -> dict[Path, bytes]:
     """Return the contents of the summary's two files by path: for programs, and for people."""
     as_json = json_bytes(summary.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    return {folder / "summary.json": as_json, folder / "summary.txt": "\n".join([*summary.table(), ""]).encode()}
+    as_text = "".join(f"{printable(line)}\n" for line in summary.table())
+    return {folder / "summary.json": as_json, folder / "summary.txt": as_text.encode()}
 
 
 RULE = Rule(NAME, VERSION, CombinedFiles, _inputs, _intact, _build)

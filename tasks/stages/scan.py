@@ -19,6 +19,7 @@ from earmark.disk import watch
 from earmark.disk.files import publish, publishing
 from earmark.disk.hashing import Known, StatKey, as_stored, hash_file, stat_key
 from earmark.disk.inside import locate
+from earmark.disk.plainly import cannot_read
 from earmark.disk.receipts import Inputs, Receipt, SealedFile
 from earmark.disk.shards import SealedShard, ShardRow, ShardWriter, read_rows
 from earmark.errors import AbsentError, CorpusError
@@ -28,7 +29,7 @@ from tasks.engine import deletions
 from tasks.engine.judge import broken, receipt_of, require_receipt, seal_file
 from tasks.engine.stage import Built, Rule, Run, Stage
 from tasks.engine.units import Unit
-from tasks.stages import extract, presence
+from tasks.stages import archive_records, extract, presence
 from tasks.stages.passed_over import PassedOver
 
 NAME, VERSION = "scan", 1
@@ -160,10 +161,11 @@ def _note_gone(run: Run, unit: Unit, snapshot: watch.Snapshot) -> None:
     before = watch.load(project.watch_list(unit.dataset))
     gone = sorted(before.entries.keys() - snapshot.entries.keys()) if before and before.mode == snapshot.mode else []
     if gone:
-        deleted = deletions.words(project, unit.dataset)
-        again = f"; if that was not intended, `doit -a extract:{unit.dataset}` restores what is in its archives"
-        again = f"; if that was not intended: {deleted}" if deleted else again
-        hint = again if project.dataset(unit.dataset).archives else ""
+        hint = ""
+        if deleted := deletions.words(project, unit.dataset):
+            hint = f"; if that was not intended: {deleted}"
+        elif archive_records.members_here(project, unit.dataset):
+            hint = f"; if that was not intended, `doit -a extract:{unit.dataset}` restores what is in its archives"
         run.log.note(f"{unit}: {len(gone):,} {snapshot.kind} gone since the last scan (such as {gone[0]}){hint}")
 
 
@@ -207,14 +209,14 @@ class _Hasher:
                 raise CorpusError(f"{name}: neither a file nor a link to one. Take it away.")
             key = stat_key(status)
             return _Hashed(item, key, self._hash_of(key, place.file, shared=place.file != self.root / item.path))
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in watch.NOWHERE:
+                name = self.project.relative(place.file)
+                raise CorpusError(f"{cannot_read(error, name)}.") from error
             if not self.root.is_dir():
                 where = self.project.relative(self.root)
                 raise AbsentError(f"{where}: the root of {self.dataset} vanished: not mounted?") from None
             return _Hashed(Finding(corpora.LABEL_WITHOUT_AUDIO, item.path, f"no such file (recording {item.id})"))
-        except OSError as error:
-            name = self.project.relative(place.file)
-            raise CorpusError(f"{name}: cannot be read: {error.strerror}.") from error
 
     def _hash_of(self, key: StatKey, path: Path, shared: bool) -> str:
         """Return a file's hash; of one that is `shared` by recordings, as rows or channels, one thread reads it."""

@@ -5,6 +5,8 @@ made from: sources, standard audio, lists, tables, packs and the index over them
 """
 
 import contextlib
+import functools
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +22,7 @@ from earmark.disk.faults import MachineError
 from earmark.disk.files import make_folder
 from earmark.disk.hashing import hash_file
 from earmark.disk.inside import locate
+from earmark.disk.names import fitting
 from earmark.disk.receipts import SealedFile, is_receipt, read_receipt
 from earmark.disk.shards import read_rows
 from earmark.errors import EarmarkError
@@ -35,6 +38,7 @@ from tasks.stages import archive_records, features, presence, scan, standard_fil
 from tasks.stages.combined import combined_tasks
 from tasks.stages.joint import CombinedFiles
 from tasks.stages.standardize import StandardizedShard
+from tasks.terminal import say
 
 READERS = 4  # files hashed at a time: hashing is faster than one disk
 LOOKAHEAD = 64  # files hashed ahead of the one that is reported
@@ -66,7 +70,7 @@ class _Verification:
     def report(self, path: Path, fault: str, remedy: str) -> None:
         """Print what is damaged."""
         self.damaged += 1
-        print(f"!! {self.project.relative(path)}: {fault}. {remedy}")
+        say(f"!! {self.project.relative(path)}: {fault}. {remedy}")
 
     def dataset(self, dataset: str) -> None:
         """Read one dataset again."""
@@ -110,7 +114,7 @@ def verify(run: Run, datasets: list[str]) -> int:
     for dataset in datasets:
         verification.dataset(dataset)
     verification.combined(datasets)
-    print(f"{verification.checked:,} files and packs read, {verification.damaged:,} damaged")
+    say(f"{verification.checked:,} files and packs read, {verification.damaged:,} damaged")
     return verification.damaged
 
 
@@ -267,20 +271,37 @@ def _act(project: Project, dataset: str, path: Path, source: bool, fault: str) -
     """Set a damaged file aside, unless it is a source, and return in words what to do."""
     if fault.startswith(UNREADABLE):
         return _UNREAD
-    if source and (deleted := deletions.words(project, dataset)):
-        return f"It is a source: {deleted} Or, if you edited it, run `doit scan:{dataset}`."
     if source:
-        return (
-            f"It is a source: delete it and run `doit -a extract:{dataset}`, which restores it from its archive;"
-            f" or, if you edited it, run `doit scan:{dataset}`."
-        )
+        return _source_remedy(project, dataset, path)
     return f"{_set_aside(project, path)}`doit features:{dataset}` makes it again."
+
+
+def _source_remedy(project: Project, dataset: str, path: Path) -> str:
+    """Say how to mend a source: from an archive that is there and holds it, or else from elsewhere.
+
+    A source is never deleted, and no message says that it should be: it may be the only copy, or an edit.
+    """
+    edited = f"if you edited it, run `doit scan:{dataset}`."
+    if archive := _members_here(project, dataset).get(os.path.relpath(path, project.folder(dataset))):
+        return (
+            f"It is a source, and {archive} holds it: move it away and run `doit -a extract:{dataset}`, which restores"
+            f" it; or, {edited}"
+        )
+    if deleted := deletions.words(project, dataset):
+        return f"It is a source: {deleted} Or, {edited}"
+    return f"It is a source, and no archive on this disk holds it: restore it from a copy of yours; or, {edited}"
+
+
+@functools.lru_cache(maxsize=1)
+def _members_here(project: Project, dataset: str) -> dict[str, str]:
+    """Return which archive on the disk holds each member; read at the first damaged source alone."""
+    return archive_records.members_here(project, dataset)
 
 
 def _set_aside(project: Project, path: Path) -> str:
     """Move a damaged file away, if it is there, and return in words where to."""
     if not path.exists():
         return ""
-    aside = make_folder(project.cache / "damaged") / f"{uuid.uuid4().hex[:6]}-{path.name}"
+    aside = make_folder(project.cache / "damaged") / fitting(f"{uuid.uuid4().hex[:6]}-{path.name}")
     shutil.move(str(path), str(aside))
     return f"Set aside as {project.relative(aside)}; "

@@ -17,6 +17,7 @@ from test_cleanup import FILES, MORE, Hoard
 from earmark.catalog.project import open_project
 from earmark.disk.hashing import hash_bytes
 from tasks.audit import audit, audit_table, guesses
+from tasks.terminal import say_json
 
 EXPECT = {"folders": ["tree"], "files": {"*.wav": 6}}
 
@@ -364,9 +365,10 @@ def test_names_and_notes_are_whole_at_any_width_of_the_terminal(tmp_path, capsys
         assert words in said
 
 
-def test_json_is_one_object(tmp_path):
+def test_json_is_one_object(tmp_path, capsys):
     made = hoard(tmp_path, extracted=FILES)
-    found = json.loads(audit_table.as_json(look(made)))
+    say_json(audit_table.as_json(look(made)))
+    found = json.loads(capsys.readouterr().out)
     assert found["corpora"][0]["archives"][0]["state"] == "extracted, unverified"
     assert {
         "data",

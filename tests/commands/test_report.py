@@ -29,16 +29,15 @@ def test_progress_of_an_archive_is_in_bytes(clock):
     assert bar.words() == "500.0 kB of 2.0 MB, 3.0 s left"
 
 
-def test_without_a_terminal_a_plain_line_comes_every_ten_seconds_over_many_short_shards(clock, monkeypatch):
-    stream = io.StringIO()
-    monkeypatch.setattr(report.sys, "__stderr__", stream)
+def test_without_a_terminal_a_plain_line_comes_every_ten_seconds_over_many_short_shards(clock, monkeypatch, capsys):
+    monkeypatch.setattr(report.sys, "__stderr__", io.StringIO())
     log = RunLog()
     for shard in range(8):
         with log.progress(f"features:x:{shard:04d}", 2) as bar:
             for _ in range(2):
                 clock.now += 2
                 bar.advance(1, 10.0)
-    lines = stream.getvalue().splitlines()
+    lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
     assert lines[0].startswith("   features:x:0002: 1 of 2 files")
 

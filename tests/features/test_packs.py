@@ -559,7 +559,9 @@ def test_an_index_in_which_anything_was_changed_leads_to_the_features_that_packs
 
 def test_an_index_that_cannot_be_opened_is_one_clear_line(tmp_path, index):
     (tmp_path / "index.db").mkdir()
-    with pytest.raises(PackError, match=r"index\.db: cannot be used: unable to open database file\. Make the folder"):
+    with pytest.raises(
+        PackError, match=r"index\.db: it cannot be used: unable to open database file\. See whether its folder may be"
+    ):
         index.sync()
 
 

@@ -90,7 +90,7 @@ def unreadable(path: Path, error: OSError) -> CorpusError:
         return CorpusError(f"{path}: label file cannot be read: {error.strerror}, which is not the file's. Run again.")
     return CorpusError(
         f"{path}: label file cannot be read: expected a readable file, got: {error.strerror}."
-        " Extract the archive again."
+        " See what is there and whether it may be read; run again."
     )
 
 

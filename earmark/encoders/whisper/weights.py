@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from earmark.disk.files import FULL, disk_error
 from earmark.disk.hashing import new_hasher
 from earmark.encoders.whisper.config import (
     Quantisation,
@@ -213,6 +214,8 @@ def resolve(model: str, base: Path) -> Path:
             huggingface_hub.snapshot_download(model, allow_patterns=list(HUB_FILES), etag_timeout=HUB_TIMEOUT_S)
         )
     except Exception as error:  # the hub raises its own, the HTTP client's and the system's errors alike
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise disk_error(error, base) from error
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelError(
             f'model "{model}": cannot be fetched: expected a folder {base / model}, a cached snapshot or the hub,'

@@ -100,8 +100,8 @@ class Project:
         if not there.is_dir():
             got = "a link that leads nowhere (not mounted?)" if there.is_symlink() else "a file"
             raise CatalogError(
-                f"{self.path.name}: paths.{key}: {there}: expected a folder, got {got}. Move it away, or name another"
-                f" paths.{key}."
+                f"{self.path.name}: paths.{key}: {there}: expected a folder, got {got}. Name another paths.{key},"
+                " or move it away."
             )
 
     @cached_property

@@ -60,7 +60,7 @@ def require_own_cache(cache: Path, catalog: Path, names: Collection[str]) -> Non
     found = read_mark(cache)
     if found is None:
         if not (cache / OWNER_NAME).exists() and not any(map(is_receipt, (cache / "receipts").rglob("*.json"))):
-            _require_nothing_else(cache, names)
+            _require_nothing_else(cache, catalog, names)
         return
     other, still_here = Path(found.catalog), Path(found.folder).is_dir() and Path(found.folder).samefile(cache)
     if still_here and other.is_file() and not other.parent.samefile(catalog.parent):
@@ -143,12 +143,12 @@ def _has_entries(folder: Path) -> bool:
     return folder.is_dir() and next(folder.iterdir(), None) is not None
 
 
-def _require_nothing_else(cache: Path, names: Collection[str]) -> None:
+def _require_nothing_else(cache: Path, catalog: Path, names: Collection[str]) -> None:
     entries = sorted(cache.iterdir()) if cache.is_dir() else []
     if others := [path.name for path in entries if path.name not in names or _is_somebody_s(path)]:
         raise ForeignError(
             f"{cache}: expected a folder for the cache alone, got one with {len(others):,} other entries (such as"
-            f" {others[0]}). Name another paths.cache."
+            f" {others[0]}). Name another paths.cache in {catalog.name}."
         )
 
 

@@ -27,8 +27,8 @@ def run_lock(project: Project) -> Iterator[None]:
     Raises BusyError; AbsentError for a cache that is gone; ForeignError for one that is somebody
     else's; DiskFullError where it cannot be written.
     """
-    _require_cache(project)
     project.require_own_cache()
+    _require_cache(project)
     path = project.cache / "run.lock"
     try:
         project.cache.mkdir(parents=True, exist_ok=True)

@@ -107,6 +107,6 @@ def _print_totals(report: Report, away: list[str]) -> None:
     if report.orphans:
         size = human(sum(kind["bytes"] for kind in report.orphans.values()))
         kinds = ", ".join(f"{kind} {human(count['bytes'])}" for kind, count in report.orphans.items())
-        print(f"nothing names {size} any more (`doit gc` lists it): {kinds}")
+        say(f"nothing names {size} any more (`doit gc` lists it): {kinds}")
     walked = sum(row.walked for row in report.corpora)
     say(f"{len(report.corpora)} corpora under {report.data}, {walked} of them walked, in {report.seconds:.1f} s")

@@ -22,6 +22,7 @@ from tasks.engine.stage import Run
 from tasks.gc import named, orphans
 from tasks.gc.orphans import Found, Orphan
 from tasks.report import human
+from tasks.terminal import say
 
 CHANGED_NAMED = 3  # files that were changed since they were made, named in a line
 
@@ -35,12 +36,12 @@ def collect(run: Run, *, yes: bool) -> None:
         run.log.show(line)
     size = sum(orphan.size for orphan in found.orphans)
     if not found.orphans:
-        print("nothing: all that earmark made is named by a receipt")
+        say("nothing: all that earmark made is named by a receipt")
     elif not yes:
-        print(f"would free {size:,} bytes ({human(size)}). Nothing was deleted: `doit gc --yes` deletes.")
+        say(f"would free {size:,} bytes ({human(size)}). Nothing was deleted: `doit gc --yes` deletes.")
     else:
         _delete(run.project, found)
-        print(f"{size:,} bytes freed ({human(size)})")
+        say(f"{size:,} bytes freed ({human(size)})")
 
 
 def _lines(found: Found) -> Iterator[str]:

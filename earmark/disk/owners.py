@@ -46,7 +46,7 @@ def read_mark(folder: Path) -> Owner | None:
         if raw.pop("seal", None) not in (None, digest("owner", raw)):  # one changed letter names another collection
             return None
         return msgspec.convert(raw, Owner)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError, msgspec.MsgspecError):  # ValueError: bytes that are no UTF-8
         return None
 
 

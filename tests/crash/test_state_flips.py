@@ -116,8 +116,9 @@ def test_a_changed_mark_names_no_other_collection(tmp_path):
     (mark,) = tmp_path.glob(".earmark-owner")
     whole = mark.read_bytes()
     for at in range(len(whole)):
-        mark.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        assert read_mark(tmp_path) in (None, owner)
+        for bit in (1, 128):
+            mark.write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+            assert read_mark(tmp_path) in (None, owner)
     plain = {name: getattr(owner, name) for name in ("cache", "folder", "catalog")}
     mark.write_bytes(orjson.dumps(plain))
     assert read_mark(tmp_path) == Owner(**plain)
@@ -128,5 +129,6 @@ def test_a_changed_watch_list_is_as_good_as_none(tmp_path):
     snapshot = watch.take(tmp_path, "files")
     whole = watch.dump(snapshot)
     for at in range(len(whole)):
-        (tmp_path / "list").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        assert watch.load(tmp_path / "list") in (None, snapshot)
+        for bit in (1, 128):
+            (tmp_path / "list").write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+            assert watch.load(tmp_path / "list") in (None, snapshot)

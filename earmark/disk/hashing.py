@@ -17,6 +17,7 @@ import orjson
 import xxhash
 
 from earmark.disk.sqlite import connect_anew_if_damaged, transaction
+from earmark.errors import ForeignError
 from earmark.json_bytes import json_bytes
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class HashMemo:
         if self._database is None and (create or self._path.exists()):
             try:
                 self._database = connect_anew_if_damaged(self._path, MEMO_TABLE)
-            except (sqlite3.Error, OSError):  # a memo is a convenience: work goes on without it
+            except (sqlite3.Error, OSError, ForeignError):  # a memo is a convenience: work goes on without it
                 return None
         return self._database
 

@@ -8,10 +8,12 @@ import contextlib
 import uuid
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from earmark.disk.files import Scratch, make_folder, publish
+from earmark.disk.hashing import digest
 from earmark.disk.junk import OWNER_NAME
 from earmark.disk.receipts import is_receipt
 from earmark.errors import ForeignError
@@ -40,9 +42,17 @@ class Owner(msgspec.Struct, frozen=True, omit_defaults=True):
 def read_mark(folder: Path) -> Owner | None:
     """Return the owner that a folder's mark names; None where there is no mark, or a damaged one."""
     try:
-        return msgspec.json.decode((folder / OWNER_NAME).read_bytes(), type=Owner)
-    except (OSError, msgspec.MsgspecError):
+        raw = msgspec.json.decode((folder / OWNER_NAME).read_bytes(), type=dict[str, Any])
+        if raw.pop("seal", None) not in (None, digest("owner", raw)):  # one changed letter names another collection
+            return None
+        return msgspec.convert(raw, Owner)
+    except (OSError, ValueError, msgspec.MsgspecError):  # ValueError: bytes that are no UTF-8
         return None
+
+
+def _dump(owner: Owner) -> bytes:
+    raw = msgspec.to_builtins(owner)
+    return json_bytes(raw | {"seal": digest("owner", raw)})
 
 
 def users_of(cache: Path) -> list[Path]:
@@ -89,7 +99,7 @@ def mark_cache(cache: Path, owner: Owner, scratch: Scratch) -> Owner:
         return found
     if found is not None and found.folder == owner.folder and found.cache != owner.cache:
         raise ForeignError(f"{cache}: it was begun by another run a moment ago. Run again.")
-    publish(cache / OWNER_NAME, json_bytes(msgspec.to_builtins(owner)), scratch)
+    publish(cache / OWNER_NAME, _dump(owner), scratch)
     return owner
 
 
@@ -109,7 +119,7 @@ def take(folder: Path, owner: Owner, scratch: Scratch, *, made_here: bool, name:
             f"{folder}: there are files in it that earmark did not make. Move them away, or name another {name}."
         )
     make_folder(folder)
-    publish(folder / OWNER_NAME, json_bytes(msgspec.to_builtins(ours)), scratch)
+    publish(folder / OWNER_NAME, _dump(ours), scratch)
 
 
 def require_not_another_s(folder: Path, owner: Owner, name: str) -> None:

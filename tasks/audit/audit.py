@@ -10,12 +10,15 @@ from earmark.catalog.tables import ArchiveTable
 from earmark.disk import watch
 from earmark.disk.junk import is_counted
 from earmark.disk.receipts import Receipt
+from earmark.errors import EarmarkError
 from tasks.audit import deep, guesses, inventory
 from tasks.audit.inventory import ArchiveAudit, CorpusAudit, Download, Report, State, Unclaimed
 from tasks.engine import deletions
 from tasks.engine.judge import judge, receipt_of
 from tasks.engine.stage import Run, Verdict
 from tasks.engine.units import Unit
+from tasks.gc import orphans
+from tasks.gc.gc import totals
 from tasks.stages import archive_records, extract, scan
 
 GROUPED = 3  # more unclaimed archives than this in one folder are one line
@@ -277,6 +280,9 @@ def audit_disk(run: Run, datasets: list[str], *, deep: bool) -> Report:
         auditor.report.corpora.append(auditor.corpus(name))
     auditor.rest(names, every=not datasets)
     auditor.total()
+    if not datasets:
+        with contextlib.suppress(EarmarkError):  # another catalog of this cache cannot be read: `doit gc` says so
+            auditor.report.orphans = totals(orphans.find(run, thorough=False))
     auditor.report.seconds = round(time.monotonic() - started, 3)
     return auditor.report
 

@@ -104,5 +104,9 @@ def _print_totals(report: Report, away: list[str]) -> None:
         f"could be freed: {totals['frees_now']} now (`doit cleanup:<dataset>`), {totals['frees_after_extract']} more"
         " after `doit extract:<dataset>`"
     )
+    if report.orphans:
+        size = human(sum(kind["bytes"] for kind in report.orphans.values()))
+        kinds = ", ".join(f"{kind} {human(count['bytes'])}" for kind, count in report.orphans.items())
+        say(f"nothing names {size} any more (`doit gc` lists it): {kinds}")
     walked = sum(row.walked for row in report.corpora)
     say(f"{len(report.corpora)} corpora under {report.data}, {walked} of them walked, in {report.seconds:.1f} s")

@@ -197,6 +197,7 @@ class Report:
     unclaimed_archives: list[Unclaimed] = field(default_factory=list)
     unclaimed_folders: list[Unclaimed] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    orphans: dict[str, dict[str, int]] = field(default_factory=dict)
     totals: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 

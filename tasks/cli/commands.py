@@ -203,6 +203,26 @@ class Audit(PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no type
         return 0
 
 
+class Gc(PlainErrors, DoitCmdBase):  # type: ignore[misc]  # doit has no types
+    """doit gc: what earmark made and nothing names any more. Deletes with --yes alone."""
+
+    asks_receipts = True
+    name = "gc"
+    doc_purpose = "list what nothing names any more, such as features of former encoders; --yes deletes it"
+    doc_usage = "[--yes]"
+    doc_description = None
+    cmd_options = (_flag("yes", "delete what is listed"),)
+
+    def _execute(self, yes: bool, pos_args: list[str]) -> int:
+        from tasks.gc.gc import collect
+
+        if pos_args:
+            raise CatalogError(f'gc: "{pos_args[0]}": it takes no names: what has an owner is no orphan.')
+        with run_lock(OPENED.run.project), terminating():
+            collect(OPENED.run, yes=yes)
+        return 0
+
+
 class Clean(PlainErrors, DoitClean):  # type: ignore[misc]  # doit has no types
     """doit clean, whose failures are one line; so are those of the five after it."""
 

@@ -23,6 +23,7 @@ from support.runs import open_run
 from tasks.engine.judge import listed_shards, perform
 from tasks.engine.stage import Run
 from tasks.engine.units import Unit
+from tasks.stages import encoder_packs
 from tasks.stages.combined import combined_tasks
 from tasks.stages.registry import STAGES
 from tasks.stages.verify import verify
@@ -94,8 +95,14 @@ def run_all(home: Path) -> list[str]:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             return finish(run)
     finally:
-        run.pool.stop()
-        run.project.memo.close()
+        _close(run)
+
+
+def _close(run: Run) -> None:
+    """Close what a process closes by its end."""
+    run.pool.stop()
+    run.project.memo.close()
+    encoder_packs.open_index.cache_clear()
 
 
 def verify_all(home: Path) -> tuple[int, str]:
@@ -105,8 +112,7 @@ def verify_all(home: Path) -> tuple[int, str]:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
             return verify(run, run.project.catalog.by_priority()), out.getvalue()
     finally:
-        run.pool.stop()
-        run.project.memo.close()
+        _close(run)
 
 
 def products(home: Path) -> dict[str, bytes]:

@@ -1,0 +1,1 @@
+"""gc: what nothing names any more, counted and deleted."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.corpora._formats.lines import unreadable
+from earmark.disk.entries import is_folder_entry, leads_back
 from earmark.disk.faults import is_machine_fault
 from earmark.disk.junk import is_junk
-from earmark.disk.watch import is_folder_entry, leads_back
 from earmark.errors import CorpusError
 from earmark.rows import SPLITS
 from earmark.sounds import is_audio

@@ -77,8 +77,9 @@ def database_error(error: sqlite3.Error, place: Path) -> str:
         advice = "It is damaged: move it away, and it is made again."
     else:
         advice = DATABASE_ADVICE.get(primary_code(error), "Run again.")
-    which = "it" if place.suffix == ".db" else "a database there"
-    return f"{place}: {which} cannot be used: {error}. {advice}"
+    if place.suffix == ".db":
+        return f"{place}: it cannot be used: {error}. {advice}"
+    return f"{place}: a database there cannot be used: {error}. {advice}"
 
 
 def _system_words(error: OSError, place: Path) -> str:

@@ -7,7 +7,6 @@ times or inode numbers say nothing.
 """
 
 import contextlib
-import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,10 +16,10 @@ from typing import Literal
 
 import orjson
 
+from earmark.disk.entries import NOWHERE, is_folder_entry
 from earmark.disk.hashing import digest, hash_bytes, hash_file
 from earmark.disk.junk import UNSEEN
 
-NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}  # what following a link may end in
 FILES_LIMIT = 100_000  # files; with watch = "auto", a larger tree is watched by its folders
 
 Mode = Literal["files", "folders", "content"]
@@ -82,23 +81,6 @@ def walk(root: Path, ignored: Iterable[str] = ()) -> Iterator[os.DirEntry[str]]:
                     if identity not in entered:
                         entered.add(identity)
                         pending.append(entry.path)
-
-
-def is_folder_entry(entry: os.DirEntry[str]) -> bool:
-    """Say whether an entry is a folder, or a link to one; a link that leads nowhere or in a circle is none."""
-    try:
-        return entry.is_dir()
-    except OSError as error:
-        if error.errno in NOWHERE:
-            return False
-        raise
-
-
-def leads_back(entry: os.DirEntry[str]) -> bool:
-    """Say whether an entry is a link to a folder that it is in itself: who follows it never comes to an end."""
-    if not entry.is_symlink() or not is_folder_entry(entry):
-        return False
-    return Path(os.path.realpath(Path(entry.path).parent)).is_relative_to(os.path.realpath(entry.path))
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

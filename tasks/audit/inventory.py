@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from earmark.catalog.tables import ArchiveTable, Expect
+from earmark.disk.entries import is_folder_entry
 from earmark.disk.junk import UNFINISHED, UNSEEN, is_counted
-from earmark.disk.watch import is_folder_entry
 from tasks.audit.guesses import ARCHIVE_NAME, plain
 
 # printed as they are, and in the JSON of `doit audit --json`

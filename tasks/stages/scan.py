@@ -16,6 +16,7 @@ from earmark import corpora
 from earmark.catalog.project import Project
 from earmark.corpora import SUSPICIOUS_TEXT, Finding, Recording
 from earmark.disk import watch
+from earmark.disk.entries import NOWHERE
 from earmark.disk.files import publish, publishing
 from earmark.disk.hashing import Known, StatKey, as_stored, hash_file, stat_key
 from earmark.disk.inside import locate
@@ -210,7 +211,7 @@ class _Hasher:
             key = stat_key(status)
             return _Hashed(item, key, self._hash_of(key, place.file, shared=place.file != self.root / item.path))
         except OSError as error:
-            if error.errno not in watch.NOWHERE:
+            if error.errno not in NOWHERE:
                 name = self.project.relative(place.file)
                 raise CorpusError(f"{cannot_read(error, name)}.") from error
             if not self.root.is_dir():

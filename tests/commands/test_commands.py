@@ -253,7 +253,8 @@ def test_a_model_that_cannot_be_used_is_one_clear_line(collection: Collection, b
 def test_an_unwritable_cache_is_one_line(collection: Collection):
     write_chapter(collection.add_dataset("books"), "1-10", {0: 1})
     (collection.home / "cache").write_bytes(b"a file where the folder should be")
-    assert "cannot be written" in one_line(collection.doit("features:books", check=False))
+    said = one_line(collection.doit("features:books", check=False))
+    assert "expected a folder, got a file. Name another paths.cache, or move it away." in said
 
 
 def test_one_failing_shard_never_stops_the_others_and_the_exit_code_tells(two_shards: Collection):

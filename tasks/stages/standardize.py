@@ -120,6 +120,7 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
         else:  # what was bad may be good enough today
             todo.append(_work(project, dataset, row))
     todo = _with_made(run, unit, todo)
+    n_kept = len(placing.kept(project.scratch))
     decoded = _standardize(run, unit, todo, policy, journal)
     results |= decoded
     run.log.quarantined += sum(isinstance(result, BadAudio) for result in decoded.values())
@@ -131,7 +132,7 @@ def _build(run: Run, unit: Unit) -> Built[StandardizedShard]:
     note_orphans(project, dataset, table, in_order)  # before the old table is replaced: it alone names them
     publish(table, b"".join(map(dump_row, in_order)), project.scratch)
     journal.unlink(missing_ok=True)
-    _note_kept(run, unit)
+    _note_kept(run, unit, n_kept)
     hashes = [result.audio_hash if isinstance(result, GoodAudio) else None for result in in_order]
     outputs = StandardizedShard(seal_file(project, table), digest("audio-hashes", hashes))
     return Built(outputs, _counts(in_order, _n_decoded(todo, decoded)), written)
@@ -202,13 +203,13 @@ def _hashes(rows: Iterable[AudioRow]) -> dict[str, set[str]]:
     return made
 
 
-def _note_kept(run: Run, unit: Unit) -> None:
-    """Say which standard files were changed by hand; forget what was noted while the shard was built."""
-    for path in placing.kept(run.project.scratch):
-        run.log.note(
-            f"{unit}: a standard file was changed since it was made, and is kept as {run.project.relative(path)}"
-        )
-    placing.forget(run.project.scratch)
+def _note_kept(run: Run, unit: Unit, n_before: int) -> None:
+    """Say which standard files were changed by hand; forget what was noted, unless another shard is unfinished."""
+    project = run.project
+    for path in placing.kept(project.scratch)[n_before:]:
+        run.log.note(f"{unit}: a standard file was changed since it was made, and is kept as {project.relative(path)}")
+    if not any(project.scratch.tmp.glob("journal-*.jsonl")):
+        placing.forget(project.scratch)
 
 
 def _batch_label(batch: Batch) -> str:

@@ -12,8 +12,11 @@ import pytest
 from support.archive_samples import FEW, FORMATS, NOISE, PACKED, Place, contents, pack
 
 from earmark.archives import merging, staging
+from earmark.archives.unpack import Archive, ArchiveFile, extract_archive
+from earmark.disk.files import Scratch
 from earmark.disk.hashing import HashMemo, hash_bytes, stat_key
-from earmark.errors import ArchiveError, DiskFullError
+from earmark.disk.volumes import Volumes
+from earmark.errors import AbsentError, ArchiveError, DiskFullError
 
 
 @pytest.fixture
@@ -234,3 +237,29 @@ def test_archive_that_is_written_to_while_it_is_read_leaves_the_tree_as_it_was(p
         "x.archive was replaced, moved or written to while it was read",
         on_bytes=lambda _: next(changes, str)(place.home / "x.archive"),
     )
+
+
+def test_a_volume_that_goes_during_extraction_is_not_written_to_under_its_mount_point(tmp_path, monkeypatch):
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (tmp_path / "x.tar").write_bytes(PACKED["tar"])
+    scratch = Scratch(volume / "scratch", volumes=Volumes.of([volume]))
+    real, calls = staging._open, []
+
+    def unmounted_after_two(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            volume.rename(tmp_path / "unmounted")
+            volume.mkdir()
+        return real(*arguments)
+
+    monkeypatch.setattr(staging, "_open", unmounted_after_two)
+    with pytest.raises(AbsentError, match="/volume: not the folder"):
+        extract_archive(
+            Archive((ArchiveFile(tmp_path / "x.tar"),)),
+            volume / "tree",
+            tmp_path / "list",
+            scratch=scratch,
+            staging_name="x",
+        )
+    assert list(volume.iterdir()) == []

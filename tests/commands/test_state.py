@@ -1,9 +1,11 @@
 import os
 import sqlite3
 
+import pytest
 from doit.dependency import JSONCodec
 
 from earmark.catalog.project import open_project
+from earmark.errors import ForeignError
 from tasks.cli.state import Backend, make_checker
 
 
@@ -47,3 +49,10 @@ def test_the_checker_trusts_content_and_not_mtime(tmp_path):
     assert checker.check_modified(str(path), path.stat(), state)
     path.write_bytes(b"one")
     assert not checker.check_modified(str(path), path.stat(), state)
+
+
+def test_a_file_that_is_no_database_is_refused_before_any_command_begins(tmp_path):
+    (tmp_path / "notes.txt").write_bytes(b"only copy")
+    with pytest.raises(ForeignError, match=r"notes\.txt: it is not earmark's own database"):
+        Backend(str(tmp_path / "notes.txt"), JSONCodec())
+    assert (tmp_path / "notes.txt").read_bytes() == b"only copy"

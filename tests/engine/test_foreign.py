@@ -6,6 +6,7 @@ import pytest
 from support.collection import Collection, write_chapter
 from support.runs import open_run
 
+from earmark.audio import placing
 from earmark.disk import volumes
 from earmark.disk.junk import OWNER_NAME
 from tasks.engine.judge import judge, perform
@@ -167,6 +168,20 @@ def test_a_shard_that_an_earlier_version_was_killed_in_is_gone_on_with(finished)
     (finished.home / "cache/tmp/journal-x-0000.jsonl").write_bytes(rows[0] + rows[1][:40])
     assert run(finished) == []
     assert table.read_bytes() == b"".join(rows)
+
+
+def test_what_was_noted_of_a_shard_that_a_kill_left_unfinished_outlasts_the_next_shard(finished):
+    scratch = open_run(finished.home / "datasets.toml").project.scratch
+    (scratch.tmp / "journal-other-0000.jsonl").write_bytes(b"")
+    (scratch.tmp / placing.NOTES).write_bytes(b'{"placed":[1,2,3]}\n')
+    path = finished.home / STANDARD
+    path.write_bytes(b"by hand")
+    edit(finished)
+    assert len([line for line in run(finished) if "kept as" in line]) == 1
+    (scratch.tmp / "journal-other-0000.jsonl").unlink()
+    assert (scratch.tmp / placing.NOTES).read_bytes().startswith(b'{"placed":[1,2,3]}\n')
+    assert run(finished, "standardize:x:0000", force=True) == []
+    assert not (scratch.tmp / placing.NOTES).exists()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ differ by one step of rounding.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import itertools
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from earmark.demo.voice import HOP, PEAK, Speaker, synthesise, targets_of
 from earmark.disk.files import Scratch, publishing, remove
+from earmark.disk.hashing import HashMemo, hash_file
 from earmark.errors import ModelError
 from earmark.rates import RATE_HZ
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+MODEL_SEAL = "seal.json"  # hashes of the files of a demo model by name
 SEED = 1980
 PCM_STEPS = 32_768  # int16 steps for an amplitude of 1
 BACKGROUND_DBFS = -62.0  # white noise of the room: digital silence between words would be unlike any recording
@@ -187,12 +190,34 @@ def write_model(folder: Path, scratch: Scratch) -> None:
         temporary.mkdir()
         (temporary / "config.json").write_text(config, encoding="utf-8")
         (temporary / "weights.safetensors").write_bytes(weights)
+        seal = {path.name: hash_file(path) for path in sorted(temporary.iterdir())}
+        (temporary / MODEL_SEAL).write_text(json.dumps(seal, indent=1) + "\n", encoding="utf-8")
         remove(folder)  # a folder is never renamed over one that is not empty
+
+
+def is_as_written(folder: Path, memo: HashMemo) -> bool:
+    """Say whether a demo model is as it was written; one of an earlier version, without a seal, counts as that.
+
+    A damaged one would give an encoder of another identity, whose features are those of damaged weights.
+    """
+    try:
+        seal: dict[str, str] = json.loads((folder / MODEL_SEAL).read_bytes())
+        return all(memo.hash_file(folder / name) == xxh3 for name, xxh3 in seal.items())
+    except FileNotFoundError:
+        return (folder / "config.json").is_file() and not (folder / MODEL_SEAL).exists()
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _has_seal(folder: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return set(json.loads((folder / MODEL_SEAL).read_bytes()).keys()) == {"config.json", "weights.safetensors"}
+    return False
 
 
 def check_replaceable(folder: Path) -> None:
     """Raise ModelError unless `folder` is absent, empty or an earlier demo model: never write over real weights."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())) or _has_seal(folder):
         return
     try:
         config = json.loads((folder / "config.json").read_bytes())

@@ -60,8 +60,9 @@ def require_own(project: Project, dataset: str) -> None:
 def take(project: Project, dataset: str) -> None:
     """Mark the folder of a dataset's standard audio as ours. Raises ForeignError where it is not."""
     tables = project.table(dataset, "0").parent.glob("*.jsonl")
+    receipts = project.receipt("standardize", dataset, "0").parent.glob("*.json")
     journals = project.scratch.tmp.glob(f"journal-{dataset}-*.jsonl")
-    made_here = next(itertools.chain(tables, journals), None) is not None
+    made_here = next(itertools.chain(tables, receipts, journals), None) is not None
     folder = project.standard / dataset
     owners.take(folder, project.owner, project.scratch, made_here=made_here, name="paths.standard")
 

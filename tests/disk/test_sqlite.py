@@ -96,6 +96,19 @@ def test_a_database_of_an_earlier_version_which_names_no_owner_is_ours(tmp_path)
     assert connect(tmp_path / "a.db").execute("select data from task").fetchone() == ("y",)
 
 
+@pytest.mark.parametrize("at", [18, 68, 69, 71])
+def test_one_of_ours_whose_header_was_changed_is_used_or_begun_anew(tmp_path, at):
+    path = cache_in(tmp_path) / "memo.db"
+    connect(path, "create table known (what text, path int, hash text)").close()
+    data = bytearray(path.read_bytes())
+    data[at] ^= 4
+    path.write_bytes(data)
+    database = connect_anew_if_damaged(path, "create table if not exists known (what text, path int, hash text)")
+    assert database.execute("select * from known").fetchall() == []
+    assert database.execute("pragma application_id").fetchone() == (int.from_bytes(b"emrk", "big"),)
+    database.close()
+
+
 def test_a_pipe_in_its_place_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "a.db")
     with pytest.raises(ForeignError, match=r"a\.db"):

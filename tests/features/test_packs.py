@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from earmark.disk.files import Scratch
-from earmark.disk.hashing import hash_bytes
+from earmark.disk.hashing import HashMemo, hash_bytes
 from earmark.errors import AbsentError, DiskFullError, ModelError
 from earmark.features import packs
 from earmark.features.pack_index import PackIndex
@@ -392,6 +392,7 @@ def test_one_recording_is_read_by_pack_and_row(tmp_path):
 
 @pytest.fixture
 def index(tmp_path):
+    (tmp_path / "receipts").mkdir()  # what is around the folders of encoders: by it a damaged index is known as ours
     opened = PackIndex(tmp_path)
     yield opened
     opened.close()
@@ -556,6 +557,47 @@ def test_an_index_in_which_anything_was_changed_leads_to_the_features_that_packs
     found = index.find(hashes)
     assert found.items() <= expected.items()
     assert found == expected or "zeroblob" in change  # one that is not found is encoded again, not wrongly
+
+
+@pytest.mark.parametrize("change", ["delete from held where row = 0", "delete from held", "update packs set n = n + 1"])
+def test_an_index_that_lost_entries_is_made_again_before_anything_is_encoded_twice(tmp_path, index, change):
+    write(tmp_path, n_frames=[3, 4])
+    index.sync()
+    expected = index.find(names_of(2))
+    index.close()
+    with sqlite3.connect(tmp_path / "index.db") as database:
+        database.execute(change)
+    database.close()
+    index.sync()
+    assert index.find(names_of(2)) == expected
+
+
+def test_all_entries_of_an_index_are_compared_where_that_is_asked(tmp_path, index):
+    assert index.faults() == []
+    write(tmp_path, n_frames=[3, 4])
+    index.sync()
+    expected = index.find(names_of(2))
+    assert index.faults() == []
+    index.close()
+    with sqlite3.connect(tmp_path / "index.db") as database:
+        database.execute("update held set hash = zeroblob(16) where row = 0")
+    database.close()
+    assert index.faults() == ["an entry of pack a.zarr was changed"]
+    assert index.faults() == [] and index.find(names_of(2)) == expected
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "audio_hash/c/0/0", "offsets/c/0", "frames/zarr.json"])
+def test_of_a_pack_that_was_touched_all_but_the_frames_is_read_again(tmp_path, name):
+    write(tmp_path, "a.zarr", n_frames=[3, 4])
+    path, memo = tmp_path / "packs" / "a.zarr", HashMemo(tmp_path / "memo.db")
+    assert pack_damage(path, memo) is None
+    status = (path / name).stat()
+    data = bytearray((path / name).read_bytes())
+    data[-2] ^= 1
+    (path / name).write_bytes(data)
+    os.utime(path / name, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert pack_damage(path) is None, "by sizes alone"
+    assert pack_damage(path, memo).startswith(f"{name} has other content")
 
 
 def test_an_index_that_cannot_be_opened_is_one_clear_line(tmp_path, index):

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from earmark.demo import corpus, voice
 from earmark.disk.files import Scratch
-from earmark.errors import ModelError
+from earmark.disk.hashing import HashMemo
+from earmark.encoders import ModelStore, parse_table
+from earmark.errors import ModelAbsentError, ModelError
 
 RATE_HZ = 16_000
 WRITE = """
@@ -389,7 +391,23 @@ def test_model_replaces_an_earlier_demo_model_and_an_empty_folder(tmp_path):
     (folder / "weights.safetensors").write_bytes(b"damaged")
     corpus.write_model(folder, scratch)
     assert (folder / "weights.safetensors").stat().st_size > 10_000_000
-    assert {path.name for path in folder.iterdir()} == {"config.json", "weights.safetensors"}
+    assert {path.name for path in folder.iterdir()} == {"config.json", "seal.json", "weights.safetensors"}
+
+
+@pytest.mark.parametrize("name", ["config.json", "seal.json", "weights.safetensors"])
+def test_a_damaged_demo_model_is_written_again_before_anything_is_encoded_with_it(tmp_path, name):
+    models = ModelStore(tmp_path, tmp_path / "models", Scratch(tmp_path / "tmp"), HashMemo(tmp_path / "memo.db"))
+    table = parse_table({"model": "earmark:demo", "engine": "openvino"})
+    table.prepare(models)
+    before = table.identity(models)
+    path = next(models.folder.glob(f"*/{name}"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 128
+    path.write_bytes(data)
+    with pytest.raises(ModelAbsentError, match="was changed since it was written here"):
+        table.identity(models)
+    table.prepare(models)
+    assert table.identity(models) == before
 
 
 @pytest.mark.parametrize("config", ['{"n_mels": 80}', "[]", "no json", None])

@@ -60,9 +60,10 @@ class Whisper(EncoderTable):
         choose_engine(self.engine)
         if self.model != GENERATED:
             weights.resolve(self.model, models.home)
-        elif not _generated(models).is_dir():
-            from earmark.demo import corpus
+            return
+        from earmark.demo import corpus
 
+        if not (_generated(models).is_dir() and corpus.is_as_written(_generated(models), models.memo)):
             corpus.write_model(_generated(models), models.scratch)
 
     def identity(self, models: ModelStore) -> Identity:
@@ -108,6 +109,11 @@ class Whisper(EncoderTable):
         folder = weights.resolve_cached(self.model, models.home) if self.model != GENERATED else _generated(models)
         if folder is None or not folder.is_dir():
             raise ModelAbsentError(f"model {self.model} is not here yet")
+        if self.model == GENERATED:
+            from earmark.demo import corpus
+
+            if not corpus.is_as_written(folder, models.memo):
+                raise ModelAbsentError(f"model {self.model} was changed since it was written here")
         return folder
 
     def _forecast(self, width: int, n_layer: int, assumed: str = "", model_bytes: int = 0) -> EncoderForecast:

@@ -283,19 +283,19 @@ def _is_stopped(worker: Worker) -> bool:
 def _start_worker() -> Worker:
     """Start a process that serves one pipe; call it under the lock."""
     context = multiprocessing.get_context("spawn")
-    # The end of a terminal reaches the whole group; the parent decides. What is blocked here stays so in the children.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    # The end of a terminal reaches the whole group, and the parent decides: the children are born with it blocked.
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     resource_tracker.ensure_running()  # or the first start would, and would unblock SIGINT while it does
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), name="earmark-worker", daemon=True)
     # A worker is born with SIGINT blocked: Ctrl-C in its first instants would print a traceback from the middle of an
     # import. The mask is this thread's own.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with _main_set_aside():
             process.start()
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         theirs.close()  # the worker alone has its end, so its death closes the pipe
     return Worker(process, ours)
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "doit audit [DATASET]": "every archive and corpus on disk, what is missing, what could be freed",
     "doit verify [DATASET]": "read everything again and compare",
     "doit cleanup:DATASET --yes": "delete archives that are proved extracted; without --yes, only name them",
+    "doit gc [--yes]": "what nothing names any more; with --yes, delete it",
     "doit new-corpus name=NAME": "a reader, a fixture and a catalog table to start from",
     "doit new-catalog at=FOLDER": "a catalog of your own, which takes over the shipped one",
     "doit check": "lint, types and tests",

@@ -376,6 +376,7 @@ def test_json_is_one_object(tmp_path, capsys):
         "unclaimed_archives",
         "unclaimed_folders",
         "totals",
+        "orphans",
         "unreadable",
         "seconds",
     } == found.keys()

@@ -500,7 +500,6 @@ def test_a_corrupt_index_is_rebuilt(tmp_path, index, kind):
     index.sync()
     before = index.find(many)
     index.close()
-    (tmp_path / "receipts").mkdir()  # as in a cache: elsewhere a file of that name is not taken for ours
     file = tmp_path / "index.db"
     if kind == "other version":
         database = sqlite3.connect(file)
